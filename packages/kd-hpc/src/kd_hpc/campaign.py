@@ -1,0 +1,204 @@
+"""A campaign file: TOML -> Campaign -> the grid of Experiments. Strict: what it does not know it refuses."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from kd_hpc.errors import CampaignError, IdentityError
+from kd_hpc.experiment import Experiment, check_name
+
+PLACEHOLDER = "YOUR-PROJECT-CODE"
+_MEMORY = re.compile(r"[1-9][0-9]{0,6}(mb|gb)")
+_WALLTIME = re.compile(r"[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]")
+_SHELL_SAFE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@:=-]*")
+
+Alpha = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Recipe(_Strict):
+    """How every run of the campaign is trained. The defaults are the thesis recipe."""
+
+    epochs: int = Field(150, ge=1)
+    batch_size: int = Field(128, ge=1)
+    lr: float = Field(0.1, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="pure runs only")
+    temperature: float = Field(4.0, gt=0)
+    augmentation: Literal["auto", "crop-flip", "crop", "resized-crop", "none"] = "auto"
+    loader: Literal["device", "workers"] = "device"
+    amp_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    paraphraser_epochs: int = Field(30, ge=1, description="stage 1 of factor_transfer")
+    watchdog_skips: int = Field(100, ge=1, description="skipped optimizer steps in a row that stop a run")
+    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Loss term weights that differ from the method's own, as {"rkd.angle": 2.0}."""
+    representation_epochs: tuple[int, ...] = ()
+    """Finished epochs after which representations are kept, beside those at the end."""
+
+
+class Resources(_Strict):
+    """What each job asks for, in the scheduler's own spelling of sizes and times."""
+
+    walltime: str = "02:00:00"
+    cores: int = Field(1, ge=1)
+    memory: str = "4gb"
+    max_memory: str | None = None
+    """Up to here a job killed for memory is queued again with the next size; without it, only proposed."""
+    gpus: int = Field(0, ge=0)
+    gpu_type: str | None = None
+    queue: str | None = None
+    project: str | None = None
+    modules: tuple[str, ...] = ()
+    venv: str | None = None
+    data: str = "data"
+
+    @field_validator("walltime")
+    @classmethod
+    def _walltime(cls, value: str) -> str:
+        if not _WALLTIME.fullmatch(value):
+            raise ValueError(f"{value!r} is not HH:MM:SS")
+        return value
+
+    @field_validator("memory", "max_memory")
+    @classmethod
+    def _memory(cls, value: str | None) -> str | None:
+        if value is not None and not _MEMORY.fullmatch(value):
+            raise ValueError(f"{value!r} is not a size such as 16gb or 800mb")
+        return value
+
+    @field_validator("queue", "project", "venv", "data", "gpu_type", "modules")
+    @classmethod
+    def _shell_safe(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for word in (value,) if isinstance(value, str) else value or ():
+            if not _SHELL_SAFE.fullmatch(word):
+                raise ValueError(
+                    f"{word!r} could change the meaning of a job script; use letters, digits and / . _ + @ : = -"
+                )
+        return value
+
+    @field_validator("project")
+    @classmethod
+    def _filled_in(cls, value: str | None) -> str | None:
+        if value == PLACEHOLDER:
+            raise ValueError(f'fill in your project code: project = "ABCD1234" instead of "{PLACEHOLDER}"')
+        return value
+
+    @property
+    def walltime_seconds(self) -> int:
+        hours, minutes, seconds = map(int, self.walltime.split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+
+
+class SchedulerSettings(_Strict):
+    """Which scheduler, and how many jobs of this user may be in it where the scheduler does not say."""
+
+    kind: Literal["local", "pbs", "slurm"] = "local"
+    slots: int = Field(2, ge=1)
+
+
+class Budgets(_Strict):
+    """When to stop trying."""
+
+    deaths_without_progress: int = Field(3, ge=1)
+    node_faults: int = Field(2, ge=1)
+
+
+class Campaign(_Strict):
+    """Everything one round of experiments is: its grid, its recipe, what its jobs ask for and where they run."""
+
+    name: str
+    datasets: tuple[str, ...] = Field(min_length=1)
+    teacher: str
+    student: str
+    methods: tuple[str, ...] = ()
+    alphas: tuple[Alpha, ...] = ()
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    recipe: Recipe = Recipe()
+    resources: Resources = Resources()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    budgets: Budgets = Budgets()
+    facts: dict[str, str] = {}
+    """What the site says of itself, each with its source: for the methodology text, never used."""
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        check_name("name", value)
+        return value
+
+    @field_validator("datasets", "methods", "alphas", "seeds")
+    @classmethod
+    def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if twice := {value for value in values if values.count(value) > 1}:
+            raise ValueError(f"{', '.join(map(str, sorted(twice)))} is listed twice")
+        return values
+
+    @model_validator(mode="after")
+    def _has_whole_grid(self) -> Self:
+        if bool(self.methods) != bool(self.alphas):
+            raise ValueError("methods and alphas need each other: list both, or neither")
+        if self.scheduler.kind == "pbs" and self.resources.project is None:
+            raise ValueError('resources.project is required on PBS: add project = "ABCD1234" under [resources]')
+        return self
+
+    def experiments(self) -> tuple[Experiment, ...]:
+        """Every run of the grid: per data set and seed the teacher, the pure student, then each method and alpha."""
+        return tuple(self._grid())
+
+    def _grid(self) -> Iterator[Experiment]:
+        for dataset, seed in product(self.datasets, self.seeds):
+            for model in dict.fromkeys((self.teacher, self.student)):
+                yield Experiment(dataset=dataset, student=model, seed=seed)
+            for method, alpha in product(self.methods, self.alphas):
+                yield Experiment(
+                    dataset=dataset,
+                    method=method,
+                    alpha=alpha,
+                    teacher=self.teacher,
+                    student=self.student,
+                    seed=seed,
+                )
+
+
+def load_campaign(path: Path) -> Campaign:
+    """The campaign in the TOML file `path`. Raises CampaignError: file, field, remedy, in one sentence or two."""
+    try:
+        campaign = Campaign.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        for experiment in campaign.experiments():
+            experiment.require_known()
+    except IsADirectoryError:
+        raise CampaignError(f"{path} is a folder.", remedy="Name the campaign file in it.") from None
+    except OSError as error:
+        raise CampaignError(
+            f"{path} cannot be read: {error.strerror}.", remedy="Name an existing campaign file."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CampaignError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
+    except ValidationError as error:
+        raise _campaign_error(path, error) from None
+    except IdentityError as error:
+        raise CampaignError(f"{path}: {error.what}", remedy=error.remedy or "Mend that field.") from None
+    return campaign
+
+
+def _campaign_error(path: Path, error: ValidationError) -> CampaignError:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the campaign"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return CampaignError(f"{path}: {field} is not a known key.", remedy="Delete that line or mend its spelling.")
+    if first["type"] == "missing":
+        return CampaignError(f"{path}: {field} is missing.", remedy=f"Add a line {field} = ...")
+    return CampaignError(f"{path}: {field}: {message} (got {first['input']!r}).", remedy="Mend that line.")

@@ -1,0 +1,39 @@
+"""The names a campaign may use, with the few facts every package needs about them.
+
+kd-core holds what a name stands for (the loader, the network, the loss); a test keeps both lists equal. The names
+live here because a login node and a laptop check them without torch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class DatasetFacts(NamedTuple):
+    """Number of classes K and of items in each split; images are (size, size) after padding."""
+
+    classes: int
+    train_items: int
+    test_items: int
+    size: int
+
+
+DATASETS: dict[str, DatasetFacts] = {
+    "Cifar10": DatasetFacts(10, 50_000, 10_000, 32),
+    "Cifar100": DatasetFacts(100, 50_000, 10_000, 32),
+    "SVHN": DatasetFacts(10, 73_257, 26_032, 32),
+    "TinyImageNet": DatasetFacts(200, 100_000, 10_000, 64),
+    "FashionMNIST": DatasetFacts(10, 60_000, 10_000, 32),
+    "Digits": DatasetFacts(10, 1_437, 360, 8),
+}
+
+MODELS: dict[str, tuple[int, int, int]] = {
+    "ResNet112": (18, 18, 18),
+    "ResNet56": (9, 9, 9),
+    "ResNet20": (3, 3, 3),
+    "ResNetBaby": (1, 1, 1),
+}
+
+METHODS: tuple[str, ...] = ("logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst")
+
+PURE = "pure"

@@ -1,0 +1,101 @@
+"""Every error this project raises on purpose, in one tree.
+
+    KdError                     exit 1   something failed
+    ├── UsageError              exit 2   what was typed or written cannot be meant
+    │   ├── CampaignError                a campaign file, with its field
+    │   └── IdentityError                a name or a combination that is no experiment
+    ├── StoreError              exit 1   a run directory cannot be read or written
+    │   └── RecordError                  a status record that is not one
+    ├── RunOwned                exit 75  a live process owns this run directory
+    ├── LockHeld                exit 75  another tick is at work
+    ├── SchedulerError          exit 1   a scheduler refused, and said why
+    │   ├── SubmissionRefused            this submission created no job
+    │   └── SchedulerUnreachable exit 75 nothing can be known right now: try again
+    └── TrainingError           exit 1   training cannot start or go on
+        ├── DeviceError                  no usable device, or its memory is full
+        ├── DataError                    a data set is missing or not the one expected
+        ├── TeacherError                 the teacher is missing, unfinished, flagged or another one
+        ├── CheckpointError              a checkpoint cannot be used
+        └── WatchdogStop                 numbers went wrong: the run must not go on
+
+A message has two parts: what happened and where, and what to type next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KdError(Exception):
+    """Base of all expected failures; `str()` gives both parts of the message."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, remedy: str = "") -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what} {remedy}".strip())
+
+
+class UsageError(KdError):
+    exit_code = 2
+
+
+class CampaignError(UsageError):
+    pass
+
+
+class IdentityError(UsageError):
+    pass
+
+
+class StoreError(KdError):
+    pass
+
+
+class RecordError(StoreError):
+    pass
+
+
+class RunOwned(KdError):
+    exit_code = 75
+
+
+class LockHeld(KdError):
+    exit_code = 75
+
+
+class SchedulerError(KdError):
+    pass
+
+
+class SubmissionRefused(SchedulerError):
+    pass
+
+
+class SchedulerUnreachable(SchedulerError):
+    exit_code = 75
+
+
+class TrainingError(KdError):
+    pass
+
+
+class DeviceError(TrainingError):
+    pass
+
+
+class DataError(TrainingError):
+    pass
+
+
+class TeacherError(TrainingError):
+    pass
+
+
+class CheckpointError(TrainingError):
+    pass
+
+
+class WatchdogStop(TrainingError):
+    pass

@@ -1,0 +1,128 @@
+"""What a run is, and where it lives: Experiment <-> run directory."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
+from kd_hpc.errors import IdentityError
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
+class Experiment(BaseModel):
+    """One run: a pure one trains `student` on labels alone, a distilled one also on `teacher` with strength `alpha`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    method: str = PURE
+    alpha: float | None = None
+    teacher: str | None = None
+    student: str
+    seed: int
+
+    @model_validator(mode="after")
+    def _is_an_experiment(self) -> Self:
+        for field in ("dataset", "method", "teacher", "student"):
+            check_name(field, getattr(self, field))
+        if not 0 <= self.seed < 2**31:
+            raise IdentityError(f"seed {self.seed} is not a whole number from 0 to 2147483647.")
+        if self.method == PURE and (self.alpha is not None or self.teacher is not None):
+            raise IdentityError(
+                "A pure run has neither teacher nor alpha.", remedy="Leave both away, or name a method."
+            )
+        if self.method != PURE and (self.alpha is None or self.teacher is None):
+            raise IdentityError(
+                f"A {self.method} run needs a teacher and an alpha.", remedy="Add --teacher and --alpha."
+            )
+        if self.alpha is not None and not 0 <= self.alpha <= 1:
+            raise IdentityError(f"alpha {self.alpha} is outside [0, 1].")
+        return self
+
+    @property
+    def is_pure(self) -> bool:
+        return self.method == PURE
+
+    @property
+    def path(self) -> PurePosixPath:
+        """The run directory, relative to the experiments folder."""
+        if self.is_pure:
+            return PurePosixPath(self.dataset, PURE, self.student, str(self.seed))
+        pair = f"{self.teacher}_to_{self.student}"
+        return PurePosixPath(self.dataset, self.method, f"alpha_{format_alpha(self.alpha)}", pair, str(self.seed))
+
+    @property
+    def teacher_run(self) -> Experiment | None:
+        """The pure run this student learns from: same data set, same seed; None for a pure run."""
+        if self.teacher is None:
+            return None
+        return Experiment(dataset=self.dataset, student=self.teacher, seed=self.seed)
+
+    @property
+    def label(self) -> str:
+        """For tables and messages: the path itself."""
+        return str(self.path)
+
+    def require_known(self) -> Self:
+        """Raise IdentityError unless data set, method and models are in the catalogue; returns itself."""
+        _require("data set", self.dataset, DATASETS)
+        _require("method", self.method, (PURE, *METHODS))
+        for model in filter(None, (self.teacher, self.student)):
+            _require("model", model, MODELS)
+        return self
+
+
+def check_name(field: str, name: str | None) -> None:
+    """Raise IdentityError if `name` could not be one directory level and one shell word."""
+    if name is not None and not SAFE_NAME.fullmatch(name):
+        raise IdentityError(
+            f"{field} {name!r} is no usable name.",
+            remedy="Use letters, digits and . _ + - (first a letter or digit, at most 64).",
+        )
+
+
+def format_alpha(alpha: float | None) -> str:
+    """The shortest decimal without exponent: 0.25, 0.5, 1, 0.00001."""
+    from decimal import Decimal
+
+    text = format(Decimal(repr(alpha)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def parse_path(relative: PurePosixPath) -> dict[str, Any] | None:
+    """What a run directory's path says of its run, or None if it is no run directory.
+
+    Keys are Experiment's fields. Reads today's layout and the earlier one without an alpha level, where `alpha` is
+    None for a distilled run too: its record knows it.
+    """
+    match relative.parts:
+        case (dataset, method, model, seed) if method == PURE:
+            fields: dict[str, Any] = {"alpha": None, "teacher": None, "student": model}
+        case (dataset, method, alpha, pair, seed) if alpha.startswith("alpha_") and "_to_" in pair:
+            teacher, _, student = pair.partition("_to_")
+            fields = {"alpha": _parse_alpha(alpha), "teacher": teacher, "student": student}
+        case (dataset, method, pair, seed) if "_to_" in pair:
+            teacher, _, student = pair.partition("_to_")
+            fields = {"alpha": None, "teacher": teacher, "student": student}
+        case _:
+            return None
+    if not seed.isascii() or not seed.isdigit():
+        return None
+    return {"dataset": dataset, "method": method, **fields, "seed": int(seed)}
+
+
+def _parse_alpha(level: str) -> float | None:
+    try:
+        return float(level.removeprefix("alpha_"))
+    except ValueError:
+        return None
+
+
+def _require(kind: str, name: str, known: Any) -> None:
+    if name not in known:
+        raise IdentityError(f"{kind} {name!r} is not known.", remedy=f"Known: {', '.join(known)}.")

@@ -1,0 +1,134 @@
+"""What is known of a run: StatusRecord and its Attempts. Data only; `store` reads and writes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from kd_hpc.errors import RecordError
+from kd_hpc.experiment import Experiment
+
+SCHEMA_VERSION = 1
+
+
+class State(StrEnum):
+    NOT_STARTED = "not_started"
+    SUBMITTING = "submitting"
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    SUSPECT = "suspect"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """True if no job will change this run any more."""
+        return self in (State.COMPLETED, State.SUSPECT, State.FAILED)
+
+    @property
+    def has_job(self) -> bool:
+        """True if a job of this run may be alive."""
+        return self in (State.SUBMITTING, State.QUEUED, State.IN_PROGRESS)
+
+
+class Attempt(BaseModel):
+    """One job, or one start by hand, of a run. Epochs count finished ones; times are UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    number: int = 1
+    token: str = ""
+    scheduler: str = "hand"
+    job_id: str | None = None
+    submitted_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    host: str | None = None
+    start_epoch: int | None = None
+    end_epoch: int | None = None
+    memory: str | None = None
+    walltime: str | None = None
+    exit_status: int | None = None
+    cause: str | None = None
+    detail: str | None = None
+    charged: bool = False
+
+
+class StatusRecord(BaseModel):
+    """The whole status.json. Accuracies are test-set percentages; `epoch` counts finished epochs."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    schema_version: int = SCHEMA_VERSION
+    state: State = State.NOT_STARTED
+    epoch: int = 0
+    epochs: int | None = None
+    acc_last: float | None = None
+    acc_best: float | None = None
+    best_epoch: int | None = None
+    experiment: Experiment | None = None
+    recipe: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
+    teacher_sha256: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    reason: str = ""
+    remedy: str = ""
+    updated_at: datetime | None = None
+    config: dict[str, Any] = {}
+    """What earlier rounds recorded instead of `experiment` and `recipe`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_earlier_rounds(cls, data: Any) -> Any:
+        return _upgrade(data) if isinstance(data, dict) and "schema_version" not in data else data
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The latest attempt; only its job may own the run."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def job_id(self) -> str | None:
+        return self.attempt.job_id if self.attempt else None
+
+    def with_attempt(self, **changes: Any) -> Self:
+        """The same record with its latest attempt changed."""
+        if self.attempt is None:
+            raise RecordError("A record without attempts has none to change.")
+        return self.model_copy(update={"attempts": (*self.attempts[:-1], self.attempt.model_copy(update=changes))})
+
+
+def parse_record(content: bytes) -> StatusRecord:
+    """The record in `content`. Raises RecordError with the reason, also for a record of a later version."""
+    try:
+        record = StatusRecord.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RecordError(f"not a status record: {where}: {first['msg']}") from None
+    if record.schema_version > SCHEMA_VERSION:
+        raise RecordError(
+            f"schema_version {record.schema_version} is newer than {SCHEMA_VERSION}.",
+            remedy="Install the kd-hpc that wrote it.",
+        )
+    return record
+
+
+def _upgrade(old: dict[str, Any]) -> dict[str, Any]:
+    """An earlier round's record, or one that holds nothing but a PBS job id, in today's terms."""
+    if "status" not in old and not old.get("pbs_job_id"):
+        raise ValueError("it names neither a state nor a job")
+    new = {key: value for key, value in old.items() if key not in ("status", "max_acc", "pbs_job_id")}
+    new["schema_version"] = SCHEMA_VERSION
+    if "status" in old:
+        new["state"] = old["status"]
+    elif old.get("pbs_job_id"):
+        new["state"] = State.QUEUED
+    if "max_acc" in old:
+        new["acc_best"] = old["max_acc"]
+    if old.get("pbs_job_id"):
+        new["attempts"] = [{"scheduler": "pbs", "job_id": old["pbs_job_id"]}]
+    return new
