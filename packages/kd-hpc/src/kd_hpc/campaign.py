@@ -88,13 +88,6 @@ class Resources(_Strict):
                 )
         return value
 
-    @field_validator("project")
-    @classmethod
-    def _filled_in(cls, value: str | None) -> str | None:
-        if value == PLACEHOLDER:
-            raise ValueError(f'fill in your project code: project = "ABCD1234" instead of "{PLACEHOLDER}"')
-        return value
-
     @property
     def walltime_seconds(self) -> int:
         hours, minutes, seconds = map(int, self.walltime.split(":"))
@@ -149,13 +142,19 @@ class Campaign(_Strict):
     def _has_whole_grid(self) -> Self:
         if bool(self.methods) != bool(self.alphas):
             raise ValueError("methods and alphas need each other: list both, or neither")
-        if self.scheduler.kind == "pbs" and self.resources.project is None:
-            raise ValueError('resources.project is required on PBS: add project = "ABCD1234" under [resources]')
         return self
 
     def experiments(self) -> tuple[Experiment, ...]:
         """Every run of the grid: per data set and seed the teacher, the pure student, then each method and alpha."""
         return tuple(self._grid())
+
+    def require_submittable(self, path: Path) -> None:
+        """Raise CampaignError if jobs cannot be submitted yet for want of a line only the user can write."""
+        if self.scheduler.kind == "pbs" and self.resources.project in (None, PLACEHOLDER):
+            raise CampaignError(
+                f"{path}: resources.project is not filled in, and PBS takes no job without it.",
+                remedy='Write your own project code under [resources]: project = "ABCD1234"',
+            )
 
     def _grid(self) -> Iterator[Experiment]:
         for dataset, seed in product(self.datasets, self.seeds):

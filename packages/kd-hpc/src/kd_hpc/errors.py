@@ -9,7 +9,8 @@
     ├── RunOwned                exit 75  a live process owns this run directory
     ├── LockHeld                exit 75  another tick is at work
     ├── SchedulerError          exit 1   a scheduler refused, and said why
-    │   ├── SubmissionRefused            this submission created no job
+    │   ├── SubmissionRefused            this submission surely created no job
+    │   ├── SubmissionUncertain          this submission may have created one: look for its token, never repeat it
     │   └── SchedulerUnreachable exit 75 nothing can be known right now: try again
     └── TrainingError           exit 1   training cannot start or go on
         ├── DeviceError                  no usable device, or its memory is full
@@ -70,6 +71,10 @@ class SchedulerError(KdError):
 
 
 class SubmissionRefused(SchedulerError):
+    pass
+
+
+class SubmissionUncertain(SchedulerError):
     pass
 
 

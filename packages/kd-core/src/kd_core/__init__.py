@@ -1,0 +1,1 @@
+"""Models, distillation methods, data and training: what runs inside a job."""

@@ -1,0 +1,1 @@
+"""The ways onto a machine, all behind the seam in `base`."""
