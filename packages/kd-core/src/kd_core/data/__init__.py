@@ -1,0 +1,1 @@
+"""Images from their published files to batches on the training device."""

@@ -1,0 +1,163 @@
+"""Batches for training and testing: two loaders, the same bytes.
+
+An epoch's order and augmentation are drawn from (seed, epoch) alone, so a resumed epoch needs no saved loader state
+and all runs of one data set and seed see the same batches. B images of 3 channels and size S x S.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from kd_core.data.augment import Augmentation, augmentation
+from kd_core.data.images import NORMALISATION, Dataset, Split
+from kd_core.determinism import generator
+
+_TEST_BATCH = 1000
+_WORKERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+class Batch(NamedTuple):
+    """`images` (B, 3, S, S) float32, normalised; `labels` (B,) int64; both on the training device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class EpochPlan(NamedTuple):
+    """`order` (N,): which image comes when; `choices` (N, ...): what is done to the image at that place."""
+
+    order: Tensor
+    choices: Tensor
+
+
+class Loader(Protocol):
+    """Batches of one data set with one seed."""
+
+    steps: int
+
+    def train(self, epoch: int, stage: str = "train") -> Iterator[Batch]:
+        """The batches of `epoch`, counted from 0; `stage` names the stream of random choices."""
+        ...
+
+    def test(self) -> Iterator[Batch]:
+        """All test images in their own order."""
+        ...
+
+
+def make_loader(
+    kind: str, dataset: Dataset, *, seed: int, batch_size: int, augment: str, device: torch.device
+) -> Loader:
+    """The loader called `kind`: "device" keeps all bytes on the device, "workers" feeds it from processes."""
+    how = augmentation(augment, dataset.name)
+    cls = DeviceLoader if kind == "device" else WorkerLoader
+    return cls(dataset, seed, batch_size, how, device)
+
+
+class _LoaderBase:
+    def __init__(
+        self, dataset: Dataset, seed: int, batch_size: int, augment: Augmentation, device: torch.device
+    ) -> None:
+        self.dataset, self.seed, self.batch_size = dataset, seed, batch_size
+        self.augment, self.device = augment, device
+        self.steps = -(-len(dataset.train.labels) // batch_size)
+        mean, deviation = (255 * torch.tensor(values, device=device) for values in NORMALISATION[dataset.name])
+        self._mean, self._deviation = mean.view(3, 1, 1), deviation.view(3, 1, 1)
+
+    def test(self) -> Iterator[Batch]:
+        images, labels = _tensors(self.dataset.test)
+        for start in range(0, len(labels), _TEST_BATCH):
+            chosen = slice(start, start + _TEST_BATCH)
+            yield self._batch(self.augment.at_test(images[chosen].to(self.device)), labels[chosen].to(self.device))
+
+    def _batch(self, images: Tensor, labels: Tensor) -> Batch:
+        scaled = images.float().sub(self._mean).div(self._deviation)
+        return Batch(scaled.contiguous(memory_format=torch.channels_last), labels)
+
+
+class DeviceLoader(_LoaderBase):
+    """The whole data set as bytes on the training device, batches made there."""
+
+    def __init__(
+        self, dataset: Dataset, seed: int, batch_size: int, augment: Augmentation, device: torch.device
+    ) -> None:
+        super().__init__(dataset, seed, batch_size, augment, device)
+        self._images, self._labels = (tensor.to(device) for tensor in _tensors(dataset.train))
+
+    def train(self, epoch: int, stage: str = "train") -> Iterator[Batch]:
+        plan = plan_epoch(self.augment, self.dataset.train, self.seed, epoch, stage)
+        order, choices = plan.order.to(self.device), plan.choices.to(self.device)
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            images = self.augment.apply(self._images[chosen], choices[start : start + self.batch_size])
+            yield self._batch(images, self._labels[chosen])
+
+
+class WorkerLoader(_LoaderBase):
+    """Batches made by worker processes that live as long as the loader, sent to the device as bytes."""
+
+    def __init__(
+        self, dataset: Dataset, seed: int, batch_size: int, augment: Augmentation, device: torch.device
+    ) -> None:
+        super().__init__(dataset, seed, batch_size, augment, device)
+        self._schedule = _Schedule(self.steps)
+        self._batches: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+            _PlannedBatches(dataset.train, seed, batch_size, augment),
+            batch_size=None,
+            sampler=self._schedule,
+            num_workers=_WORKERS,
+            persistent_workers=True,
+            pin_memory=device.type == "cuda",
+            generator=generator("workers"),
+        )
+
+    def train(self, epoch: int, stage: str = "train") -> Iterator[Batch]:
+        self._schedule.epoch, self._schedule.stage = epoch, stage
+        for images, labels in self._batches:
+            yield self._batch(images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True))
+
+
+class _Schedule:
+    """Names each batch by stage, epoch and number, so that workers which outlive an epoch know what to make."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.epoch, self.stage = steps, 0, "train"
+
+    def __iter__(self) -> Iterator[tuple[str, int, int]]:
+        return iter([(self.stage, self.epoch, number) for number in range(self.steps)])
+
+    def __len__(self) -> int:
+        return self.steps
+
+
+class _PlannedBatches(TorchDataset[tuple[Tensor, Tensor]]):
+    def __init__(self, split: Split, seed: int, batch_size: int, augment: Augmentation) -> None:
+        self.split, self.seed, self.batch_size, self.augment = split, seed, batch_size, augment
+        self._planned: tuple[str, int] | None = None
+
+    def __getitem__(self, name: tuple[str, int, int]) -> tuple[Tensor, Tensor]:
+        stage, epoch, number = name
+        if self._planned != (stage, epoch):
+            self._plan = plan_epoch(self.augment, self.split, self.seed, epoch, stage)
+            self._planned = (stage, epoch)
+        places = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        images, labels = _tensors(self.split)
+        chosen = self._plan.order[places]
+        return self.augment.apply(images[chosen], self._plan.choices[places]), labels[chosen]
+
+
+def plan_epoch(augment: Augmentation, split: Split, seed: int, epoch: int, stage: str) -> EpochPlan:
+    """Everything random about one epoch, drawn before its first batch."""
+    stream = generator("batches", seed, stage, epoch)
+    count, size = len(split.labels), split.images.shape[-1]
+    return EpochPlan(torch.randperm(count, generator=stream), augment.draw(count, size, stream))
+
+
+def _tensors(split: Split) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(split.images), torch.from_numpy(split.labels)
