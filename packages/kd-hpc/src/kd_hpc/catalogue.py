@@ -6,6 +6,7 @@ live here because a login node and a laptop check them without torch.
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import NamedTuple
 
 
@@ -17,6 +18,12 @@ class DatasetFacts(NamedTuple):
     test_items: int
     size: int
 
+    @property
+    def chance_accuracy(self) -> float:
+        """The test accuracy, in percent, that guessing reaches at most: 1/K and four standard errors."""
+        guess = 1 / self.classes
+        return 100 * (guess + 4 * sqrt(guess * (1 - guess) / self.test_items))
+
 
 DATASETS: dict[str, DatasetFacts] = {
     "Cifar10": DatasetFacts(10, 50_000, 10_000, 32),
@@ -24,7 +31,7 @@ DATASETS: dict[str, DatasetFacts] = {
     "SVHN": DatasetFacts(10, 73_257, 26_032, 32),
     "TinyImageNet": DatasetFacts(200, 100_000, 10_000, 64),
     "FashionMNIST": DatasetFacts(10, 60_000, 10_000, 32),
-    "Digits": DatasetFacts(10, 1_437, 360, 8),
+    "Digits": DatasetFacts(10, 1_433, 364, 8),
 }
 
 MODELS: dict[str, tuple[int, int, int]] = {

@@ -109,8 +109,8 @@ def _with_this_start(record: StatusRecord, job: JobIdentity) -> StatusRecord:
     start = {
         "started_at": datetime.now(UTC),
         "host": os.uname().nodename,
-        "start_epoch": record.epoch,
-        "end_epoch": record.epoch,
+        "start_epoch": record.progress,
+        "end_epoch": record.progress,
     }
     if job.token:
         return record.with_attempt(**start)

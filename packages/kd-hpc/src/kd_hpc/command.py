@@ -8,7 +8,9 @@ from kd_hpc.campaign import Recipe
 from kd_hpc.experiment import Experiment, format_alpha
 
 
-def train_arguments(experiment: Experiment, recipe: Recipe, experiments: Path, data: Path) -> list[str]:
+def train_arguments(
+    experiment: Experiment, recipe: Recipe, experiments: Path, data: Path, *, gpus: int = 0
+) -> list[str]:
     """Arguments of `kd-core` for one run; only what differs from the recipe's defaults is spelled out."""
     arguments = ["train", "--experiments", str(experiments), "--data", str(data), "--dataset", experiment.dataset]
     if experiment.is_pure:
@@ -16,7 +18,8 @@ def train_arguments(experiment: Experiment, recipe: Recipe, experiments: Path, d
     else:
         arguments += ["--method", experiment.method, "--alpha", format_alpha(experiment.alpha)]
         arguments += ["--teacher", str(experiment.teacher), "--student", experiment.student]
-    return [*arguments, "--seed", str(experiment.seed), *recipe_arguments(recipe)]
+    arguments += ["--seed", str(experiment.seed), "--device", "cuda" if gpus else "cpu"]
+    return [*arguments, *recipe_arguments(recipe)]
 
 
 def recipe_arguments(recipe: Recipe) -> list[str]:

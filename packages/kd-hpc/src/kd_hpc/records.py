@@ -35,7 +35,7 @@ class State(StrEnum):
 
 
 class Attempt(BaseModel):
-    """One job, or one start by hand, of a run. Epochs count finished ones; times are UTC."""
+    """One job, or one start by hand, of a run. Epochs count finished ones of all stages; times are UTC."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -66,6 +66,8 @@ class StatusRecord(BaseModel):
     state: State = State.NOT_STARTED
     epoch: int = 0
     epochs: int | None = None
+    warmup_epochs: int = 0
+    """Finished epochs of a stage before the student's own, such as the paraphraser's."""
     acc_last: float | None = None
     acc_best: float | None = None
     best_epoch: int | None = None
@@ -84,6 +86,11 @@ class StatusRecord(BaseModel):
     @classmethod
     def _from_earlier_rounds(cls, data: Any) -> Any:
         return _upgrade(data) if isinstance(data, dict) and "schema_version" not in data else data
+
+    @property
+    def progress(self) -> int:
+        """Finished epochs of all stages: what an attempt must raise for its death not to count against the run."""
+        return self.warmup_epochs + self.epoch
 
     @property
     def attempt(self) -> Attempt | None:
