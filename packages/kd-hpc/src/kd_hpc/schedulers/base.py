@@ -83,13 +83,21 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A job to be: `name` contains `token`; output goes to logs and errors in `directory`, which exists."""
+    """A job to be: `name` contains `token`; output goes to logs and errors in `directory`, which exists.
+
+    Schedulers append there, so the job's script writes `banner(token)` to both before anything else.
+    """
 
     name: str
     token: str
     command: Sequence[str]
     directory: Path
     resources: Resources
+
+
+def banner(token: str) -> str:
+    """The line that tells where one attempt's output begins in a file that earlier attempts wrote to as well."""
+    return f"== kd job {token} =="
 
 
 class Scheduler(Protocol):
