@@ -1,0 +1,227 @@
+"""OpenPBS and PBS Professional, 18 to 23, behind the seam: qselect, qstat, qsub, qrls, qdel.
+
+An exit status of qstat is no verdict: each id that fails overwrites it. What is known of a job is read off its own
+record, or off a line of stderr that names it while no other line is left unexplained.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import time
+from collections.abc import Iterable, Sequence
+
+from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
+from kd_hpc.schedulers import pbs_text
+from kd_hpc.schedulers.base import Gone, JobSpec, Limits, ListedJob, Live, Observation, Phase, Snapshot, Unknown
+from kd_hpc.schedulers.script import job_script
+from kd_hpc.schedulers.shell import Answer, call
+from kd_hpc.store import ERRORS, LOGS
+
+STATUS_TIMEOUT = 90.0
+"""Seconds; a real server took up to 63 s for 300 ids asked twice in a row."""
+SUBMIT_TIMEOUT = 60.0
+LIMITS_LAST = 600.0
+"""Seconds before the queue's limits are read again."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+_PASSED_OVER = re.compile(
+    r"(?:qrls|qdel): (?:Job has finished|Unknown Job Id)\b.*|(?:qrls|qdel): \S+ Job has finished\b.*"
+)
+_NO_DIRECT_WRITE = "illegal -k value"
+_REFUSALS = {
+    1: "Mend the job script.",
+    2: "Mend that value under [resources].",
+    5: "Report this: kd-hpc mixes two ways of asking for resources.",
+    6: "Report this: kd-hpc mixes two ways of asking for resources.",
+    8: "Make the script readable.",
+    38: "The queue holds as many of your jobs as it takes: wait for the next tick, or lower slots under [scheduler].",
+    154: "Report this: the server does not know an attribute that kd-hpc sets.",
+    159: "Ask the administrators for access.",
+    166: "Mend that value under [resources].",
+    170: "Name an existing queue under [resources]; list them with: qstat -Q",
+    173: "That queue is closed; name another under [resources]; list them with: qstat -Q",
+    174: "You may not use that queue; name another under [resources], or check resources.project.",
+    175: "Submit from a machine where your account may submit jobs.",
+    187: "The server does not know that resource; mend [resources].",
+    188: "Ask for less walltime, cores, memory or GPUs; the queue's limits: qstat -Qf QUEUE",
+}
+"""Exit statuses with which a server was seen to refuse a job, so that surely none was created."""
+
+
+class PbsScheduler:
+    """One PBS server, as the user of this process sees it. `queue` is where the live limits are read."""
+
+    kind = "pbs"
+
+    def __init__(self, queue: str | None = None, *, timeout: float | None = None) -> None:
+        self._queue = queue
+        self._status_timeout = timeout or STATUS_TIMEOUT
+        self._submit_timeout = timeout or SUBMIT_TIMEOUT
+        self._user = pwd.getpwuid(os.getuid()).pw_name
+        self._limits = Limits()
+        self._limits_read = -LIMITS_LAST
+        self._keeps_history = True
+        self._writes_directly = True
+
+    def look(self, job_ids: Sequence[str]) -> Snapshot:
+        """`qselect` for this user's live jobs, then one `qstat -f` for them and for `job_ids`."""
+        listing = self._call("qselect", "-u", self._user)
+        live = pbs_text.parse_ids(listing.stdout) if _is_plain_success(listing) else None
+        if live is None:
+            return _nothing_known(job_ids, listing.words)
+        asked = list(dict.fromkeys([*live, *filter(pbs_text.JOB_ID.fullmatch, job_ids)]))
+        answer = self._status(asked) if asked else Answer("qstat")
+        if answer.failure:
+            return _nothing_known(job_ids, answer.words)
+        reading = _Reading(answer, asked, live)
+        observations = {job_id: reading.observation(job_id) for job_id in job_ids}
+        return Snapshot(observations, reading.listed(), self._live_limits(), reading.unreachable)
+
+    def submit_held(self, spec: JobSpec) -> str:
+        """`qsub -h`, the script on its standard input."""
+        _require_submittable(spec)
+        answer = self._submit(spec)
+        if answer.exit_status == 2 and _NO_DIRECT_WRITE in answer.stderr and self._writes_directly:
+            self._writes_directly = False
+            answer = self._submit(spec)
+        job_id = pbs_text.parse_submitted(answer.stdout)
+        if job_id and not answer.failure and answer.exit_status == 0:
+            return job_id
+        raise _submission_error(answer)
+
+    def release(self, job_ids: Sequence[str]) -> None:
+        self._for_all("qrls", job_ids)
+
+    def cancel(self, job_ids: Sequence[str]) -> None:
+        self._for_all("qdel", job_ids)
+
+    def wait(self, job_ids: Sequence[str], seconds: float) -> None:
+        """Sleep: PBS tells nobody when a job changes, and administrators ask for few polls."""
+        time.sleep(max(0.0, seconds))
+
+    def _call(self, *arguments: str) -> Answer:
+        return call(arguments, timeout=self._status_timeout)
+
+    def _status(self, asked: Sequence[str]) -> Answer:
+        """One status call; a second one without `-x` where the server keeps no history and so answered nothing."""
+        if self._keeps_history:
+            answer = self._call("qstat", "-x", "-f", *asked)
+            if not pbs_text.parse_complaints(answer.complaints, asked).without_history:
+                return answer
+            self._keeps_history = False
+        return self._call("qstat", "-f", *asked)
+
+    def _submit(self, spec: JobSpec) -> Answer:
+        arguments = qsub_arguments(spec, direct_write=self._writes_directly)
+        return call(arguments, timeout=self._submit_timeout, stdin=job_script(spec))
+
+    def _live_limits(self) -> Limits:
+        if self._queue and time.monotonic() - self._limits_read >= LIMITS_LAST:
+            answer = self._call("qstat", "-Qf", self._queue)
+            if _is_plain_success(answer):
+                self._limits = pbs_text.parse_limits(answer.stdout, self._user)
+                self._limits_read = time.monotonic()
+        return self._limits
+
+    def _for_all(self, command: str, job_ids: Sequence[str]) -> None:
+        if not job_ids:
+            return
+        answer = self._call(command, *job_ids)
+        unexplained = [line for line in answer.complaints if not _PASSED_OVER.fullmatch(line)]
+        if answer.failure or unexplained or (answer.exit_status and not answer.complaints):
+            raise SchedulerUnreachable(f"{answer.words}.", remedy="The next tick repeats it.")
+
+
+class _Reading:
+    """The answer of one `qstat -f` that was asked for `asked`, of which `live` were this user's just before."""
+
+    def __init__(self, answer: Answer, asked: Sequence[str], live: Sequence[str]) -> None:
+        self._answer = answer
+        self._live = live
+        self._jobs = pbs_text.parse_jobs(answer.stdout)
+        self._complaints = pbs_text.parse_complaints(answer.complaints, asked)
+
+    def observation(self, job_id: str) -> Observation:
+        job = self._jobs.get(job_id)
+        if job and (seen := job.observation()):
+            return seen
+        gone = self._complaints.gone.get(job_id)
+        if gone and not self._complaints.unexplained:
+            return Gone(gone)
+        if job_id in self._live and not gone:
+            return Live(Phase.OTHER, "qselect lists it; qstat did not show it")
+        return Unknown(self._why_unknown(job_id))
+
+    def listed(self) -> tuple[ListedJob, ...] | None:
+        """This user's jobs; None if one of them has no name here, for its token could be the one looked for."""
+        found: list[ListedJob] = []
+        for job_id in self._live:
+            seen = self.observation(job_id)
+            if isinstance(seen, Gone):
+                continue
+            job = self._jobs.get(job_id)
+            if job is None or not isinstance(seen, Live):
+                return None
+            found.append(ListedJob(job_id, job.name, seen))
+        return tuple(found)
+
+    @property
+    def unreachable(self) -> str:
+        return self._answer.words if self.listed() is None else ""
+
+    def _why_unknown(self, job_id: str) -> str:
+        if not pbs_text.JOB_ID.fullmatch(job_id):
+            return f"{job_id!r} is no PBS job id"
+        if line := self._complaints.not_here.get(job_id):
+            return f"this server does not take its id: {line}"
+        if self._complaints.unexplained:
+            return f"the answer holds a line that explains nothing: {self._complaints.unexplained[0]}"
+        return "qstat answered without a word about it"
+
+
+def qsub_arguments(spec: JobSpec, *, direct_write: bool = True) -> list[str]:
+    """The qsub command line of `spec`: held, never rerun by the server, no mail, no background qsub, no environment.
+
+    `direct_write`: output appears while the job runs (`-k oed`, from PBS 18.2 or so), not only at its end.
+    """
+    asks = spec.resources
+    directory = spec.directory.absolute()
+    chunk = f"select=1:ncpus={asks.cores}:mpiprocs={asks.cores}:mem={asks.memory}"
+    chunk += f":ngpus={asks.gpus}" if asks.gpus else ""
+    arguments = ["qsub", "-f", "-h", "-r", "n", "-m", "n", "-S", "/bin/bash", "-N", spec.name]
+    arguments += ["-o", str(directory / LOGS), "-e", str(directory / ERRORS), "-W", "umask=022"]
+    arguments += ["-k", "oed"] if direct_write else []
+    arguments += ["-P", asks.project] if asks.project else []
+    arguments += ["-q", asks.queue] if asks.queue else []
+    return [*arguments, "-l", chunk, "-l", f"walltime={asks.walltime}"]
+
+
+def _require_submittable(spec: JobSpec) -> None:
+    if not _NAME.fullmatch(spec.name):
+        raise SubmissionRefused(f"{spec.name!r} is no job name of at most 15 letters, digits and . _ -")
+    if ":" in str(spec.directory.absolute()):
+        raise SubmissionRefused(
+            f"PBS reads what stands before ':' in {spec.directory} as a host.",
+            remedy="Keep experiments in a folder without ':'.",
+        )
+
+
+def _submission_error(answer: Answer) -> SubmissionRefused | SubmissionUncertain:
+    said = any(line.startswith("qsub: ") for line in answer.complaints)
+    if answer.failure.endswith("is not on the PATH"):
+        return SubmissionRefused(f"{answer.failure}.", remedy="Run this on a login node, or load the PBS module.")
+    if not answer.failure and said and answer.exit_status in _REFUSALS:
+        return SubmissionRefused(f"{answer.words}.", remedy=_REFUSALS[answer.exit_status])
+    without_id = f"qsub exited 0 without a job id: {answer.stdout.strip()[:80]!r}"
+    what = answer.words if answer.failure or answer.exit_status else without_id
+    return SubmissionUncertain(f"{what}.", remedy="The next tick looks for the job before it submits again.")
+
+
+def _is_plain_success(answer: Answer) -> bool:
+    return not answer.failure and answer.exit_status == 0 and not answer.complaints
+
+
+def _nothing_known(job_ids: Iterable[str], why: str) -> Snapshot:
+    return Snapshot({job_id: Unknown(why) for job_id in job_ids}, None, unreachable=why)

@@ -1,0 +1,72 @@
+"""One call of a scheduler's command: bounded in time, never raising, its answer as text whatever bytes it printed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command answered. With a `failure` (no such command, time-out, killed) it answered nothing to rely on."""
+
+    command: str
+    exit_status: int = 0
+    stdout: str = ""
+    stderr: str = ""
+    failure: str = ""
+
+    @property
+    def complaints(self) -> list[str]:
+        """The lines of stderr that hold anything."""
+        return [line.strip() for line in self.stderr.splitlines() if line.strip()]
+
+    @property
+    def words(self) -> str:
+        """What went wrong, in the scheduler's own words and one line."""
+        said = " / ".join(self.complaints[:3]) or "no message"
+        return self.failure or f"{self.command} exited {self.exit_status}: {said}"
+
+
+def call(arguments: Sequence[str], *, timeout: float, stdin: str = "") -> Answer:
+    """Run `arguments`, give it `stdin`, and wait at most `timeout` seconds; a command still at work then is killed.
+
+    Output goes through files: a child that outlives the command cannot keep the caller waiting on a pipe.
+    """
+    name = arguments[0]
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(stdin.encode(errors="surrogateescape"))
+        given.seek(0)
+        try:
+            process = subprocess.Popen(
+                arguments, stdin=given, stdout=out, stderr=err, env=_environment(), start_new_session=True
+            )
+        except OSError as error:
+            reason = "is not on the PATH" if isinstance(error, FileNotFoundError) else f"cannot run: {error.strerror}"
+            return Answer(name, failure=f"{name} {reason}")
+        with process:
+            try:
+                status = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                _kill(process)
+                return Answer(name, failure=f"{name} gave no answer within {timeout:g} s")
+        out.seek(0)
+        err.seek(0)
+        stdout, stderr = (stream.read().decode(errors="replace") for stream in (out, err))
+    failure = f"{name} was killed by signal {-status}" if status < 0 else ""
+    return Answer(name, status, stdout, stderr, failure)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C"}
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
