@@ -1,0 +1,116 @@
+"""Residual networks for small images (He et al. 2016, section 4.2), with the three taps that distillation reads.
+
+Three stages of basic blocks, 16, 32 and 64 channels wide; the first block of stages 2 and 3 halves the map. Popular
+re-implementations differ in the shortcut: He et al. pad with zeros (option A), here a 1x1 convolution with BatchNorm
+stands wherever stride or width changes (option B), because the weights of this project's earlier rounds have it. Not
+to be confused with the ImageNet ResNets of torchvision, which are four stages wide and start with 7x7 and pooling.
+
+Shapes: B images, C channels, H x W positions, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kd_hpc.catalogue import MODELS
+from kd_hpc.errors import UsageError
+
+
+class Widths(NamedTuple):
+    """Channels of each tap and number of classes: all that a method must know of a network to be built."""
+
+    layer1: int
+    layer2: int
+    layer3: int
+    logits: int
+
+
+class Outputs(NamedTuple):
+    """What one forward pass leaves for losses and for extraction, each reached by name."""
+
+    layer1: Tensor
+    """(B, 16, H, W)"""
+    layer2: Tensor
+    """(B, 32, H/2, W/2)"""
+    layer3: Tensor
+    """(B, 64, H/4, W/4)"""
+    logits: Tensor
+    """(B, K)"""
+
+    @property
+    def features(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The three maps, each taken after the ReLU of its stage's last block."""
+        return self.layer1, self.layer2, self.layer3
+
+    @property
+    def widths(self) -> Widths:
+        return Widths(*(output.shape[1] for output in self))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut: (B, in, H, W) -> (B, out, H/stride, W/stride)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut.append(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False))
+            self.shortcut.append(nn.BatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = functional.relu(self.bn1(self.conv1(x)), inplace=True)
+        residual = self.bn2(self.conv2(residual))
+        return functional.relu(residual + self.shortcut(x), inplace=True)
+
+
+class ResNet(nn.Module):
+    """Images (B, 3, H, W) of any size that 4 divides -> Outputs."""
+
+    def __init__(self, blocks: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        self.widths = Widths(16, 32, 64, num_classes)
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = _stage(blocks[0], 16, 16, stride=1)
+        self.layer2 = _stage(blocks[1], 16, 32, stride=2)
+        self.layer3 = _stage(blocks[2], 32, 64, stride=2)
+        self.linear = nn.Linear(64, num_classes)
+        self._initialise()
+
+    def forward(self, images: Tensor) -> Outputs:
+        layer1 = self.layer1(functional.relu(self.bn1(self.conv1(images)), inplace=True))
+        layer2 = self.layer2(layer1)
+        layer3 = self.layer3(layer2)
+        # A mean, not AdaptiveAvgPool2d: the latter has no deterministic gradient on a GPU.
+        return Outputs(layer1, layer2, layer3, self.linear(layer3.mean((2, 3))))
+
+    def _initialise(self) -> None:
+        # Kaiming normal over fan-out keeps the gradient's variance through a ReLU from block to block; the forward
+        # variance needs no help, BatchNorm restores it. The published tables we compare with start the same way.
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _stage(blocks: int, in_channels: int, out_channels: int, *, stride: int) -> nn.Sequential:
+    rest = (BasicBlock(out_channels, out_channels, 1) for _ in range(blocks - 1))
+    return nn.Sequential(BasicBlock(in_channels, out_channels, stride), *rest)
+
+
+def build(name: str, num_classes: int) -> ResNet:
+    """The network called `name`, its weights drawn from torch's global generator: seed that first.
+
+    Raises UsageError for a name outside `kd_hpc.catalogue.MODELS` or less than one class.
+    """
+    if name not in MODELS:
+        raise UsageError(f"There is no model {name!r}.", remedy=f"Choose one of {', '.join(MODELS)}.")
+    if num_classes < 1:
+        raise UsageError(f"{name} cannot tell {num_classes} classes apart.", remedy="Give at least 1 class.")
+    return ResNet(MODELS[name], num_classes)
