@@ -50,7 +50,7 @@ def claimed(store: Store, experiment: Experiment, job: JobIdentity) -> Iterator[
     process may be alive, StoreError where the record is unreadable. Writes nothing but the lock.
     """
     record = _record(store, experiment, job)
-    if record.state in (State.COMPLETED, State.SUSPECT):
+    if record.is_done:
         yield record
         return
     lock = store.create(experiment) / OWNER
@@ -64,6 +64,11 @@ def claimed(store: Store, experiment: Experiment, job: JobIdentity) -> Iterator[
             remedy="Wait for it, or stop that process first; if its machine is gone for good, delete "
             f"{lock}.* and run this again.",
         ) from None
+
+
+def inspect(store: Store, experiment: Experiment, job: JobIdentity) -> StatusRecord:
+    """The run's record, if this process may try to claim it; raises what `claimed` would. Writes nothing."""
+    return _record(store, experiment, job)
 
 
 def owner(directory: Path) -> locks.Owner | None:

@@ -3,7 +3,8 @@
     KdError                     exit 1   something failed
     ├── UsageError              exit 2   what was typed or written cannot be meant
     │   ├── CampaignError                a campaign file, with its field
-    │   └── IdentityError                a name or a combination that is no experiment
+    │   ├── IdentityError                a name or a combination that is no experiment
+    │   └── FolderError                  a folder that cannot be used, found before anything was done
     ├── StoreError              exit 1   a run directory cannot be read or written
     │   └── RecordError                  a status record that is not one
     ├── RunOwned                exit 75  a live process owns this run directory
@@ -47,6 +48,10 @@ class CampaignError(UsageError):
 
 
 class IdentityError(UsageError):
+    pass
+
+
+class FolderError(UsageError):
     pass
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kd_hpc.errors import RecordError
 from kd_hpc.experiment import Experiment
@@ -82,10 +83,10 @@ class StatusRecord(BaseModel):
     config: dict[str, Any] = {}
     """What earlier rounds recorded instead of `experiment` and `recipe`."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_earlier_rounds(cls, data: Any) -> Any:
-        return _upgrade(data) if isinstance(data, dict) and "schema_version" not in data else data
+    @property
+    def is_done(self) -> bool:
+        """True if training reached its end, well or not; a failed run may still go on."""
+        return self.state in (State.COMPLETED, State.SUSPECT)
 
     @property
     def progress(self) -> int:
@@ -111,7 +112,13 @@ class StatusRecord(BaseModel):
 def parse_record(content: bytes) -> StatusRecord:
     """The record in `content`. Raises RecordError with the reason, also for a record of a later version."""
     try:
-        record = StatusRecord.model_validate_json(content)
+        data = json.loads(content)
+    except ValueError as error:
+        raise RecordError(f"not JSON: {error}") from None
+    if isinstance(data, dict) and "schema_version" not in data:
+        data = _upgrade(data)
+    try:
+        record = StatusRecord.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -127,7 +134,7 @@ def parse_record(content: bytes) -> StatusRecord:
 def _upgrade(old: dict[str, Any]) -> dict[str, Any]:
     """An earlier round's record, or one that holds nothing but a PBS job id, in today's terms."""
     if "status" not in old and not old.get("pbs_job_id"):
-        raise ValueError("it names neither a state nor a job")
+        raise RecordError("not a status record: it names neither a state nor a job")
     new = {key: value for key, value in old.items() if key not in ("status", "max_acc", "pbs_job_id")}
     new["schema_version"] = SCHEMA_VERSION
     if "status" in old:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from kd_hpc.errors import RecordError, StoreError
+from kd_hpc.errors import FolderError, RecordError, StoreError
 from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.files import publish_bytes, quarantine
 from kd_hpc.records import StatusRecord, parse_record
@@ -65,10 +65,10 @@ class Store:
         return directory
 
     def require_writable(self) -> None:
-        """Raise StoreError, before anything else is written, if runs cannot be kept here."""
+        """Raise FolderError, before anything is written, if runs cannot be kept here."""
         parent = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise StoreError(
+            raise FolderError(
                 f"The experiments folder {self.root} cannot be written: {parent} is no folder you may write to.",
                 remedy="Name another with --experiments, or fix its permissions.",
             )

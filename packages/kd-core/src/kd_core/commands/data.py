@@ -1,0 +1,46 @@
+"""kd-core data: prepare data sets where there is internet, verify them anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kd_core.commands.options import DataOption
+
+app = typer.Typer(
+    help="Prepare and verify data sets; jobs only read them.",
+    epilog="Example: kd-core data prepare Cifar10 --data data",
+    no_args_is_help=True,
+)
+
+NameArgument = Annotated[str, typer.Argument(help="Cifar10, Cifar100, SVHN, TinyImageNet, FashionMNIST or Digits.")]
+
+
+@app.command()
+def prepare(
+    name: NameArgument,
+    data: DataOption = Path("data"),
+    local: Annotated[Path | None, typer.Option("--from", help="Folder that already holds the published files.")] = None,
+) -> None:
+    """Download a data set's published files, check them, and leave arrays that jobs read.
+
+    Example: kd-core data prepare FashionMNIST --from /usr/share/datasets/fashion-mnist
+    """
+    from kd_core.data.prepare import prepare_dataset
+
+    manifest = prepare_dataset(name, data, local)
+    print(f"{name} is prepared in {data / name}: {len(manifest.files)} files, content {manifest.sha256[:12]}.")
+
+
+@app.command()
+def verify(name: NameArgument, data: DataOption = Path("data")) -> None:
+    """Check that a prepared data set still has the content it was prepared with.
+
+    Example: kd-core data verify Digits
+    """
+    from kd_core.data.images import verify_dataset
+
+    manifest = verify_dataset(data, name)
+    print(f"{name} in {data} is whole: {len(manifest.files)} files, content {manifest.sha256[:12]}.")

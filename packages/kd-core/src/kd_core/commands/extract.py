@@ -1,0 +1,33 @@
+"""kd-core extract: representations of a finished run's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kd_core.commands.evaluate import RunArgument
+from kd_core.commands.options import DataOption, DeviceOption, ExperimentsOption
+
+
+def extract(
+    run: RunArgument,
+    experiments: ExperimentsOption = Path("experiments"),
+    data: DataOption = Path("data"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Write what a run's last and best weights make of every test image.
+
+    Example: kd-core extract Digits/pure/ResNet20/0
+    """
+    from kd_core.device import choose_device
+    from kd_core.extract import REPRESENTATIONS_BEST, save_representations
+    from kd_core.extract import extract as representations_of
+    from kd_core.finished import experiment_at, load_weights, test_loader
+    from kd_hpc.store import BEST, LAST, REPRESENTATIONS, Store
+
+    store, experiment = Store(experiments), experiment_at(run)
+    directory = store.directory(experiment)
+    loader = test_loader(store, experiment, data, device)
+    for weights, file in ((LAST, REPRESENTATIONS), (BEST, REPRESENTATIONS_BEST)):
+        model = load_weights(directory / weights, experiment, choose_device(device))
+        save_representations(directory / file, representations_of(model, loader.test()))
+        print(directory / file)

@@ -1,0 +1,51 @@
+"""Looking again at a run that has weights: its network, and the test images it was trained beside."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import torch
+
+from kd_core.data.images import load_dataset
+from kd_core.data.loaders import Loader, make_loader
+from kd_core.device import choose_device
+from kd_core.models import ResNet
+from kd_core.weights import load_network
+from kd_hpc.campaign import Recipe
+from kd_hpc.errors import CheckpointError, UsageError
+from kd_hpc.experiment import Experiment, parse_path
+from kd_hpc.records import StatusRecord
+from kd_hpc.store import Store
+
+
+def experiment_at(run: str) -> Experiment:
+    """The run called `run`, its path below the experiments folder. Raises UsageError."""
+    fields = parse_path(PurePosixPath(run))
+    if fields is None:
+        raise UsageError(
+            f"{run!r} is no run.", remedy="Give its path below the experiments folder, as kd-hpc status does."
+        )
+    return Experiment(**fields).require_known()
+
+
+def load_weights(path: Path, experiment: Experiment, device: torch.device) -> ResNet:
+    """The run's network, in eval mode, with the weights in `path`. Raises CheckpointError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", remedy="Train that run first.") from None
+    return load_network(content, path, experiment, device).eval()
+
+
+def test_loader(store: Store, experiment: Experiment, data: Path, device: str) -> Loader:
+    """The loader whose test images the run was scored on: same data set, same augmentation."""
+    record = store.read(experiment)
+    recipe = Recipe(**record.recipe) if isinstance(record, StatusRecord) and record.recipe else Recipe()
+    return make_loader(
+        "device",
+        load_dataset(data, experiment.dataset),
+        seed=experiment.seed,
+        batch_size=recipe.batch_size,
+        augment=recipe.augmentation,
+        device=choose_device(device),
+    )

@@ -1,0 +1,138 @@
+"""Writing one run's directory while this process owns it, in the order that makes a kill at any point harmless."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kd_core.checkpoint import load_checkpoint, save_checkpoint
+from kd_core.data.loaders import Loader
+from kd_core.extract import REPRESENTATIONS_BEST, at_epoch, extract, save_representations
+from kd_core.lane import Lane
+from kd_core.weights import save_weights
+from kd_hpc.campaign import Recipe
+from kd_hpc.catalogue import DATASETS
+from kd_hpc.errors import CheckpointError, KdError, TrainingError
+from kd_hpc.experiment import Experiment
+from kd_hpc.records import State, StatusRecord
+from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, Store
+
+
+class Journal:
+    """One run's record and files. A file is published before anything that refers to it."""
+
+    lane: Lane
+    failure: KdError | None = None
+
+    def __init__(self, store: Store, experiment: Experiment, record: StatusRecord, identity: dict[str, Any]) -> None:
+        self.store, self.experiment, self.record, self.identity = store, experiment, record, identity
+        self.directory: Path = store.create(experiment)
+
+    def begin(self, recipe: Recipe, provenance: dict[str, Any]) -> None:
+        """Say that the run is in progress, and how."""
+        self._write(
+            state=State.IN_PROGRESS,
+            experiment=self.experiment,
+            recipe=recipe.model_dump(mode="json"),
+            epochs=recipe.epochs,
+            provenance=provenance,
+            teacher_sha256=self.identity["teacher_sha256"],
+            reason="",
+            remedy="",
+        )
+
+    def warmup_epoch(self, finished: int, loss: float) -> None:
+        """Book one epoch of a stage before the student's own."""
+        self._write(warmup_epochs=finished)
+        print(f"{self.experiment.label} paraphraser epoch {finished} loss {loss:.6f}", flush=True)
+
+    def resume(self, lane: Lane, loader: Loader) -> None:
+        """Put the lane where its checkpoint left it. Raises CheckpointError if that was made with another recipe."""
+        self.lane, self.loader = lane, loader
+        path = self.directory / CHECKPOINT
+        state, complaints = load_checkpoint(path, self.identity, lane.device)
+        for complaint in complaints:
+            print(complaint, file=sys.stderr)
+        asked = lane.recipe.model_dump(mode="json")
+        if state is not None and state["recipe"] != asked:
+            raise CheckpointError(
+                f"{path} was made with another recipe: {_differences(state['recipe'], asked)}.",
+                remedy=f"Use that recipe again, or move {self.directory} away to start anew.",
+            )
+        if state is not None:
+            lane.load_state_dict(state)
+        self._write(**self._progress())
+
+    def end_epoch(self, is_best: bool) -> None:
+        """Book one epoch: curves, best weights, checkpoint, record."""
+        lane = self.lane
+        lane.curves.publish(self.directory)
+        if is_best:
+            save_weights(self.directory / BEST, lane.best)
+        if lane.epoch in lane.recipe.representation_epochs:
+            save_representations(self.directory / at_epoch(lane.epoch), extract(lane.model, self.loader.test()))
+        save_checkpoint(self.directory / CHECKPOINT, self.identity, lane.state_dict())
+        self._write(**self._progress())
+        score = lane.curves.data
+        print(
+            f"{lane.experiment.label} epoch {lane.epoch}/{lane.recipe.epochs} "
+            f"loss {score['train_loss'][-1]:.4f} test accuracy {score['test_acc'][-1]:.2f} % "
+            f"({score['seconds'][-1]:.1f} s)",
+            flush=True,
+        )
+
+    def complete(self) -> None:
+        """Leave everything a finished run has, and then say that it is finished, or suspect."""
+        lane, tests = self.lane, self.loader.test
+        lane.curves.publish(self.directory)
+        save_weights(self.directory / BEST, lane.best)
+        save_weights(self.directory / LAST, lane.model.state_dict())
+        save_representations(self.directory / REPRESENTATIONS, extract(lane.model, tests()))
+        lane.model.load_state_dict(lane.best)
+        save_representations(self.directory / REPRESENTATIONS_BEST, extract(lane.model, tests()))
+        self._write(**self._verdict(), **self._progress(), ended=True)
+
+    def fail(self, error: KdError) -> None:
+        """Keep `error`; where training itself went wrong, also say so in the record, with what to do about it.
+
+        Anything else, such as a full disk, says nothing about the run: it stays in progress and may be resumed.
+        """
+        self.failure = error
+        if isinstance(error, TrainingError):
+            self._write(state=State.FAILED, reason=error.what, remedy=error.remedy, ended=True)
+
+    def _verdict(self) -> dict[str, Any]:
+        accuracy, dataset = self.lane.accuracies[-1], self.lane.experiment.dataset
+        chance = DATASETS[dataset].chance_accuracy
+        if accuracy >= chance:
+            return {"state": State.COMPLETED}
+        return {
+            "state": State.SUSPECT,
+            "reason": f"test accuracy {accuracy:.2f} % is at chance level on {dataset} (below {chance:.2f} %)",
+            "remedy": "Look at the loss terms in metrics.json; mend the recipe, then kd-hpc retry this run.",
+        }
+
+    def _progress(self) -> dict[str, Any]:
+        lane = self.lane
+        if not lane.epoch:
+            return {"epoch": 0}
+        return {
+            "epoch": lane.epoch,
+            "acc_last": lane.accuracies[-1],
+            "acc_best": max(lane.accuracies),
+            "best_epoch": lane.best_epoch,
+        }
+
+    def _write(self, *, ended: bool = False, **changes: Any) -> None:
+        record = self.record.model_copy(update=changes)
+        attempt: dict[str, Any] = {"end_epoch": record.progress}
+        if ended:
+            attempt["ended_at"] = datetime.now(UTC)
+        self.record = self.store.write(self.experiment, record.with_attempt(**attempt))
+
+
+def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    names = [name for name in ours if theirs.get(name) != ours[name]]
+    return ", ".join(f"{name} {theirs.get(name)!r} (asked: {ours[name]!r})" for name in names)

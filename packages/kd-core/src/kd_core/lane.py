@@ -1,0 +1,193 @@
+"""One student in training: its network, method, optimizer, watchdog and curves. Several lanes may share a process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from kd_core.curves import Curves
+from kd_core.data.loaders import Batch
+from kd_core.determinism import seed_of
+from kd_core.evaluate import Score
+from kd_core.methods import METHODS
+from kd_core.models import Outputs, ResNet, build
+from kd_core.objective import Objective
+from kd_core.update import Updater
+from kd_core.weights import place
+from kd_hpc.campaign import Recipe
+from kd_hpc.catalogue import DATASETS
+from kd_hpc.errors import KdError
+from kd_hpc.experiment import Experiment
+
+Made = TypeVar("Made")
+
+
+class Lane:
+    """State of one run between its steps. `epoch` counts finished epochs, `failure` ends the lane and no other."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        recipe: Recipe,
+        teacher: ResNet | None,
+        device: torch.device,
+        dtype: torch.dtype,
+        paraphraser: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.experiment, self.recipe, self.device, self.dtype = experiment, recipe, device, dtype
+        self.model = place(new_student(experiment), device)
+        self.objective = _objective(experiment, recipe, self.model, teacher, paraphraser)
+        extra = place(self.objective.method, device).parameters() if self.objective.method else ()
+        trained = [*self.model.parameters(), *(parameter for parameter in extra if parameter.requires_grad)]
+        self.updater = Updater(trained, recipe, device, dtype)
+        self.curves = Curves()
+        self.epoch = 0
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch = 0
+        self.failure: KdError | None = None
+
+    def begin_epoch(self) -> None:
+        """Cosine from lr to 0 over the epochs, a function of the epoch alone."""
+        self.updater.optimizer.lr = cosine(self.recipe.lr, self.epoch, self.recipe.epochs)
+        self.model.train()
+        self._sums: dict[str, Tensor] = {}
+        self._norms: dict[str, float] = {}
+
+    def step(self, batch: Batch, teacher: Outputs | None) -> None:
+        """One optimizer step. Raises WatchdogStop."""
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            outputs = self.model(batch.images)
+        terms = self.objective.terms(outputs, teacher, batch.labels)
+        if not self._norms:
+            self._norms = self._gradient_norms(terms)
+        loss = self.objective.total(terms)
+        self.updater.apply(loss)
+        self._count({"loss": loss, **terms}, outputs.logits, batch.labels)
+        if self.updater.watchdog.has_tripped:
+            raise self.updater.watchdog.stop(self._terms_without_gradient(batch, teacher))
+
+    def end_epoch(self, score: Score, seconds: float) -> bool:
+        """Book the epoch; True if its weights are the best so far. Raises WatchdogStop."""
+        means = {name: float(total) / float(self._sums["count"]) for name, total in self._sums.items()}
+        self.updater.watchdog.require_scale(self.updater.scale)
+        if not math.isfinite(means["loss"]):
+            names = [name for name in self.objective.factors if not math.isfinite(means[name])]
+            raise self.updater.watchdog.stop(names)
+        self.curves.append(
+            train_loss=means["loss"],
+            train_acc=100 * means["correct"],
+            test_loss=score.loss,
+            test_acc=score.accuracy,
+            lr=self.updater.optimizer.lr,
+            seconds=seconds,
+            skipped_steps=self.updater.watchdog.take_skipped(),
+            terms={name: means[name] for name in self.objective.factors},
+            gradient_norms=self._norms,
+        )
+        self.epoch += 1
+        return self._keep_if_best()
+
+    @property
+    def accuracies(self) -> list[float]:
+        return list(self.curves.data["test_acc"])
+
+    def _keep_if_best(self) -> bool:
+        if self.epoch > 1 and self.accuracies[-1] <= max(self.accuracies[:-1]):
+            return False
+        self.best = {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in self.model.state_dict().items()
+        }
+        self.best_epoch = self.epoch
+        return True
+
+    def _gradient_norms(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
+        """Euclidean norm of each unweighted term's gradient on the student."""
+        scale = self.updater.scale
+        parameters = list(self.model.parameters())
+        norms = {}
+        for name, term in terms.items():
+            gradients = torch.autograd.grad(term * scale, parameters, retain_graph=True, allow_unused=True)
+            parts = [torch.linalg.vector_norm(gradient) for gradient in gradients if gradient is not None]
+            norms[name] = float(torch.linalg.vector_norm(torch.stack(parts))) / scale if parts else 0.0
+        return norms
+
+    def _terms_without_gradient(self, batch: Batch, teacher: Outputs | None) -> list[str]:
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            outputs = self.model(batch.images)
+        norms = self._gradient_norms(self.objective.terms(outputs, teacher, batch.labels))
+        return [name for name, norm in norms.items() if not math.isfinite(norm)]
+
+    def _count(self, values: Mapping[str, Tensor], logits: Tensor, labels: Tensor) -> None:
+        """Sums over images, on the device: reading them each step would make the host wait."""
+        size = len(labels)
+        sums = {name: value.detach() * size for name, value in values.items()}
+        sums["correct"] = (logits.detach().argmax(dim=1) == labels).sum()
+        sums["count"] = torch.tensor(float(size))
+        for name, value in sums.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next epoch depends on, and everything already found."""
+        return {
+            "epoch": self.epoch,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "model": self.model.state_dict(),
+            "method": self.objective.method.state_dict() if self.objective.method else {},
+            "updater": self.updater.state_dict(),
+            "curves": self.curves.data,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        if self.objective.method:
+            self.objective.method.load_state_dict(state["method"])
+        self.updater.load_state_dict(state["updater"])
+        self.curves = Curves(state["curves"])
+        self.best = {name: value.cpu() for name, value in state["best"].items()}
+        self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
+
+
+def new_student(experiment: Experiment) -> ResNet:
+    """An untrained network whose weights depend on its name and the seed alone: equal for every method and alpha."""
+    return seeded(lambda: build(experiment.student, DATASETS[experiment.dataset].classes), experiment, "model")
+
+
+def seeded(make: Callable[[], Made], experiment: Experiment, purpose: str) -> Made:
+    """`make()` with torch's global generator seeded for one purpose, and put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(purpose, experiment.student, experiment.seed))
+        return make()
+
+
+def cosine(lr: float, epoch: int, epochs: int) -> float:
+    """Learning rate in `epoch`, counted from 0: half a cosine from `lr` down to 0 (Loshchilov & Hutter 2017, eq. 5)."""
+    return lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+def _objective(
+    experiment: Experiment,
+    recipe: Recipe,
+    student: ResNet,
+    teacher: ResNet | None,
+    paraphraser: Mapping[str, Any] | None,
+) -> Objective:
+    if teacher is None:
+        return Objective(label_smoothing=recipe.label_smoothing)
+    kind = METHODS[experiment.method]
+    method = seeded(
+        lambda: kind.build(student=student.widths, teacher=teacher.widths, temperature=recipe.temperature),
+        experiment,
+        experiment.method,
+    )
+    if paraphraser is not None:
+        method.load_paraphraser(paraphraser)
+    named = (name.partition(".") for name in recipe.weights)
+    weights = {term: recipe.weights[f"{owner}.{term}"] for owner, _, term in named if owner == experiment.method}
+    return Objective(method, alpha=experiment.alpha or 0.0, weights=weights)

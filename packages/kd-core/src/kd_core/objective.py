@@ -1,0 +1,46 @@
+"""What a run minimises: L = (1 - alpha) * CE + alpha * sum of weight * term; CE alone for a pure run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from kd_core.methods.base import Method
+from kd_core.models import Outputs
+
+CE = "ce"
+
+
+class Objective:
+    """`terms` computes each part unweighted, `total` weighs them. Everything is float32, outside autocast.
+
+    Label smoothing is for pure runs only: a teacher's outputs already are soft labels (Hinton 2015).
+    """
+
+    def __init__(
+        self,
+        method: Method | None = None,
+        *,
+        alpha: float = 0.0,
+        weights: Mapping[str, float] | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self.method = method
+        self.label_smoothing = label_smoothing if method is None else 0.0
+        own = {**method.weights, **(weights or {})} if method else {}
+        share = alpha if method else 0.0
+        self.factors = {CE: 1 - share, **{name: share * weight for name, weight in own.items()}}
+
+    def terms(self, student: Outputs, teacher: Outputs | None, labels: Tensor) -> dict[str, Tensor]:
+        """Unweighted terms by name. `labels` (B,); outputs of the same B images."""
+        with torch.autocast(labels.device.type, enabled=False):
+            ce = cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)
+            if self.method is None or teacher is None:
+                return {CE: ce}
+            return {CE: ce, **self.method.terms(student, teacher)}
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        return torch.stack([self.factors[name] * term for name, term in terms.items()]).sum()

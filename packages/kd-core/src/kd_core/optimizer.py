@@ -1,0 +1,68 @@
+"""Stochastic gradient descent with momentum: torch's own arithmetic, without its class.
+
+The first use of any `torch.optim.Optimizer` imports the compiler stack, 3 seconds for every process of a campaign.
+The function behind the class does not, and it can be told on the device whether to skip an update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.sgd import sgd
+
+
+class SGD:
+    """w <- w - lr * v with v <- momentum * v + g + weight_decay * w, in place and fused.
+
+    `found_inf` (a scalar on the device) skips the update where it is not 0; `grad_scale` divides the gradients. Both
+    are set by torch.amp.GradScaler, which knows optimizers of this kind by `_step_supports_amp_scaling`.
+    """
+
+    _step_supports_amp_scaling = True
+
+    def __init__(self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float) -> None:
+        self.parameters = list(parameters)
+        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self.velocity = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.grad_scale: Tensor | None = None
+        self.found_inf: Tensor | None = None
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [{"params": self.parameters}]
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """One for each parameter: every parameter takes part in every loss."""
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        sgd(
+            self.parameters,
+            self.gradients,
+            self.velocity,  # type: ignore[arg-type] # zeros stand for "not yet", and give the same first step
+            fused=True,
+            grad_scale=self.grad_scale,
+            found_inf=self.found_inf,
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+            lr=self.lr,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"velocity": self.velocity}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for mine, saved in zip(self.velocity, state["velocity"], strict=True):
+            mine.copy_(saved)

@@ -1,0 +1,178 @@
+"""One `kd-core train`: check everything, own the runs, train them, leave them finished or explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kd_core.data.images import Dataset, load_dataset
+from kd_core.data.loaders import Loader, make_loader
+from kd_core.determinism import make_deterministic
+from kd_core.device import choose_device, choose_dtype
+from kd_core.journal import Journal
+from kd_core.lane import Lane
+from kd_core.methods import METHODS
+from kd_core.paraphraser_stage import ParaphraserStage, remove_stage_checkpoints, saved_paraphraser, shared_path
+from kd_core.provenance import provenance
+from kd_core.teacher import Teacher, load_teacher
+from kd_core.train import train
+from kd_core.weights import save_weights
+from kd_hpc.campaign import Recipe
+from kd_hpc.claim import JobIdentity, claimed
+from kd_hpc.errors import DeviceError, KdError
+from kd_hpc.experiment import Experiment
+from kd_hpc.records import StatusRecord
+from kd_hpc.store import PARAPHRASER, Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: runs of one data set, seed and teacher, trained side by side."""
+
+    store: Store
+    experiments: Sequence[Experiment]
+    recipe: Recipe
+    data: Path
+    device: str
+    job: JobIdentity
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all lanes of a process share."""
+
+    device: torch.device
+    dtype: torch.dtype
+    dataset: Dataset
+    loader: Loader
+    teacher: Teacher | None
+
+
+def train_runs(request: Request) -> list[Journal]:
+    """Train every run that is not finished; returns their journals, whose lanes hold any failure.
+
+    Raises before anything is written: DeviceError, DataError, TeacherError, RunOwned, Superseded. Raises DeviceError
+    when the device's memory does not suffice.
+    """
+    make_deterministic()
+    records = [_recorded(request.store, experiment) for experiment in request.experiments]
+    _keep_threads(records)
+    around = _surroundings(request, records)
+    with ExitStack() as owned:
+        journals = []
+        for experiment in request.experiments:
+            record = owned.enter_context(claimed(request.store, experiment, request.job))
+            if not record.is_done:
+                journals.append(_begin(request, experiment, record, around))
+        try:
+            _train([journal for journal in journals if journal.failure is None], around)
+        except torch.OutOfMemoryError as error:
+            raise _out_of_memory(error, request.recipe) from None
+    return journals
+
+
+def _recorded(store: Store, experiment: Experiment) -> StatusRecord:
+    record = store.read(experiment)
+    return record if isinstance(record, StatusRecord) else StatusRecord(experiment=experiment)
+
+
+def _surroundings(request: Request, records: Sequence[StatusRecord]) -> Surroundings:
+    first = request.experiments[0]
+    device = choose_device(request.device)
+    dataset = _dataset(request.data, first.dataset)
+    expected = next((record.teacher_sha256 for record in records if record.teacher_sha256), None)
+    teacher = None if first.is_pure else load_teacher(request.store, first, expected, device)
+    loader = make_loader(
+        request.recipe.loader,
+        dataset,
+        seed=first.seed,
+        batch_size=request.recipe.batch_size,
+        augment=request.recipe.augmentation,
+        device=device,
+    )
+    return Surroundings(device, choose_dtype(request.recipe.amp_dtype, device), dataset, loader, teacher)
+
+
+def _dataset(root: Path, name: str) -> Dataset:
+    """The prepared data set; Digits, which needs no download, is prepared here if nobody did."""
+    if name == "Digits" and not (root / name).exists():
+        from kd_core.data.prepare import prepare_dataset
+
+        prepare_dataset(name, root)
+    return load_dataset(root, name)
+
+
+def _keep_threads(records: Sequence[StatusRecord]) -> None:
+    """Sums in another number of threads may round differently, so a resumed run keeps the number it began with."""
+    for record in records:
+        if "threads" in record.provenance:
+            torch.set_num_threads(record.provenance["threads"])
+
+
+def _begin(request: Request, experiment: Experiment, record: StatusRecord, around: Surroundings) -> Journal:
+    """The run's journal, with a lane where its checkpoint left it; or a failed run's, without."""
+    teacher = around.teacher
+    identity = {
+        "experiment": experiment.label,
+        "data_sha256": around.dataset.sha256,
+        "teacher_sha256": teacher.sha256 if teacher else None,
+    }
+    facts = provenance(around.device, around.dtype, around.dataset)
+    journal = Journal(request.store, experiment, record, identity)
+    journal.begin(request.recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
+    try:
+        paraphraser = _paraphraser(request, journal, teacher, around) if teacher else None
+        network = teacher.model if teacher else None
+        lane = Lane(experiment, request.recipe, network, around.device, around.dtype, paraphraser)
+        journal.resume(lane, around.loader)
+    except KdError as error:
+        journal.fail(error)
+    return journal
+
+
+def _paraphraser(
+    request: Request, journal: Journal, teacher: Teacher, around: Surroundings
+) -> dict[str, torch.Tensor] | None:
+    """The teacher's paraphraser, trained now if nobody has; None for a method that has none."""
+    experiment = journal.experiment
+    if not METHODS[experiment.method].needs_paraphraser:
+        return None
+    assert experiment.teacher_run is not None, "a distilled run has a teacher"
+    shared = shared_path(request.store.directory(experiment.teacher_run), teacher, request.recipe)
+    own = journal.directory / PARAPHRASER
+    weights = saved_paraphraser(own, around.device) or saved_paraphraser(shared, around.device)
+    if weights is None:
+        stage = ParaphraserStage(
+            teacher, request.recipe, around.loader, journal.directory, around.device, experiment.seed
+        )
+        weights = stage.train(around.dtype, journal.warmup_epoch)
+        save_weights(shared, weights)
+    save_weights(own, weights)
+    remove_stage_checkpoints(journal.directory)
+    return weights
+
+
+def _train(journals: Sequence[Journal], around: Surroundings) -> None:
+    journal_of = {journal.lane: journal for journal in journals}
+    train(
+        list(journal_of),
+        around.teacher.model if around.teacher else None,
+        around.loader,
+        lambda lane, is_best: journal_of[lane].end_epoch(is_best),
+    )
+    for lane, journal in journal_of.items():
+        if lane.failure is None:
+            journal.complete()
+        else:
+            journal.fail(lane.failure)
+
+
+def _out_of_memory(error: torch.OutOfMemoryError, recipe: Recipe) -> DeviceError:
+    return DeviceError(
+        f"The GPU's memory is full: {str(error).splitlines()[0]}",
+        remedy=f"Lower --batch-size (now {recipe.batch_size}), or ask for a larger GPU.",
+    )

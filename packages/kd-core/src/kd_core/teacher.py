@@ -1,0 +1,71 @@
+"""Finding a student's own teacher, and refusing any other."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import torch
+
+from kd_core.models import ResNet
+from kd_core.weights import load_network
+from kd_hpc.errors import CheckpointError, TeacherError
+from kd_hpc.experiment import Experiment
+from kd_hpc.records import State, StatusRecord
+from kd_hpc.store import BEST, Store
+
+
+class Teacher(NamedTuple):
+    """A frozen network in eval mode, and what its students' records say of it."""
+
+    model: ResNet
+    path: str
+    sha256: str
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        return {"path": self.path, "sha256": self.sha256}
+
+
+def load_teacher(store: Store, student: Experiment, expected: str | None, device: torch.device) -> Teacher:
+    """The teacher of `student`: same data set, same seed, completed, best weights.
+
+    Raises TeacherError if it is missing, unfinished, flagged, unreadable, or not the one with SHA-256 `expected`.
+    """
+    run = student.teacher_run
+    assert run is not None, "only distilled runs have a teacher"
+    _require_completed(store, run)
+    path = store.directory(run) / BEST
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TeacherError(f"{path} cannot be read: {error.strerror}.", remedy=_train_first(store, run)) from None
+    sha256 = hashlib.sha256(content).hexdigest()
+    if expected is not None and sha256 != expected:
+        raise TeacherError(
+            f"{path} is not the teacher this run was started with (SHA-256 {sha256[:12]}, recorded {expected[:12]}).",
+            remedy=f"Put that teacher back, or move {store.directory(student)} away and start it anew.",
+        )
+    try:
+        model = load_network(content, path, run, device)
+    except CheckpointError as error:
+        raise TeacherError(error.what, remedy=_train_first(store, run)) from None
+    return Teacher(model.requires_grad_(False).eval(), str(run.path / BEST), sha256)
+
+
+def _require_completed(store: Store, run: Experiment) -> None:
+    record = store.read(run)
+    state = record.state if isinstance(record, StatusRecord) else State.NOT_STARTED
+    if state == State.COMPLETED:
+        return
+    if state == State.SUSPECT:
+        reason = record.reason if isinstance(record, StatusRecord) else ""
+        raise TeacherError(f"The teacher {run.label} is suspect: {reason}", remedy="Train a better one first.")
+    raise TeacherError(f"The teacher {run.label} is {state}, not completed.", remedy=_train_first(store, run))
+
+
+def _train_first(store: Store, run: Experiment) -> str:
+    return (
+        f"Train it first: kd-core train --experiments {store.root} --dataset {run.dataset} "
+        f"--model {run.student} --seed {run.seed}"
+    )

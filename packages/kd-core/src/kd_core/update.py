@@ -1,0 +1,53 @@
+"""One optimizer step, whatever the arithmetic: scale, differentiate, skip what is not finite, count the skips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kd_core.optimizer import SGD
+from kd_core.watchdog import Watchdog, non_finite
+from kd_hpc.campaign import Recipe
+
+
+class Updater:
+    """Optimizer, gradient scaler (float16 only) and watchdog of one set of parameters."""
+
+    def __init__(self, parameters: Iterable[Tensor], recipe: Recipe, device: torch.device, dtype: torch.dtype) -> None:
+        self.optimizer = SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        self.scaler = torch.amp.GradScaler(device.type) if dtype == torch.float16 else None
+        self.watchdog = Watchdog(recipe.watchdog_skips, device)
+
+    @property
+    def scale(self) -> float:
+        """What the loss is multiplied by before it is differentiated; reading it waits for the device."""
+        return self.scaler.get_scale() if self.scaler else 1.0
+
+    def apply(self, loss: Tensor) -> None:
+        """One step downhill, or none where a gradient is not finite."""
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
+        if self.scaler is None:
+            self.optimizer.found_inf = non_finite(self.optimizer.gradients)
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)  # type: ignore[arg-type] # it asks for the protocol, not the class
+            self.scaler.update()
+        assert self.optimizer.found_inf is not None, "set by the scaler or above"
+        self.watchdog.saw(self.optimizer.found_inf)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict() if self.scaler else {},
+            "watchdog": self.watchdog.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler:
+            self.scaler.load_state_dict(state["scaler"])
+        self.watchdog.load_state_dict(state["watchdog"])

@@ -1,0 +1,44 @@
+"""Weight files: `{'weights': state_dict}`, today's and those of the earlier rounds."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from kd_core.models import ResNet, build
+from kd_hpc.catalogue import DATASETS
+from kd_hpc.errors import CheckpointError
+from kd_hpc.experiment import Experiment
+from kd_hpc.files import publish
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def save_weights(path: Path, state: Mapping[str, Any]) -> None:
+    """Publish `state` for any machine: on the CPU, in the ordinary memory layout."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    publish(path, lambda stream: torch.save({"weights": weights}, stream))
+
+
+def load_network(content: bytes, path: Path, experiment: Experiment, device: torch.device) -> ResNet:
+    """The network of `experiment` with the weights in `content`, read from `path`. Raises CheckpointError."""
+    model = build(experiment.student, DATASETS[experiment.dataset].classes)
+    try:
+        model.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["weights"])
+    except (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{path} does not hold the weights of a {experiment.student}: {reason}", remedy="Train that run again."
+        ) from None
+    return place(model, device)
+
+
+def place(network: Network, device: torch.device) -> Network:
+    """`network` on `device`, its convolutions in the memory layout they are fastest in."""
+    return network.to(device).to(memory_format=torch.channels_last)
