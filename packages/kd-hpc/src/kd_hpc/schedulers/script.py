@@ -7,6 +7,9 @@ import shlex
 from kd_hpc.claim import TOKEN_VARIABLE
 from kd_hpc.schedulers.base import JobSpec, banner
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Numeric libraries start as many threads as the node has cores unless told how many are the job's."""
+
 
 def job_script(spec: JobSpec) -> str:
     """The script of `spec` for any scheduler. What the scheduler itself must know goes on its own command line.
@@ -16,6 +19,7 @@ def job_script(spec: JobSpec) -> str:
     quoted = shlex.quote(banner(spec.token))
     lines = ["#!/bin/bash", f"echo {quoted}", f"echo {quoted} >&2", "umask 022"]
     lines += [f"export {TOKEN_VARIABLE}={shlex.quote(spec.token)}"]
+    lines += [f"export {name}={spec.resources.cores}" for name in THREAD_VARIABLES]
     if spec.resources.modules:
         lines += ["type module >/dev/null 2>&1 || source /etc/profile"]
         lines += [f"module load {shlex.quote(module)}" for module in spec.resources.modules]
