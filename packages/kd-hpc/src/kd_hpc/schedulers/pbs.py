@@ -75,7 +75,7 @@ class PbsScheduler:
         answer = self._status(asked) if asked else Answer("qstat")
         if answer.failure:
             return _nothing_known(job_ids, answer.words)
-        reading = _Reading(answer, asked, live)
+        reading = _Reading(answer, asked, live, self._user)
         observations = {job_id: reading.observation(job_id) for job_id in job_ids}
         return Snapshot(observations, reading.listed(), self._live_limits(), reading.unreachable)
 
@@ -135,11 +135,12 @@ class PbsScheduler:
 
 
 class _Reading:
-    """The answer of one `qstat -f` that was asked for `asked`, of which `live` were this user's just before."""
+    """The answer of one `qstat -f` that was asked for `asked`, of which `live` were `user`'s just before."""
 
-    def __init__(self, answer: Answer, asked: Sequence[str], live: Sequence[str]) -> None:
+    def __init__(self, answer: Answer, asked: Sequence[str], live: Sequence[str], user: str) -> None:
         self._answer = answer
         self._live = live
+        self._user = user
         self._jobs = pbs_text.parse_jobs(answer.stdout)
         self._complaints = pbs_text.parse_complaints(answer.complaints, asked)
 
@@ -155,7 +156,9 @@ class _Reading:
         return Unknown(self._why_unknown(job_id))
 
     def listed(self) -> tuple[ListedJob, ...] | None:
-        """This user's jobs; None if one of them has no name here, for its token could be the one looked for."""
+        """This user's jobs; None if the listing left one out, or if one has no name here: a token could hide in it."""
+        if self._left_out():
+            return None
         found: list[ListedJob] = []
         for job_id in self._live:
             seen = self.observation(job_id)
@@ -169,7 +172,14 @@ class _Reading:
 
     @property
     def unreachable(self) -> str:
+        if left_out := self._left_out():
+            return f"qselect did not list {left_out[0]}, which qstat shows alive"
         return self._answer.words if self.listed() is None else ""
+
+    def _left_out(self) -> list[str]:
+        surely = (Phase.HELD, Phase.WAITING, Phase.RUNNING)
+        mine = [job for job in self._jobs.values() if job.owner == self._user and job.job_id not in self._live]
+        return [job.job_id for job in mine if isinstance(seen := job.observation(), Live) and seen.phase in surely]
 
     def _why_unknown(self, job_id: str) -> str:
         if not pbs_text.JOB_ID.fullmatch(job_id):

@@ -35,6 +35,10 @@ class PbsJob:
     def name(self) -> str:
         return self.attributes.get("Job_Name", "")
 
+    @property
+    def owner(self) -> str:
+        return self.attributes.get("Job_Owner", "").partition("@")[0]
+
     def observation(self) -> Observation | None:
         """What the record says of its job; None if it does not hold a state."""
         state = self.attributes.get("job_state", "")

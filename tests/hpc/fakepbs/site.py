@@ -1,0 +1,92 @@
+"""A fake PBS site for one test: its commands on the PATH, its settings, its faults, what it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+COMMANDS = ("qsub", "qstat", "qselect", "qrls", "qdel")
+
+
+class FakePbs:
+    """`home` must also be the FAKEPBS_HOME of whoever calls the commands in `bin`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.bin = home / "bin"
+        self.bin.mkdir(parents=True)
+        for command in COMMANDS:
+            self.install(command)
+
+    def install(self, command: str) -> None:
+        program = self.bin / command
+        program.write_text(
+            f"#!{sys.executable} -S\nimport sys\nsys.path.insert(0, {str(HERE)!r})\nimport client\nclient.main()\n"
+        )
+        program.chmod(0o755)
+
+    def uninstall(self, command: str) -> None:
+        (self.bin / command).unlink()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"FAKEPBS_HOME": str(self.home), "PATH": f"{self.bin}:{os.environ['PATH']}"}
+
+    def set(self, **settings: Any) -> None:
+        """Change what kind of server this is: history, server, queues, kill_delay, node_faults, direct_write."""
+        with self._locked():
+            (self.home / "control.json").write_text(json.dumps({**self._control(), **settings}))
+
+    def fault(self, command: str, fault: str, **details: Any) -> None:
+        """Make the next call of `command` ("*" for any) suffer `fault`; details: times, after, exit, stdout, ..."""
+        faults = [*self._control().get("faults", []), {"command": command, "fault": fault, **details}]
+        self.set(faults=faults)
+
+    @property
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        return dict(self._state()["jobs"])
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """Every command line the server saw, oldest first."""
+        return list(self._state()["calls"])
+
+    def wait_for(self, job_id: str, state: str, seconds: float = 15) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if (job := self.jobs.get(job_id)) and job["state"] == state:
+                return job
+            time.sleep(0.03)
+        raise AssertionError(f"{job_id} is not in state {state} after {seconds} s: {self.jobs.get(job_id)}")
+
+    def stop(self) -> None:
+        """Kill what still runs."""
+        for job in self.jobs.values():
+            for pid in filter(None, (job.get("mom"), job.get("session"))):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    if job["state"] != "F":
+                        os.killpg(pid, signal.SIGKILL)
+
+    def _state(self) -> dict[str, Any]:
+        with self._locked():
+            path = self.home / "state.json"
+            return json.loads(path.read_text()) if path.exists() else {"jobs": {}, "calls": []}
+
+    def _control(self) -> dict[str, Any]:
+        path = self.home / "control.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.home / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
