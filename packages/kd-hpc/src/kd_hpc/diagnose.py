@@ -114,14 +114,14 @@ _SLURM_DELETED_STATES = ("CANCELLED", "PREEMPTED", "REVOKED")
 _KILL_LINE = re.compile(r"=>> \w+: job killed: (\w+) (\d+)(?:kb)? exceeded limit \d+(?:kb)?")
 _SLURM_TIME_LIMIT = re.compile(r"CANCELLED AT \S+ DUE TO TIME LIMIT")
 _SLURM_OOM = re.compile(r"oom[-_]kill", re.IGNORECASE)
-_EXCEEDED = re.compile(r"exceeded resource (\w+)")
+_EXCEEDED = re.compile(r"exceeded resource (\w+)|^(walltime) exceeded$")
 _SLURM_STATE = re.compile(r"\bJobState=([A-Z_]+)")
 _GPU_MEMORY = re.compile(r"^.*(?:CUDA out of memory|CUDA error: out of memory|OutOfMemoryError).*$", re.MULTILINE)
 _HOST_MEMORY = re.compile(
     r"^.*(?:\bMemoryError\b|DataLoader worker .* killed by signal: (?:Killed|Bus)).*$", re.MULTILINE
 )
 _SUPERSEDED = re.compile(r"^superseded: .*$", re.MULTILINE)
-_SAID = re.compile(r"^(?:error|fatal)\b", re.IGNORECASE)
+_SAID = re.compile(r"^(?:error|fatal|kd-core):?\s", re.IGNORECASE)
 _CHATTER = re.compile(r"^(?:INFO|DEBUG|WARNING)\b|^Terminated$|^Killed$|^==? |^[\d.%\s]*$")
 
 
@@ -146,7 +146,7 @@ def _named_limit(gone: Gone) -> str | None:
     if gone.exit_status in _PBS_LIMITS:
         return _PBS_LIMITS[gone.exit_status]
     if exceeded := _EXCEEDED.search(gone.comment):
-        return exceeded[1]
+        return exceeded[1] or exceeded[2]
     return _SLURM_LIMITS.get(_slurm_state(gone))
 
 
@@ -208,7 +208,7 @@ def _exception(case: _Case) -> _Finding | None:
 
 def _deleted(case: _Case) -> _Finding | None:
     gone = case.gone
-    by_whom = re.search(r"terminated(?: by \S+)?$", gone.comment)
+    by_whom = re.search(r"terminated(?: by .+)?$", gone.comment)
     never_ran = gone.exit_status is None and "job_state = F" in gone.evidence
     if not by_whom and not never_ran and _slurm_state(gone) not in _SLURM_DELETED_STATES:
         return None
