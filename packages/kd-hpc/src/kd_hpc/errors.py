@@ -7,6 +7,7 @@
     │   └── FolderError                  a folder that cannot be used, found before anything was done
     ├── StoreError              exit 1   a run directory cannot be read or written
     │   └── RecordError                  a status record that is not one
+    │       └── LaterRecord              one that a later version of this program wrote
     ├── RunOwned                exit 75  a live process owns this run directory
     ├── LockHeld                exit 75  another tick is at work
     ├── SchedulerError          exit 1   a scheduler refused, and said why
@@ -60,6 +61,10 @@ class StoreError(KdError):
 
 
 class RecordError(StoreError):
+    pass
+
+
+class LaterRecord(RecordError):
     pass
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kd_hpc.errors import RecordError
+from kd_hpc.errors import LaterRecord, RecordError
 from kd_hpc.experiment import Experiment
 
 SCHEMA_VERSION = 1
@@ -56,6 +56,10 @@ class Attempt(BaseModel):
     cause: str | None = None
     detail: str | None = None
     charged: bool = False
+    next_memory: str | None = None
+    """After a memory kill: the least the next attempt must ask for."""
+    forgiven: bool = False
+    """A person asked for another try: this attempt no longer counts against the run."""
 
 
 class StatusRecord(BaseModel):
@@ -110,25 +114,23 @@ class StatusRecord(BaseModel):
 
 
 def parse_record(content: bytes) -> StatusRecord:
-    """The record in `content`. Raises RecordError with the reason, also for a record of a later version."""
+    """The record in `content`. Raises RecordError with the reason, LaterRecord for a record of a later version."""
     try:
         data = json.loads(content)
     except ValueError as error:
         raise RecordError(f"not JSON: {error}") from None
     if isinstance(data, dict) and "schema_version" not in data:
         data = _upgrade(data)
+    if isinstance(data, dict) and isinstance(version := data["schema_version"], int) and version > SCHEMA_VERSION:
+        raise LaterRecord(
+            f"schema_version {version} is newer than {SCHEMA_VERSION}.", remedy="Install the kd-hpc that wrote it."
+        )
     try:
-        record = StatusRecord.model_validate(data)
+        return StatusRecord.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise RecordError(f"not a status record: {where}: {first['msg']}") from None
-    if record.schema_version > SCHEMA_VERSION:
-        raise RecordError(
-            f"schema_version {record.schema_version} is newer than {SCHEMA_VERSION}.",
-            remedy="Install the kd-hpc that wrote it.",
-        )
-    return record
 
 
 def _upgrade(old: dict[str, Any]) -> dict[str, Any]:

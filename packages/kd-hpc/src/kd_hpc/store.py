@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from kd_hpc.errors import FolderError, RecordError, StoreError
+from kd_hpc.errors import FolderError, LaterRecord, RecordError, StoreError
 from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.files import publish_bytes, quarantine
 from kd_hpc.records import StatusRecord, parse_record
@@ -30,6 +30,8 @@ class Unreadable:
 
     path: Path
     reason: str
+    is_damaged: bool = True
+    """False if the file may be well, only not for us or not now: written by a later version, or a failing read."""
 
 
 class Store:
@@ -89,10 +91,12 @@ def read_record(directory: Path) -> StatusRecord | Unreadable | None:
         return parse_record(path.read_bytes())
     except FileNotFoundError:
         return _quarantined(directory)
+    except LaterRecord as error:
+        return Unreadable(path, str(error), is_damaged=False)
     except RecordError as error:
         return Unreadable(path, error.what)
     except OSError as error:
-        return Unreadable(path, error.strerror or str(error))
+        return Unreadable(path, error.strerror or str(error), is_damaged=False)
 
 
 def _quarantined(directory: Path) -> Unreadable | None:
