@@ -1,0 +1,71 @@
+"""Everything the report says, computed once: the tree, its grids, its tests, its geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_analysis.alignment import Value, files_of, inspection_findings, measure_tree
+from kd_analysis.cache import Cache
+from kd_analysis.cells import Grid, acc_best, acc_last, build_grid
+from kd_analysis.collect import Tree, judge
+from kd_analysis.compute import File, Progress
+from kd_analysis.inference import BestAlpha, Contrast, Tested, best_alphas, contrasts, ledger
+from kd_analysis.runs import read_tree
+from kd_hpc.campaign import Campaign
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """`last` is the headline grid; `best` and `flagged_too` are the same with another accuracy and with quarantined runs."""
+
+    tree: Tree
+    campaign: Campaign | None
+    last: Grid
+    best: Grid
+    flagged_too: Grid
+    ledger: tuple[Tested, ...]
+    ledger_best: tuple[Tested, ...]
+    contrasts: tuple[Contrast, ...]
+    best_alphas: tuple[BestAlpha, ...]
+    values: tuple[Value, ...]
+    files: Mapping[str, File]
+    computed: int
+
+
+def read_and_judge(
+    root: Path, campaign: Campaign | None, cache: Cache, workers: int
+) -> tuple[Tree, dict[str, File]]:
+    """The tree with every finding, those from representations included, and its representation files."""
+    runs, strays = read_tree(root)
+    files = files_of(runs)
+    findings = inspection_findings(runs, files, cache, workers)
+    return judge(root, runs, strays, campaign, findings), files
+
+
+def analyse(
+    root: Path,
+    campaign: Campaign | None,
+    cache: Cache,
+    workers: int,
+    progress: Progress = lambda done, of: None,
+) -> Analysis:
+    """Read, judge and compute. Raises UsageError if `root` is no folder; nothing in it can raise."""
+    tree, files = read_and_judge(root, campaign, cache, workers)
+    values, computed = measure_tree(tree, files, cache, workers, progress)
+    last, best = build_grid(tree, acc_last), build_grid(tree, acc_best)
+    return Analysis(
+        tree=tree,
+        campaign=campaign,
+        last=last,
+        best=best,
+        flagged_too=build_grid(tree, acc_last, flagged_too=True),
+        ledger=ledger(last),
+        ledger_best=ledger(best),
+        contrasts=contrasts(last),
+        best_alphas=best_alphas(last),
+        values=tuple(values),
+        files=files,
+        computed=computed,
+    )

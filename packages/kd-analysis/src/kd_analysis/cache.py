@@ -1,0 +1,63 @@
+"""A content-addressed store of numbers: one small JSON file per subject, whose key names everything a number depends on.
+
+Losing an entry costs its recomputation, never its truth; two writers at once lose at most each other's new entries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kd_hpc.errors import StoreError
+from kd_hpc.files import publish_text
+
+Entry = Mapping[str, Any]
+
+
+class Cache:
+    """Entries by (subject, key) under `root`; a root that cannot be written makes everything a miss, not an error."""
+
+    def __init__(self, root: Path | None) -> None:
+        self.root = root
+        self._read: dict[str, dict[str, Entry]] = {}
+
+    def get(self, subject: str, key: str) -> Entry | None:
+        """The entry, or None if it was never kept."""
+        return self._subject(subject).get(key)
+
+    def put(self, subject: str, entries: Mapping[str, Entry]) -> None:
+        """Keep the entries beside those the subject has."""
+        kept = self._subject(subject)
+        kept.update(entries)
+        if self.root is not None:
+            path = self._path(subject)
+            with contextlib.suppress(OSError, StoreError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                publish_text(path, json.dumps(kept, sort_keys=True))
+
+    def _subject(self, subject: str) -> dict[str, Entry]:
+        if subject not in self._read:
+            self._read[subject] = _load(self._path(subject)) if self.root is not None else {}
+        return self._read[subject]
+
+    def _path(self, subject: str) -> Path:
+        assert self.root is not None
+        return self.root / subject[:2] / f"{subject}.json"
+
+
+def default_root() -> Path:
+    """Where numbers are kept unless said otherwise: the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "kd-analysis"
+
+
+def _load(path: Path) -> dict[str, Entry]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

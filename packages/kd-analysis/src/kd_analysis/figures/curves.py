@@ -1,0 +1,48 @@
+"""Training curves: how runs got where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kd_analysis.cells import show_alpha, show_method
+from kd_analysis.figures.style import alpha_style, hide_unused, legend_below, new_figure, panels
+from kd_analysis.runs import Run
+
+LABELS = {
+    "test_acc": "test accuracy (%)",
+    "train_acc": "training accuracy (%)",
+    "test_loss": "test loss (nats)",
+    "train_loss": "training loss",
+}
+
+
+def curves_figure(groups: Mapping[str, Sequence[Run]], alphas: Sequence[float | None], curve: str) -> Figure:
+    """One panel a method, a line a run; colour and line style say alpha. Runs not usable are drawn in red."""
+    rows, columns = panels(len(groups))
+    figure, axes = new_figure(rows, columns, height=1.8, sharex=True, sharey=True)
+    for ax, (name, runs) in zip(axes.flat, groups.items(), strict=False):
+        for run in runs:
+            _line(ax, run, curve, alphas)
+        ax.set_title(f"{show_method(name) if name != 'teacher' else 'teacher'} ({len(runs)} runs)")
+        ax.set_xlabel("epoch")
+    for ax in axes[:, 0]:
+        ax.set_ylabel(LABELS[curve])
+    hide_unused(axes, len(groups))
+    legend_below(figure, list(axes.flat[: len(groups)]))
+    return figure
+
+
+def _line(ax: Axes, run: Run, curve: str, alphas: Sequence[float | None]) -> None:
+    values = np.asarray(getattr(run.curves, curve), dtype=float)
+    if not len(values):
+        return
+    epochs = run.first_epoch + np.arange(1, len(values) + 1)
+    if run.identity.is_pure:
+        ax.plot(epochs, values, color="#555555", linewidth=0.8, label="no distillation")
+    else:
+        label = f"alpha {show_alpha(run.identity.alpha)}"
+        ax.plot(epochs, values, linewidth=0.8, label=label, **alpha_style(run.identity.alpha, alphas))

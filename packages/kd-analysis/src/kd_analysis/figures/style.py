@@ -1,0 +1,137 @@
+"""How every figure looks: sizes in inches of a thesis page, a colour-blind-safe palette, bytes that never change.
+
+Methods are told apart by colour and marker, alphas by lightness and line style: print in grey and they still differ.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from kd_analysis.cells import rank
+from kd_hpc.catalogue import METHODS
+
+WIDTH = 6.3
+"""Text width of an A4 thesis page in inches."""
+# Okabe & Ito (2008), without yellow, which vanishes on paper.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PURE_COLOUR, TEACHER_COLOUR = "#555555", "#8B5E00"
+HATCH = "////"
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.4,
+    "svg.hashsalt": "kd-analysis",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "figure.constrained_layout.use": True,
+    "text.parse_math": False,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save within this, and nowhere else."""
+    with mpl.rc_context(RC):
+        yield
+
+
+def new_figure(rows: int, columns: int, *, height: float, **options: Any) -> tuple[Figure, np.ndarray[Any, Any]]:
+    """A figure of thesis width with (rows, columns) axes; `height` is that of one row in inches."""
+    figure = Figure(figsize=(WIDTH, height * rows))
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The figure as SVG, the same bytes for the same figure."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return stream.getvalue()
+
+
+def to_pdf(figure: Figure) -> bytes:
+    """The figure as PDF for LaTeX, the same bytes for the same figure."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return stream.getvalue()
+
+
+def method_style(method: str, methods: Sequence[str]) -> dict[str, Any]:
+    """Colour and marker: the catalogue's methods always have the same, others follow."""
+    known = rank(method, METHODS)[0]
+    others = [name for name in methods if name not in METHODS]
+    number = known if method in METHODS else len(METHODS) + others.index(method)
+    return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def alpha_style(alpha: float | None, alphas: Sequence[float | None]) -> dict[str, Any]:
+    """Darker and more solid with more alpha."""
+    place = list(alphas).index(alpha) / max(len(alphas) - 1, 1) if alpha in alphas else 0.0
+    dashes = ((0, (1, 1)), (0, (4, 1)), "-")
+    return {"color": mpl.colormaps["viridis"](0.85 - 0.75 * place), "linestyle": dashes[round(place * 2)]}
+
+
+def panels(count: int, columns: int = 3) -> tuple[int, int]:
+    """(rows, columns) for `count` small panels."""
+    columns = max(1, min(columns, count))
+    return max(1, math.ceil(count / columns)), columns
+
+
+def hide_unused(axes: np.ndarray[Any, Any], used: int) -> None:
+    """Switch off the panels after the first `used`."""
+    for ax in axes.flat[used:]:
+        ax.set_visible(False)
+
+
+def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
+    """One legend for all axes, under them, each label once."""
+    entries: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=min(columns, len(entries)))
+
+
+def band(ax: Axes, interval: tuple[float, float, float], label: str, colour: str, hatch: str | None = None) -> None:
+    """A horizontal line at the first value, shaded from the second to the third where those are finite."""
+    centre, low, high = interval
+    if not math.isfinite(centre):
+        return
+    ax.axhline(centre, color=colour, linewidth=1, linestyle="-" if hatch is None else (0, (5, 2)), label=label)
+    if math.isfinite(low) and math.isfinite(high):
+        ax.axhspan(low, high, facecolor=colour, alpha=0.13, edgecolor=colour, linewidth=0, hatch=hatch)
+
+
+def keep_data_visible(ax: Axes, values: Sequence[float], margin: float = 0.35) -> None:
+    """Limit the y axis to the values and a margin: an interval from two seeds may be longer than all else together."""
+    found = np.asarray([value for value in values if math.isfinite(value)])
+    if found.size:
+        span = max(float(np.ptp(found)), 0.02 * max(abs(float(found.max())), 1e-9), 1e-6)
+        ax.set_ylim(float(found.min()) - margin * span, float(found.max()) + margin * span)

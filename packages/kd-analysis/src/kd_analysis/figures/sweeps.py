@@ -1,0 +1,109 @@
+"""A quantity over alpha: one panel a method, seeds as dots, mean with t interval, reference bands across."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kd_analysis.cells import show_alpha, show_method
+from kd_analysis.figures.style import (
+    PURE_COLOUR,
+    TEACHER_COLOUR,
+    band,
+    hide_unused,
+    keep_data_visible,
+    legend_below,
+    method_style,
+    new_figure,
+    panels,
+)
+from kd_analysis.stats.intervals import t_interval
+
+
+@dataclass(frozen=True)
+class Band:
+    """A reference drawn across all alphas: its values by seed."""
+
+    label: str
+    values: tuple[float, ...]
+    is_teacher: bool = False
+
+
+Sweep = Mapping[float | None, Sequence[float]]
+"""Values by alpha, one a seed."""
+
+
+def sweep_figure(
+    sweeps: Mapping[str, Sweep], bands: Sequence[Band], alphas: Sequence[float | None], ylabel: str
+) -> Figure:
+    """One panel a method, all on one scale. Alphas without a value are hatched and say n=0."""
+    rows, columns = panels(len(sweeps))
+    figure, axes = new_figure(rows, columns, height=2.1, sharey=True)
+    for ax, (method, sweep) in zip(axes.flat, sweeps.items(), strict=False):
+        _panel(ax, sweep, bands, alphas, method_style(method, list(sweeps)))
+        ax.set_title(show_method(method))
+    shown = [v for sweep in sweeps.values() for values in sweep.values() for v in values]
+    keep_data_visible(axes.flat[0], shown + [v for one in bands for v in one.values])
+    for ax in axes.flat[: len(sweeps)]:
+        _cut_marks(ax)
+    hide_unused(axes, len(sweeps))
+    _label(axes, len(sweeps), ylabel)
+    legend_below(figure, [axes.flat[0]], columns=2)
+    return figure
+
+
+def _panel(
+    ax: Axes, sweep: Sweep, bands: Sequence[Band], alphas: Sequence[float | None], style: Mapping[str, str]
+) -> None:
+    for one in bands:
+        found = t_interval(one.values)
+        colour = TEACHER_COLOUR if one.is_teacher else PURE_COLOUR
+        label = f"{one.label}, n={found.n}" if found.n else f"{one.label}: none"
+        band(ax, (found.estimate, found.low, found.high), label, colour, "...." if one.is_teacher else None)
+    places, means = [], []
+    for place, alpha in enumerate(alphas):
+        values = list(sweep.get(alpha, ()))
+        if not values:
+            ax.axvspan(place - 0.35, place + 0.35, facecolor="none", edgecolor="#999999", hatch="////", linewidth=0)
+            continue
+        found = t_interval(values)
+        places.append(place)
+        means.append(found.estimate)
+        ax.plot([place + 0.12] * len(values), values, ".", color=style["color"], alpha=0.6, markersize=4)
+        if found.exists:
+            ax.vlines(place, found.low, found.high, color=style["color"], linewidth=1.4)
+    ax.plot(places, means, **style, linewidth=1)
+    counts = [len(sweep.get(alpha, ())) for alpha in alphas]
+    labels = [f"{show_alpha(alpha)}\nn={count}" for alpha, count in zip(alphas, counts, strict=True)]
+    ax.set_xticks(range(len(alphas)), labels)
+    ax.set_xlim(-0.5, len(alphas) - 0.5)
+    ax.grid(axis="x", visible=False)
+
+
+def _cut_marks(ax: Axes) -> None:
+    """Arrow heads where an interval goes on beyond the axis."""
+    low, high = ax.get_ylim()
+    for collection in ax.collections:
+        for path in getattr(collection, "get_paths", list)():
+            if len(path.vertices) != 2 or path.vertices[0][0] != path.vertices[1][0]:
+                continue
+            (x, bottom), (_, top) = path.vertices
+            for beyond, y, marker in ((top > high, high, "^"), (bottom < low, low, "v")):
+                if beyond and math.isfinite(x):
+                    ax.plot([x], [y], marker=marker, color=collection.get_color()[0], clip_on=False, markersize=4)
+
+
+def _label(axes: object, used: int, ylabel: str) -> None:
+    import numpy as np
+
+    grid = np.asarray(axes)
+    for ax in grid[:, 0]:
+        ax.set_ylabel(ylabel)
+    for column in range(grid.shape[1]):
+        visible = [row for row in range(grid.shape[0]) if row * grid.shape[1] + column < used]
+        if visible:
+            grid[visible[-1], column].set_xlabel("alpha (weight of the distillation loss)")

@@ -1,0 +1,120 @@
+"""Centred kernel alignment (Kornblith 2019): linear in feature space, plain and debiased, and RBF, debiased only.
+
+Invariant to rotation and one common scale of either side, not to any invertible map. Plain CKA is pulled up by few
+items of large norm and by one shared component: hence the robustness variants. Debiasing uses the unbiased HSIC
+(Song 2012); minibatches average the three HSIC terms, then divide (Nguyen 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kd_analysis.geometry.spectrum import Array, centred
+
+BATCH = 1000
+
+
+def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
+    """Linear CKA of (N, C) and (N, D) in [0, 1]; NaN if one side is constant."""
+    a, b = _pair(x, y)
+    scale = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
+    return float(np.linalg.norm(a.T @ b) ** 2 / scale) if scale > 0 else float("nan")
+
+
+def debiased_linear_cka(x: ArrayLike, y: ArrayLike) -> float:
+    """Linear CKA from unbiased HSIC terms: near 0 for independent representations whatever their width. N >= 4."""
+    a, b = _pair(x, y)
+    return _ratio(_hsic_features(a, b), _hsic_features(a, a), _hsic_features(b, b))
+
+
+def rbf_cka(x: ArrayLike, y: ArrayLike, bandwidths: Sequence[float], order: ArrayLike) -> tuple[float, ...]:
+    """Debiased RBF CKA for each bandwidth, in median distances, over minibatches of 1000 of the permutation `order`."""
+    a, b = _pair(x, y)
+    permutation = np.asarray(order)
+    size = min(BATCH, len(a))
+    batches = [permutation[start : start + size] for start in range(0, len(a) - size + 1, size)]
+    medians = [median_distance(side[batches[0]]) for side in (a, b)]
+    terms = np.zeros((len(bandwidths), 3))
+    for batch in batches:
+        squared = [_squared_distances(side[batch]) for side in (a, b)]
+        for row, width in zip(terms, bandwidths, strict=True):
+            k, m = (_gaussian(d, width * median) for d, median in zip(squared, medians, strict=True))
+            row += [_hsic(k, m), _hsic(k, k), _hsic(m, m)]
+    return tuple(_ratio(*row) for row in terms)
+
+
+def median_distance(x: ArrayLike) -> float:
+    """Median Euclidean distance between different items."""
+    distances = _squared_distances(np.asarray(x, dtype=np.float64))
+    return float(np.sqrt(np.median(distances[np.triu_indices(len(distances), 1)])))
+
+
+def class_residual(x: ArrayLike, labels: ArrayLike) -> Array:
+    """Each item minus the mean of its class."""
+    array, classes = np.asarray(x, dtype=np.float64), np.unique(np.asarray(labels), return_inverse=True)[1]
+    sums = np.zeros((classes.max() + 1, array.shape[1]))
+    np.add.at(sums, classes, array)
+    return np.asarray(array - (sums / np.bincount(classes)[:, None])[classes])
+
+
+def without_top_component(x: ArrayLike) -> Array:
+    """The representation with its largest principal component projected out."""
+    array = centred(x)
+    top = np.linalg.eigh(array.T @ array)[1][:, -1:]
+    return np.asarray(array - array @ top @ top.T)
+
+
+def without_outliers(x: ArrayLike, y: ArrayLike, share: float = 0.01) -> tuple[Array, Array]:
+    """Both sides without the items that are among the `share` of largest norm on either."""
+    a, b = _pair(x, y)
+    keep = np.ones(len(a), dtype=bool)
+    for side in (a, b):
+        norms = np.linalg.norm(side, axis=1)
+        keep[np.argsort(norms, kind="stable")[len(norms) - int(np.ceil(share * len(norms))) :]] = False
+    return a[keep], b[keep]
+
+
+def _pair(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    a, b = centred(x), centred(y)
+    if len(a) != len(b):
+        raise ValueError("both sides must hold the same items")
+    return a, b
+
+
+def _hsic_features(a: Array, b: Array) -> float:
+    """Unbiased HSIC of the linear kernels of (N, C) and (N, D), without forming an N x N matrix."""
+    n = len(a)
+    diagonal_a, diagonal_b = (a**2).sum(axis=1), (b**2).sum(axis=1)
+    rows_a, rows_b = a @ a.sum(axis=0) - diagonal_a, b @ b.sum(axis=0) - diagonal_b
+    trace = float(np.linalg.norm(a.T @ b) ** 2 - diagonal_a @ diagonal_b)
+    return _unbiased(trace, rows_a, rows_b, n)
+
+
+def _hsic(k: Array, m: Array) -> float:
+    """Unbiased HSIC of two kernel matrices whose diagonals are already zero."""
+    return _unbiased(float(np.vdot(k, m)), k.sum(axis=1), m.sum(axis=1), len(k))
+
+
+def _unbiased(trace: float, rows_a: NDArray[np.float64], rows_b: NDArray[np.float64], n: int) -> float:
+    if n < 4:
+        return float("nan")
+    middle = float(rows_a.sum() * rows_b.sum()) / ((n - 1) * (n - 2))
+    return (trace + middle - 2 * float(rows_a @ rows_b) / (n - 2)) / (n * (n - 3))
+
+
+def _ratio(cross: float, own_a: float, own_b: float) -> float:
+    return float(cross / np.sqrt(own_a * own_b)) if own_a > 0 and own_b > 0 else float("nan")
+
+
+def _squared_distances(x: Array) -> Array:
+    norms = (x**2).sum(axis=1)
+    return np.asarray(np.clip(norms[:, None] + norms - 2 * x @ x.T, 0.0, None))
+
+
+def _gaussian(squared: Array, width: float) -> Array:
+    kernel = np.exp(squared * (-0.5 / width**2)) if width > 0 else np.zeros_like(squared)
+    np.fill_diagonal(kernel, 0.0)
+    return np.asarray(kernel)

@@ -1,0 +1,32 @@
+"""Shapes compared up to rotation: angles between sample-space subspaces, and Procrustes.
+
+Principal angles are taken between spans of the items' principal component scores, (N, K). Angles between channel-space
+eigenvectors of two networks mean nothing: their channels do not correspond.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import subspace_angles
+
+from kd_analysis.geometry.spectrum import Array, centred, scores
+
+
+def principal_angles(x: ArrayLike, y: ArrayLike, components: int) -> Array:
+    """The K principal angles in degrees, largest first, between the top-K score subspaces (Bjorck & Golub 1973)."""
+    return np.asarray(np.degrees(subspace_angles(scores(x, components), scores(y, components))))
+
+
+def procrustes_similarity(x: ArrayLike, y: ArrayLike) -> float:
+    """cos of the angular Procrustes distance: nuclear norm of the cross product of the normalised sides, in [0, 1]."""
+    a, b = centred(x), centred(y)
+    if len(a) != len(b):
+        raise ValueError("both sides must hold the same items")
+    scale = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(np.linalg.svd(a.T @ b, compute_uv=False).sum() / scale) if scale > 0 else float("nan")
+
+
+def procrustes_distance(x: ArrayLike, y: ArrayLike) -> float:
+    """Angular Procrustes distance in radians, a metric on shapes (Williams 2021): 0 same shape, pi/2 unrelated."""
+    return float(np.arccos(np.clip(procrustes_similarity(x, y), -1.0, 1.0)))

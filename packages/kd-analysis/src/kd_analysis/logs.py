@@ -1,0 +1,90 @@
+"""What a run's log and error stream still say: crashes, kills, resumptions, and curves no metrics.json holds.
+
+Earlier rounds wrote metrics.json only at the very end, so the log is all that is left of an unfinished run there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST_BYTES = 4 << 20
+_EPOCH = re.compile(r"^Epoch (\d+)\s*$")
+_RESULT = re.compile(r"^(TRAIN|TEST) \| Loss: (\S+) \| Acc: (\S+) \|")
+_RESUMED = re.compile(r"^Resuming from epoch (\d+)", re.MULTILINE)
+_TOTAL = re.compile(r"^Total execution time: (\d+) seconds", re.MULTILINE)
+_ALPHA = re.compile(r"^\{.*'alpha': ([0-9.]+)", re.MULTILINE)
+_KILLED = re.compile(r"^=>> PBS: job killed: .*$", re.MULTILINE)
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*)?(?:Error|Exception|Interrupt|Stop)\b.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class LogEvidence:
+    """The last attempt as its streams tell it; epochs count from 0 as the log does, `seconds` is its wall time."""
+
+    crash: str = ""
+    killed: str = ""
+    resumed_at: int | None = None
+    seconds: float | None = None
+    alpha: float | None = None
+    epochs: tuple[int, ...] = ()
+    curves: dict[str, tuple[float, ...]] | None = None
+
+
+def read_logs(directory: Path) -> LogEvidence:
+    """The evidence in `directory`/logs and /errors (their last 4 MiB); nothing where they are missing."""
+    errors, text = _tail(directory / "errors"), _tail(directory / "logs")
+    epochs, curves = _curves(text)
+    return LogEvidence(
+        crash=_crash(errors),
+        killed=(_KILLED.findall(errors) or [""])[-1],
+        resumed_at=_last_int(_RESUMED, text),
+        seconds=_last_int(_TOTAL, text),
+        alpha=_number(_ALPHA.findall(text)[-1]) if _ALPHA.search(text) else None,
+        epochs=epochs,
+        curves=curves,
+    )
+
+
+def _last_int(pattern: re.Pattern[str], text: str) -> int | None:
+    found = pattern.findall(text)
+    return int(found[-1]) if found else None
+
+
+def _crash(errors: str) -> str:
+    """The exception line of the last traceback, if there is one."""
+    _, mark, after = errors.rpartition("Traceback (most recent call last)")
+    return (_EXCEPTION.findall(after) or [""])[-1] if mark else ""
+
+
+def _curves(text: str) -> tuple[tuple[int, ...], dict[str, tuple[float, ...]]]:
+    """Epochs that finished, in order, and their curves; an epoch printed twice counts as it was last."""
+    found: dict[int, dict[str, float]] = {}
+    epoch = -1
+    for line in text.splitlines():
+        if match := _EPOCH.match(line):
+            epoch = int(match[1])
+        elif (match := _RESULT.match(line)) and epoch >= 0:
+            split = match[1].lower()
+            row = found.setdefault(epoch, {})
+            row[f"{split}_loss"], row[f"{split}_acc"] = _number(match[2]), _number(match[3])
+    finished = sorted(epoch for epoch, row in found.items() if len(row) == 4)
+    names = ("train_loss", "train_acc", "test_loss", "test_acc")
+    return tuple(finished), {name: tuple(found[epoch][name] for epoch in finished) for name in names}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - MOST_BYTES))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,170 @@
+"""Sections on accuracy: tables with intervals, sweeps over alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kd_analysis.analysis import Analysis
+from kd_analysis.cells import Cell, Setting, ordered_models, show_alpha
+from kd_analysis.figures.sweeps import Band, sweep_figure
+from kd_analysis.report.document import Block, Bullets, Column, Figure, Section, Text, slug, table
+from kd_analysis.stats.intervals import Interval, t_interval
+from kd_analysis.stats.paired import sentence
+
+ACCURACY = (
+    "data set",
+    "networks",
+    "method",
+    "alpha",
+    "n",
+    Column("mean last (%)", 2),
+    Column("low", 2),
+    Column("high", 2),
+    Column("SD", 2),
+    Column("mean best (%)", 2),
+    "each seed, last (%)",
+)
+COMPARISON = (
+    "data set",
+    "method",
+    "alpha",
+    "n",
+    Column("difference (points)", 2, signed=True),
+    Column("low", 2, signed=True),
+    Column("high", 2, signed=True),
+    Column("SD of difference", 2),
+    Column("SD unpaired", 2),
+    Column("detectable (points)", 1),
+    "seeds needed",
+    "conclusion",
+    Column("difference, best (points)", 2, signed=True),
+    "conclusion, best",
+    "flips",
+)
+
+
+def accuracy_section(analysis: Analysis) -> Section:
+    """Accuracy of every cell and its difference to pure training."""
+    blocks: list[Block] = [
+        Text(
+            "Accuracy is that of the last epoch, in percent of the test set. The best epoch is chosen on the test set and "
+            "therefore optimistic; it stands beside. Intervals are 95 % Student t intervals over seeds; one seed has none."
+        ),
+        table("accuracy", "Test accuracy by cell", ACCURACY, [*_pure_rows(analysis), *_cell_rows(analysis)]),
+    ]
+    lines = [sentence(cell.name, cell.comparison) for cell in analysis.last.cells if cell.comparison]
+    blocks.append(
+        Text(
+            "Differences are student minus pure student of the same seed, in percentage points. Single cells are "
+            "descriptive: with these numbers of seeds no test per cell is both valid and powerful, so none is made."
+        )
+    )
+    blocks.append(table("differences", "Difference to the pure student, paired by seed", COMPARISON, _comparisons(analysis)))
+    flips = [row for row in _comparisons(analysis) if row[-1] == "yes"]
+    if flips:
+        names = "; ".join(f"{row[0]} {row[1]} alpha {row[2]}" for row in flips)
+        blocks.append(Text(f"The conclusion depends on taking the last or the best epoch in: {names}.", "warning"))
+    blocks.append(Bullets(tuple(lines)) if lines else Text("No cell has a pure student of the same seed yet."))
+    return Section("accuracy", "Accuracy", tuple(blocks))
+
+
+def _pure_rows(analysis: Analysis) -> list[tuple[object, ...]]:
+    rows = []
+    for dataset in dict.fromkeys(key[0] for key in analysis.last.pure):
+        for model in ordered_models(key[1] for key in analysis.last.pure if key[0] == dataset):
+            values, best = analysis.last.pure[dataset, model], analysis.best.pure[dataset, model]
+            rows.append((dataset, model, "pure", None, *_numbers(values, best)))
+    return rows
+
+
+def _cell_rows(analysis: Analysis) -> list[tuple[object, ...]]:
+    return [
+        (
+            cell.setting.dataset,
+            cell.setting.pair,
+            cell.method,
+            show_alpha(cell.alpha),
+            *_numbers(cell.values, best.values),
+        )
+        for cell, best in zip(analysis.last.cells, analysis.best.cells, strict=True)
+    ]
+
+
+def _numbers(values: Mapping[int, float], best: Mapping[int, float]) -> tuple[object, ...]:
+    found: Interval = t_interval([values[seed] for seed in sorted(values)])
+    sd = _sd(list(values.values()))
+    each = ", ".join(f"{values[seed]:.2f}" for seed in sorted(values))
+    mean_best = sum(best.values()) / len(best) if best else float("nan")
+    return (found.n, found.estimate, found.low, found.high, sd, mean_best, each)
+
+
+def _sd(values: list[float]) -> float:
+    import statistics
+
+    return statistics.stdev(values) if len(values) > 1 else float("nan")
+
+
+def _comparisons(analysis: Analysis) -> list[tuple[object, ...]]:
+    return [
+        _comparison(cell, best)
+        for cell, best in zip(analysis.last.cells, analysis.best.cells, strict=True)
+        if cell.comparison is not None
+    ]
+
+
+def _comparison(cell: Cell, best: Cell) -> tuple[object, ...]:
+    last, other = cell.comparison, best.comparison
+    assert last is not None
+    flips = other is not None and last.n > 1 and other.conclusion != last.conclusion
+    return (
+        cell.setting.dataset,
+        cell.method,
+        show_alpha(cell.alpha),
+        last.n,
+        last.interval.estimate,
+        last.interval.low,
+        last.interval.high,
+        last.sd,
+        last.sd_unpaired,
+        last.detectable if last.n > 1 else float("nan"),
+        last.seeds_needed,
+        str(last.conclusion),
+        other.interval.estimate if other else float("nan"),
+        str(other.conclusion) if other else None,
+        "yes" if flips else "no",
+    )
+
+
+def sweeps_section(analysis: Analysis) -> Section:
+    """Accuracy over alpha in every setting."""
+    blocks: list[Block] = [
+        Text(
+            "Dots are seeds, vertical lines 95 % t intervals of their mean; an arrow says that an interval goes on beyond "
+            "the axis. The bands are the pure student and the teacher. Pure training is not alpha = 0: pure runs use label "
+            "smoothing, distilled ones do not. Hatched: no counted run."
+        )
+    ]
+    blocks += [_sweep(analysis, setting) for setting in analysis.last.settings if _any(analysis, setting)]
+    if len(blocks) == 1:
+        blocks = [Text("No distilled run is finished and sound yet.")]
+    return Section("sweeps", "Accuracy over alpha", tuple(blocks))
+
+
+def _any(analysis: Analysis, setting: Setting) -> bool:
+    return any(cell.n for cell in analysis.last.of(setting))
+
+
+def _sweep(analysis: Analysis, setting: Setting) -> Figure:
+    grid = analysis.last
+    sweeps = {
+        method: {cell.alpha: tuple(cell.values.values()) for cell in grid.of(setting, method)} for method in grid.methods
+    }
+    bands = (
+        Band(f"pure {setting.student}", tuple(grid.baseline(setting).values())),
+        Band(f"teacher {setting.teacher}", tuple(grid.teacher(setting).values()), is_teacher=True),
+    )
+    return Figure(
+        f"accuracy_over_alpha_{slug(setting.dataset)}_{slug(setting.pair)}",
+        f"Test accuracy after the last epoch over alpha, {setting.dataset}, {setting.pair}; n in each label.",
+        lambda: sweep_figure(sweeps, bands, grid.alphas, "test accuracy (%)"),
+    )

@@ -1,0 +1,149 @@
+"""Sections on the runs themselves: what there is, what is wrong with it, what it cost, how it was trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from kd_analysis.analysis import Analysis
+from kd_analysis.cells import Setting, show_alpha
+from kd_analysis.collect import COLUMNS, frame
+from kd_analysis.figures.curves import curves_figure
+from kd_analysis.report.document import Block, Bullets, Column, Figure, Section, Text, slug, table
+from kd_analysis.runs import Run
+from kd_analysis.triage import Verdict
+
+MEANINGS = {
+    Verdict.OK: "finished, nothing against them",
+    Verdict.NOTED: "finished, with a remark; counted",
+    Verdict.UNFINISHED: "not finished; not counted",
+    Verdict.FAILED: "crashed or given up; not counted",
+    Verdict.FLAGGED: "quarantined: shown, never counted",
+}
+
+
+def summary(analysis: Analysis) -> Section:
+    """What there is and what may be concluded, in a few lines."""
+    tree = analysis.tree
+    usable = len(tree.usable)
+    blocks: list[Block] = [Text(f"{usable} of {tree.planned} runs are finished, sound and counted here. {_origin(analysis)}")]
+    counts = Counter(item.verdict for item in tree.runs)
+    blocks.append(Bullets(tuple(f"{counts[v]} {v}: {text}" for v, text in MEANINGS.items() if counts[v])))
+    if not tree.runs:
+        blocks.append(Text("There are no runs in this folder yet: every section below is empty.", "warning"))
+    blocks += (Text(banner, "warning") for banner in banners(analysis))
+    if tested := [t for t in analysis.ledger if t.conclusion != "inconclusive"]:
+        lines = [
+            f"{t.method}, {t.family}: {t.conclusion} (effect {t.effect.estimate:+.2f}, adjusted p = {t.adjusted_p:.3g}, "
+            f"{t.result.n} blocks)"
+            for t in tested
+        ]
+        blocks.append(Bullets(tuple(lines)))
+    elif tree.runs:
+        text = "None of the pre-declared tests reaches a conclusion: the data so far are too few to say, not evidence of"
+        blocks.append(Text(f"{text} no effect."))
+    return Section("summary", "Summary", tuple(blocks))
+
+
+def _origin(analysis: Analysis) -> str:
+    if analysis.campaign is None:
+        return "No campaign file was named, so the grid is what this folder holds."
+    missing = sum(identity not in analysis.tree.by_identity for identity in analysis.tree.expected)
+    return f"The campaign {analysis.campaign.name} plans {analysis.tree.planned} runs; {missing} have no folder yet."
+
+
+def banners(analysis: Analysis) -> Iterator[str]:
+    """What a reader must know before any number: flagged runs, teachers worse than their students, unreadable folders."""
+    flagged = [item.run.path for item in analysis.tree.runs if item.verdict == Verdict.FLAGGED]
+    if flagged:
+        yield f"{len(flagged)} runs are quarantined and enter no statistic: {', '.join(flagged[:6])}" + (
+            ", ... (see Triage)." if len(flagged) > 6 else "."
+        )
+    for setting in analysis.last.settings:
+        teacher, student = analysis.last.teacher(setting), analysis.last.baseline(setting)
+        worse = [seed for seed in sorted(set(teacher) & set(student)) if teacher[seed] < student[seed]]
+        if worse and setting.teacher != setting.student:
+            pairs = "; ".join(f"seed {seed}: {teacher[seed]:.2f} % against {student[seed]:.2f} %" for seed in worse)
+            yield f"{setting.dataset}: the teacher {setting.teacher} is worse than the pure student {setting.student} ({pairs})."
+    if analysis.tree.strays:
+        yield f"Folders with run files whose path is no run's, not read: {', '.join(analysis.tree.strays)}."
+
+
+def triage_section(analysis: Analysis) -> Section:
+    """Every run with something against it, its evidence, and what the flagged ones would have changed."""
+    rows = [
+        (item.run.path, item.run.state, str(item.verdict), " ".join(f.code for f in item.findings), item.evidence)
+        for item in sorted(analysis.tree.runs, key=lambda item: (-list(Verdict).index(item.verdict), item.run.path))
+        if item.verdict != Verdict.OK
+    ]
+    columns = ["run", "state", "verdict", "findings", "evidence"]
+    blocks: list[Block] = [
+        Text("Each run is judged before any number is computed. Nothing is dropped silently: what is not counted is named here.")
+    ]
+    blocks.append(table("triage", f"{len(rows)} of {len(analysis.tree.runs)} runs with findings", columns, rows))
+    changed = list(_changed_by_flagged(analysis))
+    if changed:
+        names = ["cell", "n counted", Column("mean (%)", 2), "n with flagged", Column("mean with flagged (%)", 2)]
+        blocks.append(table("with_and_without_flagged", "What the flagged runs would change", names, changed))
+    return Section("triage", "Triage: which runs can be trusted", tuple(blocks))
+
+
+def _changed_by_flagged(analysis: Analysis) -> Iterator[tuple[str, int, float, int, float]]:
+    for cell, other in zip(analysis.last.cells, analysis.flagged_too.cells, strict=True):
+        if cell.n != other.n:
+            yield (cell.name, cell.n, cell.interval.estimate, other.n, other.interval.estimate)
+    for key, values in analysis.last.pure.items():
+        others = analysis.flagged_too.pure[key]
+        if len(values) != len(others):
+            means = [sum(v.values()) / len(v) if v else float("nan") for v in (values, others)]
+            yield (f"{key[0]}, pure, {key[1]}", len(values), means[0], len(others), means[1])
+
+
+def runs_section(analysis: Analysis) -> Section:
+    """The tidy table itself, one row a run."""
+    data = frame(analysis.tree)
+    digits = {"acc_last": 2, "acc_best": 2, "acc_mean_of_last_5": 2, "teacher_acc_last": 2, "seconds": 0, "seconds_per_epoch": 1}
+    rows = data.astype(object).where(data.notna(), None).to_numpy().tolist()
+    full = table("runs", "One row a run", [Column(name, digits.get(name)) for name in COLUMNS], rows)
+    kept = [COLUMNS.index(name) for name in ("path", "state", "verdict", "epochs", "acc_last", "acc_best", "best_epoch", "seconds")]
+    short = table("runs_short", "Every run (all columns: tables/runs.csv)", [full.columns[i] for i in kept], [[r[i] for i in kept] for r in rows])
+    from dataclasses import replace
+
+    return Section("runs", "All runs", (replace(full, csv_only=True), short))
+
+
+def curves_section(analysis: Analysis) -> Section:
+    """Training curves of every run, flagged ones too: that is where they show."""
+    blocks: list[Block] = []
+    for setting in analysis.last.settings:
+        for curve, words in (("test_acc", "Test accuracy"), ("train_loss", "Training loss")):
+            if any(getattr(run.curves, curve) for runs in _groups(analysis, setting).values() for run in runs):
+                blocks.append(_curves(analysis, setting, curve, words))
+    return Section("curves", "Training curves", tuple(blocks) or (Text("No run has curves yet."),))
+
+
+def _curves(analysis: Analysis, setting: Setting, curve: str, words: str) -> Figure:
+    groups = _groups(analysis, setting)
+    return Figure(
+        f"training_{curve}_{slug(setting.dataset)}_{slug(setting.pair)}",
+        f"{words} over the epochs, {setting.dataset}, {setting.pair}: one line a run, flagged and unfinished runs included.",
+        lambda: curves_figure(groups, analysis.last.alphas, curve),
+    )
+
+
+def _groups(analysis: Analysis, setting: Setting) -> dict[str, list[Run]]:
+    """Runs of the setting by method: the teacher and the pure student first."""
+    groups: dict[str, list[Run]] = {"teacher": [], "pure": [], **{method: [] for method in analysis.last.methods}}
+    for item in analysis.tree.runs:
+        identity = item.run.identity
+        if identity.dataset != setting.dataset or not item.run.curves.test_acc:
+            continue
+        if identity.is_pure and identity.student in (setting.teacher, setting.student):
+            groups["pure" if identity.student == setting.student else "teacher"].append(item.run)
+        elif (identity.teacher, identity.student) == (setting.teacher, setting.student):
+            groups[identity.method].append(item.run)
+    return {name: runs for name, runs in groups.items() if runs}
+
+
+def alpha_words(alpha: float | None) -> str:
+    return f"alpha {show_alpha(alpha)}"

@@ -1,0 +1,66 @@
+"""Publishing a document: figures, tables, Markdown, HTML, each file whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from kd_analysis.figures.style import styled, to_pdf, to_svg
+from kd_analysis.report.document import Document, Figure, Table
+from kd_analysis.report.html import render_html
+from kd_analysis.report.markdown import render_markdown
+from kd_hpc.errors import UsageError
+from kd_hpc.files import publish_bytes
+
+Progress = Callable[[int, int], None]
+
+
+def require_folder(output: Path) -> None:
+    """Make the report's folders. Raises UsageError where that cannot be."""
+    try:
+        for folder in (output, output / "figures", output / "tables"):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The report cannot be written to {output}: {error.strerror}.", remedy="Name another folder with -o."
+        ) from error
+
+
+def render(document: Document, progress: Progress = lambda done, of: None) -> dict[str, bytes]:
+    """Every file of the report by its path, the same bytes for the same document."""
+    files: dict[str, bytes] = {}
+    svgs: dict[str, bytes] = {}
+    figures = list(document.figures)
+    for done, figure in enumerate(figures, start=1):
+        svg, pdf = draw(figure)
+        svgs[figure.name] = files[f"figures/{figure.name}.svg"] = svg
+        files[f"figures/{figure.name}.pdf"] = pdf
+        progress(done, len(figures))
+    files |= {f"tables/{table.name}.csv": to_csv(table) for table in document.tables}
+    files["report.md"] = render_markdown(document).encode()
+    files["report.html"] = render_html(document, svgs).encode()
+    return files
+
+
+def draw(figure: Figure) -> tuple[bytes, bytes]:
+    """The figure as SVG and PDF."""
+    with styled():
+        drawing = figure.draw()
+        return to_svg(drawing), to_pdf(drawing)
+
+
+def to_csv(table: Table) -> bytes:
+    """Raw values, missing ones empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(column.name for column in table.columns)
+    writer.writerows(["" if value is None else value for value in row] for row in table.rows)
+    return stream.getvalue().encode()
+
+
+def publish_report(output: Path, files: dict[str, bytes]) -> None:
+    """Write every file; report.html last, so that who sees a new page finds its tables new too."""
+    for name, content in sorted(files.items(), key=lambda item: item[0] == "report.html"):
+        publish_bytes(output / name, content)

@@ -1,0 +1,210 @@
+"""Reading run directories, whatever round wrote them: path, record, curves and log evidence, nothing judged yet."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from kd_analysis.logs import LogEvidence, read_logs
+from kd_hpc.catalogue import PURE
+from kd_hpc.errors import UsageError
+from kd_hpc.experiment import parse_path
+from kd_hpc.records import StatusRecord
+from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS, Store, Unreadable, read_record
+
+CONTENT = (STATUS, METRICS, REPRESENTATIONS, "checkpoint.pth", "best.pth", "last.pth")
+UNRECORDED = "unrecorded"
+
+
+class Curves(BaseModel):
+    """metrics.json: one value a finished epoch; accuracies in percent, seconds of wall time. Gaps are NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    train_loss: tuple[float, ...] = ()
+    train_acc: tuple[float, ...] = ()
+    test_loss: tuple[float, ...] = ()
+    test_acc: tuple[float, ...] = ()
+    lr: tuple[float, ...] = ()
+    seconds: tuple[float, ...] = ()
+    skipped_steps: tuple[float, ...] = ()
+    terms: dict[str, tuple[float, ...]] = {}
+    gradient_norms: dict[str, tuple[float, ...]] = {}
+    config: dict[str, Any] = {}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _gaps(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return [math.nan if item is None else item for item in value]
+        if isinstance(value, dict):
+            return {key: cls._gaps(item) if isinstance(item, list) else item for key, item in value.items()}
+        return value
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What run this is. A distilled run of unknown strength has alpha None; pure runs have neither alpha nor teacher."""
+
+    dataset: str
+    method: str
+    alpha: float | None
+    teacher: str | None
+    student: str
+    seed: int
+
+    @property
+    def is_pure(self) -> bool:
+        return self.method == PURE
+
+    @property
+    def teacher_run(self) -> Identity | None:
+        """The pure run this student should have learnt from."""
+        if self.teacher is None:
+            return None
+        return Identity(self.dataset, PURE, None, None, self.teacher, self.seed)
+
+    @property
+    def baseline_run(self) -> Identity:
+        """The pure run of the same student and seed: what it is compared with."""
+        return Identity(self.dataset, PURE, None, None, self.student, self.seed)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory as found; `path` is relative to the experiments folder."""
+
+    path: str
+    directory: Path
+    identity: Identity
+    record: StatusRecord | None
+    record_problem: str
+    curves: Curves
+    curves_source: str
+    curves_problem: str
+    first_epoch: int
+    log: LogEvidence
+    has_representations: bool
+
+    @property
+    def state(self) -> str:
+        return str(self.record.state) if self.record else "unreadable" if self.record_problem else UNRECORDED
+
+    @property
+    def epochs(self) -> int:
+        """Finished epochs: the record's count, or the curves' where nothing is recorded."""
+        return self.record.epoch if self.record else self.first_epoch + len(self.curves.test_acc)
+
+    @property
+    def acc_last(self) -> float:
+        """Test accuracy after the last finished epoch, percent; NaN where nothing says it."""
+        if self.record and self.record.acc_last is not None:
+            return self.record.acc_last
+        return self.curves.test_acc[-1] if self.curves.test_acc else math.nan
+
+    @property
+    def acc_best(self) -> float:
+        """Best test accuracy of any epoch, percent; chosen on the test set, hence optimistic."""
+        if self.record and self.record.acc_best is not None:
+            return self.record.acc_best
+        return max((value for value in self.curves.test_acc if math.isfinite(value)), default=math.nan)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What an earlier round recorded of the run's settings; empty in today's records."""
+        return (self.record.config if self.record else {}) or self.curves.config
+
+
+def read_tree(root: Path) -> tuple[list[Run], list[str]]:
+    """All runs under `root`, sorted by path, and the folders that hold run files but whose path is no run's.
+
+    Raises UsageError if `root` is no folder.
+    """
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise UsageError(f"The experiments folder {root} {what}.", remedy="Name the folder that holds the runs.")
+    paths = list(Store(root).run_directories())
+    return [read_run(root, path) for path in paths], sorted(_strays(root, {str(path) for path in paths}))
+
+
+def read_run(root: Path, relative: PurePosixPath) -> Run:
+    """The run in `root`/`relative`, which must be a run's path. Never raises for what the directory holds."""
+    directory = root / relative
+    found = read_record(directory)
+    record = found if isinstance(found, StatusRecord) else None
+    curves, problem = read_curves(directory / METRICS)
+    log = read_logs(directory)
+    source, first = (METRICS, 0) if curves.test_acc else ("", 0)
+    if not curves.test_acc and log.epochs and log.curves:
+        curves, source, first = Curves(**log.curves), "logs", log.epochs[0]
+    return Run(
+        path=str(relative),
+        directory=directory,
+        identity=_identity(relative, record, curves, log),
+        record=record,
+        record_problem=found.reason if isinstance(found, Unreadable) else "",
+        curves=curves,
+        curves_source=source,
+        curves_problem=problem,
+        first_epoch=first,
+        log=log,
+        has_representations=(directory / REPRESENTATIONS).is_file(),
+    )
+
+
+def read_curves(path: Path) -> tuple[Curves, str]:
+    """The curves in `path` and what is wrong with it; no curves and no problem where the file is missing."""
+    try:
+        return Curves.model_validate_json(path.read_bytes()), ""
+    except FileNotFoundError:
+        return Curves(), ""
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        return Curves(), f"{where}: {first['msg']}"
+    except OSError as error:
+        return Curves(), error.strerror or str(error)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of the file's content in hexadecimal; empty where it cannot be read."""
+    digest = sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def _identity(relative: PurePosixPath, record: StatusRecord | None, curves: Curves, log: LogEvidence) -> Identity:
+    fields = parse_path(relative)
+    assert fields is not None, f"{relative} is a run's path"
+    if fields["alpha"] is None and fields["teacher"] is not None:
+        fields["alpha"] = _recorded_alpha(record, curves, log)
+    return Identity(**fields)
+
+
+def _recorded_alpha(record: StatusRecord | None, curves: Curves, log: LogEvidence) -> float | None:
+    """The alpha of a run in a layout without an alpha level."""
+    if record and record.experiment:
+        return record.experiment.alpha
+    alpha = ((record.config if record else {}) or curves.config).get("alpha", log.alpha)
+    return float(alpha) if isinstance(alpha, int | float) and math.isfinite(alpha) else None
+
+
+def _strays(root: Path, known: set[str]) -> Iterator[str]:
+    for directory, folders, files in os.walk(root):  # Path.walk needs Python 3.12
+        relative = Path(directory).relative_to(root).as_posix()
+        if relative in known:
+            folders.clear()
+        elif any(name in CONTENT for name in files):
+            yield relative
