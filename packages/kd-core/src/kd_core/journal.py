@@ -16,6 +16,7 @@ from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError, KdError, TrainingError
 from kd_hpc.experiment import Experiment
+from kd_hpc.files import sweep_temporaries
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, Store
 
@@ -32,6 +33,7 @@ class Journal:
 
     def begin(self, recipe: Recipe, provenance: dict[str, Any]) -> None:
         """Say that the run is in progress, and how."""
+        sweep_temporaries(self.directory)
         self._write(
             state=State.IN_PROGRESS,
             experiment=self.experiment,

@@ -47,8 +47,11 @@ def publish_text(path: Path, content: str) -> None:
 
 
 def sweep_temporaries(directory: Path) -> None:
-    """Remove what a killed `publish` left in `directory`; only its sole owner may call this."""
-    for leftover in directory.glob(".*.tmp"):
+    """Remove what a killed `publish` left in `directory`; only its sole owner may call this.
+
+    Drafts of hidden files stay: they may belong to somebody who is asking for the lock.
+    """
+    for leftover in directory.glob(".[!.]*.tmp"):
         with contextlib.suppress(OSError):
             leftover.unlink()
 
