@@ -1,0 +1,61 @@
+"""kd-hpc queue: one tick, or as many as it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kd_hpc.commands.options import CampaignArgument, DryRunOption, ExperimentsOption, JsonOption
+
+
+def queue(
+    campaign: CampaignArgument,
+    experiments: ExperimentsOption = Path("experiments"),
+    watch: Annotated[bool, typer.Option("--watch", help="Keep going until nothing is left to do.")] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit every run that may start now; leave alone, continue or explain all others.
+
+    Safe to repeat, by hand or by cron: what is queued or finished is not queued again. Exit status 75: the scheduler
+    could not be reached, or another kd-hpc is at work; nothing was lost, try again. With --watch, 3: some runs need
+    you.
+
+    One tick: kd-hpc queue campaigns/charlie.toml
+
+    Look first: kd-hpc queue campaigns/charlie.toml --dry-run
+
+    Until all is done: kd-hpc queue campaigns/digits.toml --watch
+    """
+    from kd_hpc.errors import FolderError, StoreError, UsageError
+    from kd_hpc.runner import tick_lock
+    from kd_hpc.workplace import open_workplace
+
+    if watch and (dry_run or as_json):
+        raise UsageError("--watch goes with neither --dry-run nor --json.", remedy="Leave one of them away.")
+    workplace = open_workplace(campaign, experiments)
+    if dry_run:
+        from kd_hpc.planner import plan
+        from kd_hpc.show import show_plan
+
+        situation = workplace.runner.look()
+        show_plan(plan(situation), unreachable=situation.snapshot.unreachable, as_json=as_json)
+        return
+    workplace.campaign.require_submittable(campaign)
+    workplace.store.require_writable()
+    try:
+        with tick_lock(workplace.control):
+            workplace.remember_campaign()
+            report = None if watch else workplace.runner.tick()
+    except StoreError as error:
+        raise FolderError(error.what, remedy=error.remedy) from error
+    if report is None:
+        from kd_hpc.watch import watch as keep_watching
+
+        raise typer.Exit(keep_watching(workplace))
+    from kd_hpc.show import show_report
+
+    show_report(report, as_json=as_json)
+    raise typer.Exit(report.exit_code)

@@ -1,0 +1,301 @@
+"""Situation -> Plan: what to do about every run, and why. Pure and total: no clock, no disk, no scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from kd_hpc.campaign import Recipe
+from kd_hpc.deaths import after_death, breaker, ending_of, memory_needed
+from kd_hpc.decision import Action, Decision, Ending, Plan, Surplus
+from kd_hpc.diagnose import Cause
+from kd_hpc.experiment import Experiment
+from kd_hpc.gate import Gate, teacher_gate
+from kd_hpc.names import age_order, parse_job_name, tag
+from kd_hpc.records import State, StatusRecord
+from kd_hpc.schedulers.base import Gone, ListedJob, Live, Observation, Phase, Unknown
+from kd_hpc.situation import RunView, Situation
+from kd_hpc.store import Unreadable
+
+
+def plan(situation: Situation) -> Plan:
+    """Decide about every run of the campaign, and about this user's jobs that no run explains."""
+    return _Planner(situation).plan()
+
+
+def importance(experiment: Experiment, teacher: str) -> tuple[bool, int]:
+    """Sort key: teachers before all others, low seeds before high ones, so that students become ready early."""
+    return (not (experiment.is_pure and experiment.student == teacher), experiment.seed)
+
+
+NOT_LISTED = "it could start, but your jobs could not be listed, so nobody knows which slots are free"
+_DEFAULT_RECIPE = Recipe().model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A run that only needs a slot."""
+
+    run: RunView
+    gate: Gate
+    memory: str
+    why: str
+    ending: Ending | None
+
+
+class _Planner:
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.recipe = situation.campaign.recipe.model_dump(mode="json")
+        self.listed = situation.snapshot.listed
+        self.jobs = _ListedJobs(situation)
+        self.breaker = breaker(situation)
+
+    def plan(self) -> Plan:
+        situation, teacher = self.situation, self.situation.campaign.teacher
+        runs = sorted(situation.runs, key=lambda run: importance(run.experiment, teacher))
+        unknown = tuple(filter(None, map(self._unknown, runs)))
+        capacity = self._capacity()
+        in_use = len(self.listed or ()) + self._unlisted(runs)
+        outcomes = [self._decide(run) for run in runs]
+        surplus = tuple(self.jobs.surplus())
+        return Plan(
+            decisions=tuple(self._fill(outcomes, capacity - in_use)),
+            surplus=surplus,
+            strays=self.jobs.strays(surplus),
+            unknown=unknown,
+            capacity=capacity,
+            in_use=in_use,
+        )
+
+    def _capacity(self) -> int:
+        limit = self.situation.snapshot.limits.queued
+        return self.situation.campaign.scheduler.slots if limit is None else limit
+
+    def _unlisted(self, runs: Iterable[RunView]) -> int:
+        """Recorded jobs that nobody listed and nobody proved gone: each may sit in a slot."""
+        listed = {job.job_id for job in self.listed or ()}
+        return sum(
+            run.record.job_id not in listed
+            for run in runs
+            if isinstance(run.record, StatusRecord) and isinstance(self._job(run.record), Unknown)
+        )
+
+    def _unknown(self, run: RunView) -> str:
+        seen = self._job(run.record) if isinstance(run.record, StatusRecord) else None
+        return f"{run.experiment.label}: {seen.reason}" if isinstance(seen, Unknown) else ""
+
+    def _job(self, record: StatusRecord) -> Observation | None:
+        """What is known of the job that may own the run; None if the record names none that could live."""
+        attempt = record.attempt
+        if not record.state.has_job or attempt is None or attempt.job_id is None or attempt.ended_at is not None:
+            return None
+        if attempt.scheduler != self.situation.scheduler:
+            return Unknown(f"its job {attempt.job_id} is in {attempt.scheduler}, not in {self.situation.scheduler}")
+        return self.situation.snapshot.of(attempt.job_id)
+
+    def _fill(self, outcomes: Iterable[Decision | _Ready], free: int) -> Iterable[Decision]:
+        """Give the free slots away, the most important runs first."""
+        for outcome in outcomes:
+            if isinstance(outcome, Decision):
+                yield outcome
+            elif obstacle := self._obstacle(free):
+                yield Decision(outcome.run.experiment, Action.WAIT, obstacle, ending=outcome.ending)
+            else:
+                free -= 1
+                yield self._submission(outcome)
+
+    def _obstacle(self, free: int) -> str:
+        if self.listed is None:
+            return NOT_LISTED
+        if self.breaker:
+            return self.breaker
+        return "" if free > 0 else f"all {self._capacity()} slots are taken"
+
+    def _submission(self, ready: _Ready) -> Decision:
+        record = ready.run.record
+        again = isinstance(record, StatusRecord) and bool(record.attempts)
+        return Decision(
+            ready.run.experiment,
+            Action.RESUBMIT if again else Action.SUBMIT,
+            ready.why,
+            memory=ready.memory,
+            teacher_sha256=ready.gate.sha256,
+            ending=ready.ending,
+        )
+
+    def _decide(self, run: RunView) -> Decision | _Ready:
+        record = run.record
+        if isinstance(record, Unreadable):
+            return _unreadable(run.experiment, record)
+        if record is None or record.state == State.NOT_STARTED:
+            return self._ready(run, "it has not been trained yet", None)
+        if record.state == State.COMPLETED:
+            return Decision(run.experiment, Action.DONE, self._completed(record))
+        if record.state.is_final:
+            return _stopped(run.experiment, record)
+        if record.attempt is None or record.attempt.scheduler == "hand":
+            return self._by_hand(run, record)
+        if record.attempt.ended_at is not None:
+            return self._ready(run, _continues(record), None)
+        return self._intent(run, record) if record.attempt.job_id is None else self._with_job(run, record)
+
+    def _completed(self, record: StatusRecord) -> str:
+        differs = self._recipe_differs(record)
+        return f"completed, with another recipe than the campaign's ({differs})" if differs else "completed"
+
+    def _by_hand(self, run: RunView, record: StatusRecord) -> Decision | _Ready:
+        if run.owner_alive is False:
+            return self._after_death(run, record, Gone("the process that was training it is gone"))
+        if run.owner_alive:
+            return Decision(run.experiment, Action.LEAVE, "somebody is training it by hand")
+        return Decision(
+            run.experiment,
+            Action.BLOCK,
+            f"it is {record.state} with no job on record, and nobody here can know whether a process works on it",
+            remedy=f"If none does: kd-hpc retry {run.experiment.label}",
+        )
+
+    def _intent(self, run: RunView, record: StatusRecord) -> Decision | _Ready:
+        """A submission was begun and its job id never came back: the token tells whether there is a job."""
+        assert record.attempt is not None, "an intent has an attempt"
+        token = record.attempt.token
+        if self.listed is None:
+            return Decision(run.experiment, Action.LEAVE, "your jobs could not be listed: its job may be among them")
+        if job := self.jobs.first_with(token):
+            found = f"its job {job.job_id} was found by its token {token}"
+            return Decision(run.experiment, Action.ADOPT, found, job_id=job.job_id)
+        why = f"its submission {token} left no job behind"
+        lost = Ending(cause=Cause.UNKNOWN, detail=why, remedy="", charged=False)
+        return self._ready(run, why, lost)
+
+    def _with_job(self, run: RunView, record: StatusRecord) -> Decision | _Ready:
+        match self._job(record):
+            case Live(phase=Phase.HELD):
+                return Decision(run.experiment, Action.RELEASE, "its job is still held", job_id=record.job_id)
+            case Live() as seen:
+                return Decision(run.experiment, Action.LEAVE, f"job {record.job_id}: {seen.detail or seen.phase}")
+            case Gone() as gone:
+                return self._after_death(run, record, gone)
+            case seen:
+                reason = seen.reason if isinstance(seen, Unknown) else "no word about it"
+                return Decision(
+                    run.experiment,
+                    Action.LEAVE,
+                    f"nobody knows of job {record.job_id}: {reason}",
+                    remedy=f"kd-hpc why {run.experiment.label}",
+                )
+
+    def _after_death(self, run: RunView, record: StatusRecord, gone: Gone) -> Decision | _Ready:
+        ending = ending_of(run, record, gone)
+        if run.cancelled:
+            remedy = f"kd-hpc retry {run.experiment.label}"
+            return Decision(run.experiment, Action.FAIL, "cancelled by you", remedy=remedy, ending=ending)
+        if failure := after_death(run.experiment, record, ending, self.situation.campaign):
+            return failure
+        return self._ready(run, f"its job has ended: {ending.detail}", ending)
+
+    def _ready(self, run: RunView, why: str, ending: Ending | None) -> Decision | _Ready:
+        """Everything but a slot: the last obstacles of a run that has no job."""
+        record = run.record if isinstance(run.record, StatusRecord) else None
+        if run.cancelled:
+            remedy = f"kd-hpc retry {run.experiment.label}"
+            return Decision(run.experiment, Action.FAIL, "cancelled by you", remedy=remedy, ending=ending)
+        if job := self.jobs.orphans.get(run.experiment):
+            return Decision(
+                run.experiment,
+                Action.WAIT,
+                f"job {job.job_id} is a job of it that its record does not know",
+                remedy=f"It waits for that job's end; to end it now: kd-hpc cancel {job.job_id}",
+                ending=ending,
+            )
+        if record and record.progress and (differs := self._recipe_differs(record)):
+            return Decision(
+                run.experiment,
+                Action.BLOCK,
+                f"it was begun with another recipe ({differs})",
+                remedy="Put that recipe back into the campaign, or move its run directory away to start anew",
+                ending=ending,
+            )
+        gate = teacher_gate(self.situation, run)
+        if gate.decision:
+            return replace(gate.decision, ending=ending)
+        return _Ready(run, gate, memory_needed(self.situation.campaign, record, ending), why, ending)
+
+    def _recipe_differs(self, record: StatusRecord) -> str:
+        defaults = _DEFAULT_RECIPE
+        theirs = {name: record.recipe.get(name, defaults[name]) for name in self.recipe} if record.recipe else {}
+        names = [name for name, value in theirs.items() if value != self.recipe[name]]
+        return ", ".join(f"{name} {theirs[name]}, now {self.recipe[name]}" for name in names)
+
+
+class _ListedJobs:
+    """This user's jobs, sorted by what explains them."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.listed = sorted(situation.snapshot.listed or (), key=lambda job: age_order(job.job_id))
+        self.names = {job.job_id: name for job in self.listed if (name := parse_job_name(job.name))}
+        records = [run.record for run in situation.runs if isinstance(run.record, StatusRecord)]
+        self.current = {record.attempt.token for record in records if record.attempt and record.attempt.token}
+        self.recorded = {attempt.job_id for record in records for attempt in record.attempts if attempt.job_id}
+        self.replaced = {a.token for record in records for a in record.attempts if a.token} - self.current
+        tags = {tag(situation.root, run.experiment): run.experiment for run in situation.runs} if self.names else {}
+        self.lost = [
+            (job, tags[name.tag])
+            for job in self.listed
+            if (name := self.names.get(job.job_id))
+            and name.tag in tags
+            and name.token not in self.current | self.replaced
+        ]
+        """Jobs of runs whose records do not know of them: those records were lost."""
+        self.orphans = {run: job for job, run in reversed(self.lost) if job.observation.phase != Phase.HELD}
+
+    def first_with(self, token: str) -> ListedJob | None:
+        """The oldest job with `token`."""
+        return next((job for job in self.listed if self._token(job) == token), None)
+
+    def surplus(self) -> Iterable[Surplus]:
+        """Held jobs of ours that nobody will ever release."""
+        lost = {job.job_id for job, _ in self.lost}
+        for job in self.listed:
+            token = self._token(job)
+            if not token or job.job_id in self.recorded or job.observation.phase != Phase.HELD:
+                continue
+            if token in self.replaced:
+                yield Surplus(job.job_id, f"its submission {token} was given up and made again")
+            elif job.job_id in lost:
+                yield Surplus(job.job_id, f"the record of its submission {token} is lost")
+            elif token in self.current and job != self._keeper(token):
+                yield Surplus(job.job_id, f"its submission {token} has another job")
+
+    def strays(self, surplus: Iterable[Surplus]) -> tuple[ListedJob, ...]:
+        """Jobs that fill slots for nothing this campaign knows of."""
+        explained = self.recorded | {job.job_id for job in surplus}
+        return tuple(job for job in self.listed if job.job_id not in explained and self._token(job) not in self.current)
+
+    def _token(self, job: ListedJob) -> str:
+        name = self.names.get(job.job_id)
+        return name.token if name else ""
+
+    def _keeper(self, token: str) -> ListedJob | None:
+        """The one job of a submission that stays: the one on record, else the oldest."""
+        jobs = [job for job in self.listed if self._token(job) == token]
+        return next((job for job in jobs if job.job_id in self.recorded), jobs[0])
+
+
+def _unreadable(experiment: Experiment, record: Unreadable) -> Decision:
+    remedy = f"Look at {record.path}; then, to begin again from its checkpoint: kd-hpc retry {experiment.label}"
+    action = Action.QUARANTINE if record.is_damaged else Action.BLOCK
+    return Decision(experiment, action, f"its record is unreadable: {record.reason}", remedy=remedy)
+
+
+def _stopped(experiment: Experiment, record: StatusRecord) -> Decision:
+    reason = f"{record.state}: {record.reason or 'no reason on record'}"
+    remedy = record.remedy or f"kd-hpc why {experiment.label}"
+    return Decision(experiment, Action.BLOCK, reason, remedy=remedy)
+
+
+def _continues(record: StatusRecord) -> str:
+    attempt = record.attempt
+    detail = attempt.detail if attempt and attempt.detail else "its job has ended"
+    return f"it goes on from epoch {record.epoch}: {detail}"

@@ -1,0 +1,190 @@
+"""The embedded scheduler: processes on this machine. It has no daemon; a job is a folder and its supervisor.
+
+FOLDER/ID/  job.json, script   made whole by one rename; a job without `started` is held
+            started            "HOST PID" of its supervisor, by a hard link: at most one start, whoever releases it
+            exit               how it ended; written once
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused
+from kd_hpc.schedulers import supervise
+from kd_hpc.schedulers.base import Gone, JobSpec, Limits, ListedJob, Live, Observation, Phase, Snapshot, Unknown
+from kd_hpc.schedulers.script import job_script
+
+FOLDER_VARIABLE = "KD_JOB_FOLDER"
+"""In the environment of a job and its children: the folder is unlike any other, a pid is not."""
+_POLL_SECONDS = 0.1
+
+
+class LocalScheduler:
+    """At most `slots` jobs at a time, of whoever uses the same `root` folder; the planner keeps to that number."""
+
+    kind = "local"
+
+    def __init__(self, root: Path, slots: int) -> None:
+        self.root = root.absolute()
+        self.slots = slots
+
+    def look(self, job_ids: Sequence[str]) -> Snapshot:
+        try:
+            alive = {job_id: state for job_id in self._unfinished() if isinstance(state := self._observe(job_id), Live)}
+            observations = {job_id: alive.get(job_id) or self._observe(job_id) for job_id in job_ids}
+        except OSError as error:
+            return Snapshot({}, None, unreachable=f"{self.root} cannot be read: {error.strerror}")
+        listed = (ListedJob(job_id, self._name(job_id), alive[job_id]) for job_id in sorted(alive, key=_number))
+        return Snapshot(observations, tuple(listed), Limits(self.slots, self.slots))
+
+    def submit_held(self, spec: JobSpec) -> str:
+        draft = self.root / f".draft.{spec.token}"
+        try:
+            draft.mkdir(parents=True)
+            (draft / "script").write_text(job_script(spec))
+            return self._enter(draft, spec)
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise SubmissionRefused(
+                f"No job could be made in {self.root}: {error.strerror}.", remedy="Free space or fix permissions."
+            ) from error
+
+    def release(self, job_ids: Sequence[str]) -> None:
+        """Start each held job's supervisor. One that is released twice starts once."""
+        for job_id in job_ids:
+            if (self.root / job_id / "job.json").exists() and not (self.root / job_id / "started").exists():
+                self._start(job_id)
+
+    def cancel(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            folder = self.root / job_id
+            if (folder / "job.json").exists() and supervise.claim(str(folder), "cancelled"):
+                supervise.keep_exit(str(folder), status=None, comment="terminated by kd-hpc cancel", host="")
+                continue
+            supervisor, orphans = self._supervisor(job_id), self._processes(job_id)
+            for process in [supervisor] if supervisor else orphans:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGTERM)
+
+    def wait(self, job_ids: Sequence[str], seconds: float) -> None:
+        """Look for the jobs' `exit` files, which costs microseconds, until one appears."""
+        waiting = [exit_file for job_id in job_ids if not (exit_file := self.root / job_id / "exit").exists()]
+        if len(waiting) < len(job_ids):
+            return
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not any(exit_file.exists() for exit_file in waiting):
+            time.sleep(min(_POLL_SECONDS, left))
+
+    def _enter(self, draft: Path, spec: JobSpec) -> str:
+        """Give the finished draft the next number; the rename fails if another took it."""
+        while True:
+            number = 1 + max((_number(entry.name) for entry in self.root.iterdir()), default=0)
+            job_id = f"{number}.{spec.token}"
+            (draft / "job.json").write_text(json.dumps(self._job(job_id, spec), indent=2))
+            draft.rename(self.root / job_id)
+            return job_id
+
+    def _job(self, job_id: str, spec: JobSpec) -> dict[str, Any]:
+        return {
+            "name": spec.name,
+            "directory": str(spec.directory.absolute()),
+            "walltime": spec.resources.walltime_seconds,
+            "environment": {"KD_JOB_ID": job_id, FOLDER_VARIABLE: str(self.root / job_id)},
+            "submitted_at": datetime.now(UTC).isoformat(),
+        }
+
+    def _start(self, job_id: str) -> None:
+        try:
+            subprocess.run(
+                [sys.executable, "-I", "-S", supervise.__file__, str(self.root / job_id)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                check=False,
+                timeout=60,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SchedulerUnreachable(f"Job {job_id} could not be started: {error}.") from error
+
+    def _unfinished(self) -> Iterator[str]:
+        if not self.root.is_dir():
+            return
+        for entry in os.scandir(self.root):
+            if _number(entry.name) and not (self.root / entry.name / "exit").exists():
+                yield entry.name
+
+    def _observe(self, job_id: str) -> Observation:
+        folder = self.root / job_id
+        if (ending := _read(folder / "exit")) is not None:
+            return _ended(job_id, ending)
+        if (started := _read(folder / "started")) is None and (folder / "job.json").exists():
+            return Live(Phase.HELD, "held")
+        if self._supervisor(job_id) or self._processes(job_id):
+            return Live(Phase.RUNNING, "running")
+        if started is None:
+            return Unknown(f"{folder} is gone, and no process on this machine carries its name")
+        host = started.partition(" ")[0]
+        if host not in (os.uname().nodename, "cancelled"):
+            return Unknown(f"it runs on {host}, this is {os.uname().nodename}")
+        if (ending := _read(folder / "exit")) is not None:
+            return _ended(job_id, ending)
+        return Gone(f"{job_id} was started, and no process of it is left", host=host)
+
+    def _supervisor(self, job_id: str) -> int | None:
+        """The pid of the job's supervisor, if the process that has it here and now works in the job's folder."""
+        import psutil
+
+        host, _, pid = (_read(self.root / job_id / "started") or "").partition(" ")
+        if host != os.uname().nodename or not pid.isdigit():
+            return None
+        try:
+            return int(pid) if str(self.root / job_id) in psutil.Process(int(pid)).cmdline() else None
+        except psutil.Error:
+            return None
+
+    def _processes(self, job_id: str) -> list[int]:
+        """Every process of this user that carries the job's folder in its environment."""
+        import psutil
+
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(FOLDER_VARIABLE) == str(self.root / job_id):
+                    found.append(process.pid)
+        return found
+
+    def _name(self, job_id: str) -> str:
+        job = _read(self.root / job_id / "job.json")
+        return str(json.loads(job)["name"]) if job else ""
+
+
+def _ended(job_id: str, content: str) -> Gone:
+    ending = json.loads(content)
+    status = ending["status"]
+    said = "it was never started" if status is None else f"exit status {status}"
+    return Gone(f"{job_id} has ended: {said}", status, ending["comment"], ending["host"])
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _number(job_id: str) -> int:
+    """The job's number; 0 for what is no job id."""
+    number = job_id.partition(".")[0]
+    return int(number) if number.isdigit() else 0

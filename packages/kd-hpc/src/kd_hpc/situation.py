@@ -1,0 +1,52 @@
+"""What the planner looks at: plain data about every run and the scheduler, gathered before any decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kd_hpc.campaign import Campaign
+from kd_hpc.experiment import Experiment
+from kd_hpc.records import StatusRecord
+from kd_hpc.schedulers.base import Snapshot
+from kd_hpc.store import Unreadable
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A teacher's best.pth: its SHA-256, or what is wrong with it."""
+
+    sha256: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run. `record` was read after the scheduler was asked where its job is gone, so nobody writes it any more.
+
+    `owner_alive` is None where nobody claimed the run, or where this machine cannot know. `stderr_tail` is read for
+    runs whose job is gone, `weights` for completed teachers. `cancelled`: a person asked for its end.
+    """
+
+    experiment: Experiment
+    record: StatusRecord | Unreadable | None
+    owner_alive: bool | None = None
+    stderr_tail: str = ""
+    weights: Weights | None = None
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class Situation:
+    """`root` is the absolute path of the experiments folder, `scheduler` the kind of scheduler that was asked."""
+
+    campaign: Campaign
+    root: str
+    scheduler: str
+    runs: tuple[RunView, ...]
+    snapshot: Snapshot
+    now: datetime
+    by_run: dict[Experiment, RunView] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_run", {run.experiment: run for run in self.runs})
