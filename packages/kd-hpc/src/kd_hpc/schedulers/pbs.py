@@ -6,15 +6,14 @@ record, or off a line of stderr that names it while no other line is left unexpl
 
 from __future__ import annotations
 
-import os
-import pwd
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
+from kd_hpc.errors import SubmissionRefused, SubmissionUncertain
 from kd_hpc.schedulers import pbs_text
 from kd_hpc.schedulers.base import Gone, JobSpec, Limits, ListedJob, Live, Observation, Phase, Snapshot, Unknown
+from kd_hpc.schedulers.batch import current_user, nothing_known, require_done, submission_error
 from kd_hpc.schedulers.script import job_script
 from kd_hpc.schedulers.shell import Answer, call
 from kd_hpc.store import ERRORS, LOGS
@@ -59,7 +58,7 @@ class PbsScheduler:
         self._queue = queue
         self._status_timeout = timeout or STATUS_TIMEOUT
         self._submit_timeout = timeout or SUBMIT_TIMEOUT
-        self._user = pwd.getpwuid(os.getuid()).pw_name
+        self._user = current_user()
         self._limits = Limits()
         self._limits_read = -LIMITS_LAST
         self._keeps_history = True
@@ -68,13 +67,13 @@ class PbsScheduler:
     def look(self, job_ids: Sequence[str]) -> Snapshot:
         """`qselect` for this user's live jobs, then one `qstat -f` for them and for `job_ids`."""
         listing = self._call("qselect", "-u", self._user)
-        live = pbs_text.parse_ids(listing.stdout) if _is_plain_success(listing) else None
+        live = pbs_text.parse_ids(listing.stdout) if listing.is_plain_success else None
         if live is None:
-            return _nothing_known(job_ids, listing.words)
+            return nothing_known(job_ids, listing.words)
         asked = list(dict.fromkeys([*live, *filter(pbs_text.JOB_ID.fullmatch, job_ids)]))
         answer = self._status(asked) if asked else Answer("qstat")
         if answer.failure:
-            return _nothing_known(job_ids, answer.words)
+            return nothing_known(job_ids, answer.words)
         reading = _Reading(answer, asked, live, self._user)
         observations = {job_id: reading.observation(job_id) for job_id in job_ids}
         return Snapshot(observations, reading.listed(), self._live_limits(), reading.unreachable)
@@ -120,18 +119,14 @@ class PbsScheduler:
     def _live_limits(self) -> Limits:
         if self._queue and time.monotonic() - self._limits_read >= LIMITS_LAST:
             answer = self._call("qstat", "-Qf", self._queue)
-            if _is_plain_success(answer):
+            if answer.is_plain_success:
                 self._limits = pbs_text.parse_limits(answer.stdout, self._user)
                 self._limits_read = time.monotonic()
         return self._limits
 
     def _for_all(self, command: str, job_ids: Sequence[str]) -> None:
-        if not job_ids:
-            return
-        answer = self._call(command, *job_ids)
-        unexplained = [line for line in answer.complaints if not _PASSED_OVER.fullmatch(line)]
-        if answer.failure or unexplained or (answer.exit_status and not answer.complaints):
-            raise SchedulerUnreachable(f"{answer.words}.", remedy="The next tick repeats it.")
+        if job_ids:
+            require_done(self._call(command, *job_ids), _PASSED_OVER)
 
 
 class _Reading:
@@ -219,19 +214,5 @@ def _require_submittable(spec: JobSpec) -> None:
 
 
 def _submission_error(answer: Answer) -> SubmissionRefused | SubmissionUncertain:
-    said = any(line.startswith("qsub: ") for line in answer.complaints)
-    if answer.failure.endswith("is not on the PATH"):
-        return SubmissionRefused(f"{answer.failure}.", remedy="Run this on a login node, or load the PBS module.")
-    if not answer.failure and said and answer.exit_status in _REFUSALS:
-        return SubmissionRefused(f"{answer.words}.", remedy=_REFUSALS[answer.exit_status])
-    without_id = f"qsub exited 0 without a job id: {answer.stdout.strip()[:80]!r}"
-    what = answer.words if answer.failure or answer.exit_status else without_id
-    return SubmissionUncertain(f"{what}.", remedy="The next tick looks for the job before it submits again.")
-
-
-def _is_plain_success(answer: Answer) -> bool:
-    return not answer.failure and answer.exit_status == 0 and not answer.complaints
-
-
-def _nothing_known(job_ids: Iterable[str], why: str) -> Snapshot:
-    return Snapshot({job_id: Unknown(why) for job_id in job_ids}, None, unreachable=why)
+    said_no = any(line.startswith("qsub: ") for line in answer.complaints)
+    return submission_error(answer, _REFUSALS.get(answer.exit_status) if said_no else None)

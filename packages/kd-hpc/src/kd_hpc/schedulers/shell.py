@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_MISSING = "is not on the PATH"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -20,6 +22,16 @@ class Answer:
     stdout: str = ""
     stderr: str = ""
     failure: str = ""
+
+    @property
+    def is_plain_success(self) -> bool:
+        """True if it ran, exited 0 and complained of nothing."""
+        return not self.failure and self.exit_status == 0 and not self.complaints
+
+    @property
+    def is_missing(self) -> bool:
+        """True if there is no such command here, so that nothing can have happened."""
+        return self.failure.endswith(_MISSING)
 
     @property
     def complaints(self) -> list[str]:
@@ -47,7 +59,7 @@ def call(arguments: Sequence[str], *, timeout: float, stdin: str = "") -> Answer
                 arguments, stdin=given, stdout=out, stderr=err, env=_environment(), start_new_session=True
             )
         except OSError as error:
-            reason = "is not on the PATH" if isinstance(error, FileNotFoundError) else f"cannot run: {error.strerror}"
+            reason = _MISSING if isinstance(error, FileNotFoundError) else f"cannot run: {error.strerror}"
             return Answer(name, failure=f"{name} {reason}")
         with process:
             try:
