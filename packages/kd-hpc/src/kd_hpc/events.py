@@ -23,11 +23,11 @@ class Events:
 
     def tell(self, report: Report) -> None:
         """Print what this tick did and found."""
-        for decision in report.acted:
-            self._print(f"{past(decision)} {decision.experiment.label}{_why(decision)}")
         for decision in report.plan.decisions:
             if line := self._change(decision):
                 self._print(line)
+        for decision in report.acted:
+            self._print(f"{past(decision)} {decision.experiment.label}{_why(decision)}")
         for line in self._remarks(report):
             self.say(line)
 

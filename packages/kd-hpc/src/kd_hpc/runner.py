@@ -28,9 +28,11 @@ CONTROL = ".kd"
 
 @dataclass(frozen=True)
 class Report:
-    """What a tick planned and did. `problems`: sentences about what could not be done; `refused`: by the scheduler."""
+    """What a tick planned and did. `jobs`: this user's jobs now; `problems`, `refused`, `unreachable`: sentences about
+    what could not be done."""
 
     plan: Plan
+    jobs: tuple[str, ...] = ()
     acted: tuple[Decision, ...] = ()
     problems: tuple[str, ...] = ()
     refused: str = ""
@@ -78,7 +80,7 @@ class Runner:
         situation = self.look()
         planned = plan(situation)
         if situation.snapshot.unreachable:
-            return Report(planned, unreachable=situation.snapshot.unreachable)
+            return Report(planned, _listed(situation), unreachable=situation.snapshot.unreachable)
         return _Acts(self, situation).carry_out(planned)
 
     def _job_to_ask_for(self, record: StatusRecord | Unreadable | None) -> str | None:
@@ -129,7 +131,8 @@ class _Acts:
         finally:
             self._tell_scheduler([surplus.job_id for surplus in planned.surplus])
         self.runner.evidence.keep()
-        return Report(planned, tuple(self.acted), tuple(self.problems), self.refused, self.unreachable)
+        jobs = tuple(dict.fromkeys((*_listed(self.situation), *self.to_release)))
+        return Report(planned, jobs, tuple(self.acted), tuple(self.problems), self.refused, self.unreachable)
 
     def _act(self, decision: Decision) -> None:
         run = self.situation.by_run[decision.experiment]
@@ -270,6 +273,10 @@ def tick_lock(control: Path) -> Iterator[None]:
             f"Let that kd-hpc finish; if its machine is gone for good, delete {control}/tick-lock.* and try again."
         )
         raise LockHeld(error.what, remedy=remedy) from None
+
+
+def _listed(situation: Situation) -> tuple[str, ...]:
+    return tuple(job.job_id for job in situation.snapshot.listed or ())
 
 
 def _is_by_hand(record: StatusRecord) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 
 from kd_hpc.decision import Action, Decision, Plan
 from kd_hpc.errors import LockHeld
@@ -62,20 +61,14 @@ def _tick(workplace: Workplace, events: Events) -> Report:
 
 def _wait(workplace: Workplace, report: Report, display: Display) -> None:
     """Until a job may have changed, or it is time for another look; the display is kept fresh meanwhile."""
-    jobs = _jobs_to_wait_for(workplace, report)
     deadline = time.monotonic() + LOOK_EVERY.get(workplace.scheduler.kind, LOOK_EVERY_DEFAULT)
     while (left := deadline - time.monotonic()) > 0:
         glance = min(_GLANCE_SECONDS, left)
         began = time.monotonic()
-        workplace.scheduler.wait(jobs, glance)
+        workplace.scheduler.wait(report.jobs, glance)
         if time.monotonic() - began < 0.9 * glance:
             return
         display.refresh()
-
-
-def _jobs_to_wait_for(workplace: Workplace, report: Report) -> Sequence[str]:
-    records = (workplace.store.read(decision.experiment) for decision in live_jobs(report.plan))
-    return [job_id for record in records if (job_id := getattr(record, "job_id", None))]
 
 
 def live_jobs(plan: Plan) -> list[Decision]:
