@@ -15,6 +15,7 @@ app = typer.Typer(
     epilog="Example: kd-core train --experiments experiments --dataset Digits --model ResNet20 --seed 0 --epochs 3",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 app.command("train")(train.train)

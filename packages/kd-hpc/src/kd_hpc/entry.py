@@ -30,6 +30,10 @@ def run(program: str, app: Callable[[], object]) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _end("", 0)
+    except Exception as error:
+        if debug:
+            raise
+        _end(f"{program}: unexpected {type(error).__name__}: {error} Run it again with --debug to see where.", 1)
     raise SystemExit(0)
 
 
