@@ -8,49 +8,21 @@ from pathlib import Path
 
 import pytest
 from processes import run, start
+from runs import arguments, directory, place
 
 METHODS = ["pure", "logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst"]
 KILLS = 5
 FILES = ["best.pth", "last.pth", "representations.npz", "representations_best.npz"]
-PAIR = ["--teacher", "ResNetBaby", "--student", "ResNetBaby"]
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An experiments folder with a finished teacher, to be copied."""
-    root = tmp_path_factory.mktemp("teacher")
-    code, output = run(arguments(root, "pure", epochs=2), root / "log")
-    assert code == 0, output
-    return root
-
-
-def arguments(root: Path, method: str, *, epochs: int = 3, seed: int = 0, more: tuple[str, ...] = ()) -> list[str]:
-    identity = ["--model", "ResNetBaby"] if method == "pure" else ["--method", method, "--alpha", "0.5", *PAIR]
-    folders = ["--experiments", str(root / "experiments"), "--data", str(root / "data")]
-    recipe = ["--epochs", str(epochs), "--paraphraser-epochs", "2", "--batch-size", "256", "--device", "cpu", *more]
-    return ["train", *folders, "--dataset", "Digits", *identity, "--seed", str(seed), *recipe]
-
-
-def place(teacher: Path, root: Path) -> Path:
-    """A fresh experiments folder with the same teacher, and the same data."""
-    for path in teacher.glob("experiments/**/pure/ResNetBaby/0/*"):
-        if path.name in ("best.pth", "status.json"):
-            copy = root / path.relative_to(teacher)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
-    root.mkdir(exist_ok=True)
-    (root / "data").symlink_to(teacher / "data")
-    return root
 
 
 def results(root: Path, method: str, seed: int) -> dict[str, object]:
     """Everything a finished run left, but for times."""
-    (directory,) = root.glob(f"experiments/Digits/{method}/**/{seed}")
-    metrics = json.loads((directory / "metrics.json").read_text())
+    run_directory = directory(root, method, seed)
+    metrics = json.loads((run_directory / "metrics.json").read_text())
     del metrics["seconds"]
-    status = json.loads((directory / "status.json").read_text())
+    status = json.loads((run_directory / "status.json").read_text())
     kept = {key: status[key] for key in ("state", "epoch", "acc_last", "acc_best", "best_epoch", "provenance")}
-    return {"metrics": metrics, **kept, **{name: (directory / name).read_bytes() for name in FILES}}
+    return {"metrics": metrics, **kept, **{name: (run_directory / name).read_bytes() for name in FILES}}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -132,9 +104,9 @@ def test_worker_loader_trains_the_same_weights_and_survives_kills(teacher: Path,
 def test_trained_again_it_says_that_it_is_complete_and_touches_nothing(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "again")
     assert run(arguments(root, "logit"), root / "log")[0] == 0
-    (directory,) = root.glob("experiments/Digits/logit/**/0")
-    before = {path: path.stat().st_mtime_ns for path in directory.iterdir()}
+    files = list(directory(root, "logit").iterdir())
+    before = {path: path.stat().st_mtime_ns for path in files}
     code, output = run(arguments(root, "logit"), root / "second")
     assert code == 0
     assert "is completed: 3 epochs" in output
-    assert {path: path.stat().st_mtime_ns for path in directory.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in directory(root, "logit").iterdir()} == before

@@ -17,18 +17,20 @@ from torch.optim.sgd import sgd
 class SGD:
     """w <- w - lr * v with v <- momentum * v + g + weight_decay * w, in place and fused.
 
-    `found_inf` (a scalar on the device) skips the update where it is not 0; `grad_scale` divides the gradients. Both
-    are set by torch.amp.GradScaler, which knows optimizers of this kind by `_step_supports_amp_scaling`.
+    `found_inf` (a scalar on the device) skips the update where it is not 0; `grad_scale` divides the gradients.
+    torch.amp.GradScaler knows optimizers of this kind by `_step_supports_amp_scaling`: it sets both attributes before
+    a step and deletes them after it. `skipped` remembers the last step's `found_inf`.
     """
 
     _step_supports_amp_scaling = True
+    grad_scale: Tensor
+    found_inf: Tensor
+    skipped: Tensor
 
     def __init__(self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float) -> None:
         self.parameters = list(parameters)
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.velocity = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.grad_scale: Tensor | None = None
-        self.found_inf: Tensor | None = None
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -45,12 +47,13 @@ class SGD:
 
     @torch.no_grad()
     def step(self) -> None:
+        self.skipped = self.found_inf
         sgd(
             self.parameters,
             self.gradients,
             self.velocity,  # type: ignore[arg-type] # zeros stand for "not yet", and give the same first step
             fused=True,
-            grad_scale=self.grad_scale,
+            grad_scale=getattr(self, "grad_scale", None),
             found_inf=self.found_inf,
             weight_decay=self.weight_decay,
             momentum=self.momentum,

@@ -36,8 +36,7 @@ class Updater:
         else:
             self.scaler.step(self.optimizer)  # type: ignore[arg-type] # it asks for the protocol, not the class
             self.scaler.update()
-        assert self.optimizer.found_inf is not None, "set by the scaler or above"
-        self.watchdog.saw(self.optimizer.found_inf)
+        self.watchdog.saw(self.optimizer.skipped)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,48 @@
+"""Small real runs on Digits, typed as a person would type them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+PAIR = ["--teacher", "ResNetBaby", "--student", "ResNetBaby"]
+
+
+def arguments(
+    root: Path,
+    method: str,
+    *,
+    epochs: int = 3,
+    seed: int = 0,
+    alpha: float = 0.5,
+    more: tuple[str, ...] = (),
+) -> list[str]:
+    """`kd-core train` for a run below `root`; quick: one-block networks, batches of 256, two paraphraser epochs."""
+    identity = ["--model", "ResNetBaby"] if method == "pure" else ["--method", method, "--alpha", str(alpha), *PAIR]
+    folders = ["--experiments", str(root / "experiments"), "--data", str(root / "data")]
+    recipe = ["--epochs", str(epochs), "--paraphraser-epochs", "2", "--batch-size", "256", "--device", "cpu", *more]
+    return ["train", *folders, "--dataset", "Digits", *identity, "--seed", str(seed), *recipe]
+
+
+def place(teacher: Path, root: Path) -> Path:
+    """A fresh folder with the finished teacher of `teacher`, and its data."""
+    for path in teacher.glob("experiments/**/pure/ResNetBaby/0/*"):
+        if path.name in ("best.pth", "status.json"):
+            copy = root / path.relative_to(teacher)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    root.mkdir(exist_ok=True)
+    (root / "data").symlink_to(teacher / "data")
+    return root
+
+
+def directory(root: Path, method: str, seed: int = 0) -> Path:
+    """The only run directory of `method` and `seed` below `root`."""
+    (found,) = root.glob(f"experiments/Digits/{method}/**/{seed}")
+    return found
+
+
+def status(root: Path, method: str, seed: int = 0) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((directory(root, method, seed) / "status.json").read_text())
+    return content

@@ -1,0 +1,76 @@
+"""The walls stand: who imports whom, what never gets loaded, how fast a command line answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+HEAVY = {"torch", "torchvision", "numpy", "pandas", "scipy", "sklearn", "statsmodels", "matplotlib"}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after `code`."""
+    program = f"{code}\nimport sys, json; print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def import_everything(package: str) -> str:
+    return (
+        f"import pkgutil, importlib, {package}\n"
+        f"for module in pkgutil.walk_packages({package}.__path__, '{package}.'):\n"
+        "    importlib.import_module(module.name)"
+    )
+
+
+def test_import_contracts_hold() -> None:
+    done = subprocess.run([BIN / "lint-imports"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_module_of_kd_hpc_loads_anything_heavy() -> None:
+    assert not loaded_after(import_everything("kd_hpc")) & (HEAVY | {"kd_core", "kd_analysis"})
+
+
+def test_no_module_of_kd_analysis_loads_torch() -> None:
+    assert not loaded_after(import_everything("kd_analysis")) & {"torch", "torchvision", "kd_core"}
+
+
+@pytest.mark.parametrize("package", ["kd_hpc", "kd_core", "kd_analysis"])
+def test_a_command_line_loads_nothing_heavy_to_print_its_help(package: str) -> None:
+    assert not loaded_after(f"import {package}.cli") & (HEAVY | {"pydantic", "jinja2"})
+
+
+@pytest.mark.parametrize("package", ["kd_hpc", "kd_core", "kd_analysis"])
+def test_package_init_files_hold_a_docstring_only(package: str) -> None:
+    (source,) = ROOT.glob(f"packages/*/src/{package}")
+    for init in source.rglob("__init__.py"):
+        if init.parent.name != "methods":  # holds the registry METHODS, by contract
+            assert init.read_text().startswith('"""'), init
+            assert len(init.read_text().strip().splitlines()) <= 3, init
+
+
+def test_a_dry_run_plans_without_loading_anything_heavy(tmp_path: Path) -> None:
+    words = ["kd-hpc", "queue", str(ROOT / "campaigns/charlie.toml"), "--dry-run", "--experiments", str(tmp_path)]
+    code = f"import sys\nsys.argv = {words!r}\nfrom kd_hpc.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    assert not loaded_after(code) & HEAVY
+
+
+@pytest.mark.parametrize(("program", "seconds"), [("kd-hpc", 0.3), ("kd-analysis", 0.5)])
+def test_help_answers_at_once(program: str, seconds: float) -> None:
+    # processor time, which other processes on the machine hardly change
+    times = []
+    for _ in range(7):
+        process = subprocess.Popen([BIN / program, "--help"], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        times.append(usage.ru_utime + usage.ru_stime)
+    assert min(times) < seconds, times
