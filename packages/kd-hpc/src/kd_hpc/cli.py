@@ -16,7 +16,6 @@ app = typer.Typer(
     epilog="Example: kd-hpc queue campaigns/digits.toml --watch",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing help with rich takes longer than all of kd-hpc
 )
 app.command("queue")(queue.queue)
