@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from kd_hpc.commands import queue, status
+from kd_hpc.commands import diagnose, doctor, queue, status
 from kd_hpc.entry import run
 
 app = typer.Typer(
@@ -16,10 +16,13 @@ app = typer.Typer(
     epilog="Example: kd-hpc queue campaigns/digits.toml --watch",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing help with rich takes longer than all of kd-hpc
 )
 app.command("queue")(queue.queue)
 app.command("status")(status.status)
+app.command("diagnose")(diagnose.diagnose)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> NoReturn:
