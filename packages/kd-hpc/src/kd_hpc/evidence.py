@@ -38,13 +38,7 @@ class Evidence:
 
     def stderr_tail(self, experiment: Experiment) -> str:
         """The end of the run's `errors` file; empty if there is none."""
-        try:
-            with (self._store.directory(experiment) / ERRORS).open("rb") as stream:
-                stream.seek(0, io.SEEK_END)
-                stream.seek(max(0, stream.tell() - _TAIL_BYTES))
-                return stream.read().decode(errors="replace")
-        except OSError:
-            return ""
+        return stderr_tail(self._store.directory(experiment))
 
     def is_cancelled(self, experiment: Experiment) -> bool:
         return (self._store.directory(experiment) / CANCELLED).exists()
@@ -77,6 +71,17 @@ class Evidence:
             except (OSError, ValueError, TypeError):
                 self._cache = {}
         return self._cache
+
+
+def stderr_tail(directory: Path) -> str:
+    """The end of a run directory's `errors` file; empty if there is none."""
+    try:
+        with (directory / ERRORS).open("rb") as stream:
+            stream.seek(0, io.SEEK_END)
+            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def inspect_weights(path: Path) -> Weights:

@@ -130,6 +130,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 _STYLES = {
+    "ok": "green",
+    "warning": "yellow",
+    "wrong": "red",
     "completed": "green",
     "done": "green",
     "submit": "cyan",

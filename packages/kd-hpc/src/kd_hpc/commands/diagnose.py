@@ -1,0 +1,35 @@
+"""kd-hpc diagnose: why the last job of a run died."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kd_hpc.commands.options import CampaignOption, ExperimentsOption, JsonOption, RunArgument
+
+
+def diagnose(
+    run: RunArgument,
+    experiments: ExperimentsOption = Path("experiments"),
+    campaign: CampaignOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why the last job of a run died: cause, evidence, and the command to type next.
+
+    Reads the run's files, those of earlier rounds too, and asks the scheduler if a campaign was queued here.
+
+    One run: kd-hpc diagnose Cifar10/pure/ResNet112/0
+
+    By its job: kd-hpc diagnose 7002784.sched01
+    """
+    from kd_hpc.lookup import find_run
+    from kd_hpc.postmortem import examine
+    from kd_hpc.show import print_json
+    from kd_hpc.store import Store
+
+    store = Store(experiments)
+    finding = examine(store, find_run(store, run), campaign)
+    if as_json:
+        print_json(finding.as_json())
+        return
+    for name, value in finding.lines():
+        print(f"{name:<9}{value}")

@@ -1,0 +1,49 @@
+"""kd-hpc doctor: is everything ready?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kd_hpc.commands.options import CampaignArgument, ExperimentsOption, JsonOption
+
+
+def doctor(
+    campaign: CampaignArgument,
+    experiments: ExperimentsOption = Path("experiments"),
+    submit_test: Annotated[
+        bool, typer.Option("--submit-test", help="Also submit a held job that does nothing, and delete it again.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check scheduler, queue, project, modules, environment, data, disk and locks, each with the command to type.
+
+    Changes nothing. Exit status 1 if something is wrong; warnings alone are 0.
+
+    Before the first queue: kd-hpc doctor campaigns/charlie.toml
+
+    With the real thing: kd-hpc doctor campaigns/charlie.toml --submit-test
+    """
+    import sys
+    from dataclasses import asdict
+
+    from kd_hpc.doctor import Level, Place, local_checks
+    from kd_hpc.doctor_scheduler import scheduler_checks, submission
+    from kd_hpc.show import print_json, print_table
+    from kd_hpc.workplace import open_workplace
+
+    workplace = open_workplace(campaign, experiments)
+    place = Place(workplace.campaign, campaign, experiments)
+    checks = [*scheduler_checks(place), *local_checks(place)]
+    if submit_test:
+        checks.append(submission(place, workplace.scheduler))
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        rows = [(check.level.value, check.name, check.finding, check.command) for check in checks]
+        print_table(("", "check", "finding", "type next"), rows)
+    wrong = sum(check.level == Level.WRONG for check in checks)
+    print(f"{wrong or 'none'} of {len(checks)} checks wrong.", file=sys.stderr)
+    raise typer.Exit(1 if wrong else 0)
