@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 from slurmsite import SlurmSite, why_not
+from support import PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
 
 from kd_hpc.campaign import Resources
+from kd_hpc.decision import Action
 from kd_hpc.diagnose import Cause, diagnose
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
+from kd_hpc.evidence import Evidence
+from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import Gone, JobSpec, Live, Observation, Phase, Unknown
 from kd_hpc.schedulers.slurm import SlurmScheduler
+from kd_hpc.store import Store
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 ASKS = Resources(walltime="00:05:00", cores=1, memory="100mb", gpus=1, queue="gpu_1")
@@ -153,8 +158,8 @@ def test_the_job_gets_what_it_asked_for_and_not_this_environment(
 def test_a_controller_that_restarts_between_hold_and_release_loses_and_doubles_nothing(
     site: SlurmSite, tmp_path: Path
 ) -> None:
-    slurm = SlurmScheduler(timeout=1)
-    job_id = slurm.submit_held(spec(tmp_path / "run", "tokR", "echo once"))
+    job_id = SlurmScheduler(timeout=20).submit_held(spec(tmp_path / "run", "tokR", "echo once"))
+    slurm = SlurmScheduler(timeout=0.4)
     site.stop_daemon("slurmctld")
     try:
         snapshot = slurm.look([job_id])
@@ -174,6 +179,20 @@ def test_a_controller_that_restarts_between_hold_and_release_loses_and_doubles_n
     slurm.release([job_id])
     assert ended(slurm, job_id).exit_status == 0
     assert (tmp_path / "run" / "logs").read_text().count("once") == 1
+
+
+def test_a_small_campaign_goes_through_the_real_runner(slurm: SlurmScheduler, tmp_path: Path) -> None:
+    asks = {"walltime": "00:05:00", "memory": "400mb", "queue": "gpu_1"}
+    campaign = tiny_campaign(seeds=[0], scheduler={"kind": "slurm", "slots": 2}, resources=asks)
+    store = Store(tmp_path / "experiments")
+    program = str(standin_venv(tmp_path / "venv") / "bin" / "kd-core")
+    runner = Runner(campaign, store, slurm, Evidence(store, tmp_path / "weights"), program=program)
+    deadline = time.monotonic() + 60
+    while not all(decision.action == Action.DONE for decision in runner.tick().plan.decisions):
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    for run in (TEACHER, PURE, STUDENT):
+        assert (store.directory(run) / "logs").read_text().count("== kd job ") == 1
 
 
 @pytest.mark.long

@@ -63,6 +63,7 @@ def environment(job: dict[str, Any]) -> dict[str, str]:
         "PBS_JOBID": job["id"],
         "PBS_JOBNAME": job["name"],
         "PBS_ENVIRONMENT": "PBS_BATCH",
+        **server.settings().get("environment", {}),
     }
 
 
