@@ -16,13 +16,26 @@ from kd_analysis.cache import Cache
 from kd_analysis.cells import Setting
 from kd_analysis.checks import Finding, Severity
 from kd_analysis.collect import Tree
-from kd_analysis.compute import CROSS, LOGITS, PAIR, SINGLE, File, Item, Numbers, Progress, Subject, compute, inspect_all
+from kd_analysis.compute import (
+    CROSS,
+    LOGITS,
+    PAIR,
+    SINGLE,
+    File,
+    Item,
+    Numbers,
+    Progress,
+    Subject,
+    compute,
+    inspect_all,
+)
 from kd_analysis.representations import LAYERS
 from kd_analysis.runs import Identity, Run, file_hash
+from kd_analysis.triage import Verdict
 from kd_hpc.catalogue import PURE
 from kd_hpc.store import REPRESENTATIONS
 
-OWN, OTHER = "own teacher", "other teacher"
+OWN, OTHER, OWN_FLAGGED = "own teacher", "other teacher", "own teacher, quarantined student"
 FLOOR, FLOOR_OTHER = "floor", "floor, other teacher"
 CEILING, SINGLE_RUN = "ceiling", "itself"
 FULL = (OWN, FLOOR, CEILING)
@@ -79,33 +92,62 @@ def _findings(run: Run, report: Mapping[str, object], majority: str) -> Iterator
         yield Finding("representations_unusable", Severity.GEOMETRY, f"{REPRESENTATIONS} {report['problem']}")
         return
     if report["items"] != majority:
-        evidence = f"its {report['count']} test items differ in number or order from those of most runs of this data set"
+        evidence = (
+            f"its {report['count']} test items differ in number or order from those of most runs of this data set"
+        )
         yield Finding("other_items", Severity.GEOMETRY, f"{REPRESENTATIONS}: {evidence}")
     computed, count = float(str(report["accuracy"])), int(str(report["count"]))
-    if math.isfinite(run.acc_last) and abs(computed - run.acc_last) > max(POINTS_TOLERANCE, 100 * ITEMS_TOLERANCE / count):
+    if math.isfinite(run.acc_last) and abs(computed - run.acc_last) > max(
+        POINTS_TOLERANCE, 100 * ITEMS_TOLERANCE / count
+    ):
         evidence = f"its logits give {computed:.2f} %, the record says {run.acc_last:.2f} %"
         yield Finding("logits_contradict_record", Severity.QUARANTINE, evidence)
 
 
 def comparisons(tree: Tree, files: Mapping[str, File]) -> list[Comparison]:
-    """Every comparison the tree allows among runs whose representations are usable."""
-    usable = {
-        identity: item.run for identity, item in tree.usable.items() if item.usable_geometry and item.run.path in files
-    }
-    settings = {Setting(i.dataset, i.teacher, i.student) for i in usable if i.teacher}
+    """Every comparison the tree allows among runs whose representations are usable.
+
+    Quarantined students are compared with their own teacher only, to be shown beside the others and never counted.
+    """
+    usable = _with_files(tree, files)
     found: list[Comparison] = []
     for identity in usable:
         if identity.teacher:
             found += _with_teachers(identity, identity.teacher, usable, OWN, OTHER)
-    for setting in sorted(settings):
-        for seed in sorted({i.seed for i in usable if i.dataset == setting.dataset}):
-            student = Identity(setting.dataset, PURE, None, None, setting.student, seed)
-            teacher = Identity(setting.dataset, PURE, None, None, setting.teacher, seed)
-            if student in usable and setting.student != setting.teacher:
-                found += _with_teachers(student, setting.teacher, usable, FLOOR, FLOOR_OTHER)
-            others = _teachers(setting.dataset, setting.teacher, usable)
-            found += [Comparison(teacher, o, CEILING) for o in others if teacher in usable and o.seed > seed]
+    for setting in sorted({Setting(i.dataset, i.teacher, i.student) for i in usable if i.teacher}):
+        found += _references(setting, usable)
+    for identity in _quarantined(tree, files):
+        if identity.teacher_run in usable:
+            found.append(Comparison(identity, identity.teacher_run, OWN_FLAGGED))
     return list(dict.fromkeys(found))
+
+
+def _references(setting: Setting, usable: Mapping[Identity, Run]) -> Iterator[Comparison]:
+    """Floor and ceiling of a setting."""
+    for seed in sorted({i.seed for i in usable if i.dataset == setting.dataset}):
+        student = Identity(setting.dataset, PURE, None, None, setting.student, seed)
+        teacher = Identity(setting.dataset, PURE, None, None, setting.teacher, seed)
+        if student in usable and setting.student != setting.teacher:
+            yield from _with_teachers(student, setting.teacher, usable, FLOOR, FLOOR_OTHER)
+        if teacher in usable:
+            others = _teachers(setting.dataset, setting.teacher, usable)
+            yield from (Comparison(teacher, other, CEILING) for other in others if other.seed > seed)
+
+
+def _with_files(tree: Tree, files: Mapping[str, File]) -> dict[Identity, Run]:
+    return {i: item.run for i, item in tree.usable.items() if item.usable_geometry and item.run.path in files}
+
+
+def _quarantined(tree: Tree, files: Mapping[str, File]) -> list[Identity]:
+    """Flagged students whose representations themselves are sound."""
+    return [
+        identity
+        for identity, item in tree.by_identity.items()
+        if identity.teacher
+        and item.verdict == Verdict.FLAGGED
+        and item.run.path in files
+        and all(finding.severity != Severity.GEOMETRY for finding in item.findings)
+    ]
 
 
 def _with_teachers(
@@ -125,11 +167,9 @@ def measure_tree(
 ) -> tuple[list[Value], int]:
     """Every number of every usable representation, in a fixed order, and how many had to be computed."""
     pairs = comparisons(tree, files)
-    usable = sorted(
-        (i for i, item in tree.usable.items() if item.usable_geometry and item.run.path in files),
-        key=lambda identity: tree.usable[identity].run.path,
-    )
-    file = {identity: files[tree.usable[identity].run.path] for identity in usable}
+    runs = {i: tree.by_identity[i].run for i in [*_with_files(tree, files), *_quarantined(tree, files)]}
+    usable = sorted(runs, key=lambda identity: runs[identity].path)
+    file = {identity: files[runs[identity].path] for identity in usable}
     by_subject: dict[Identity, list[Comparison]] = defaultdict(list)
     for pair in pairs:
         by_subject[pair.subject].append(pair)
@@ -154,9 +194,7 @@ def _values(
     for pair in pairs:
         for item in _pair_items(file[pair.reference]):
             for name, value in numbers.of(file[identity], item).items():
-                yield Value(
-                    identity, pair.relation, pair.reference, item.layer, item.other_layer, name, _float(value)
-                )
+                yield Value(identity, pair.relation, pair.reference, item.layer, item.other_layer, name, _float(value))
 
 
 def _pair_items(reference: File) -> Iterator[Item]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from kd_analysis.alignment import Value, files_of, inspection_findings, measure_tree
 from kd_analysis.cache import Cache
-from kd_analysis.cells import Grid, acc_best, acc_last, build_grid
+from kd_analysis.cells import Grid, Setting, acc_best, acc_last, build_grid
 from kd_analysis.collect import Tree, judge
 from kd_analysis.compute import File, Progress
 from kd_analysis.inference import BestAlpha, Contrast, Tested, best_alphas, contrasts, ledger
@@ -33,10 +34,22 @@ class Analysis:
     files: Mapping[str, File]
     computed: int
 
+    @cached_property
+    def by_setting(self) -> Mapping[Setting, tuple[Value, ...]]:
+        """Geometry by setting: of its students, its pure students and its teachers."""
+        return {setting: tuple(v for v in self.values if _belongs(v, setting)) for setting in self.last.settings}
 
-def read_and_judge(
-    root: Path, campaign: Campaign | None, cache: Cache, workers: int
-) -> tuple[Tree, dict[str, File]]:
+
+def _belongs(value: Value, setting: Setting) -> bool:
+    return (
+        value.identity.dataset == setting.dataset
+        and value.identity.student in (setting.student, setting.teacher)
+        and value.identity.teacher in (None, setting.teacher)
+        and (value.reference is None or value.reference.student == setting.teacher)
+    )
+
+
+def read_and_judge(root: Path, campaign: Campaign | None, cache: Cache, workers: int) -> tuple[Tree, dict[str, File]]:
     """The tree with every finding, those from representations included, and its representation files."""
     runs, strays = read_tree(root)
     files = files_of(runs)

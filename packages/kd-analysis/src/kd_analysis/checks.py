@@ -91,7 +91,9 @@ def _loss(run: Run) -> Iterator[Finding]:
         evidence = f"test loss stays between {min(tail):.6g} and {max(tail):.6g} over the last {len(tail)} epochs"
         yield Finding("flat_loss", Severity.QUARANTINE, evidence)
     if skipped := sum(value for value in run.curves.skipped_steps if math.isfinite(value)):
-        yield Finding("skipped_steps", Severity.NOTE, f"{skipped:g} optimizer steps were skipped for non-finite gradients")
+        yield Finding(
+            "skipped_steps", Severity.NOTE, f"{skipped:g} optimizer steps were skipped for non-finite gradients"
+        )
 
 
 def _accuracies(run: Run) -> Iterator[Finding]:

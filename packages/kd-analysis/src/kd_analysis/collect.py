@@ -18,11 +18,34 @@ from kd_hpc.experiment import Experiment
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "path dataset method alpha teacher student seed state verdict findings evidence epochs epochs_planned acc_last "
-    "acc_best acc_mean_of_last_5 best_epoch teacher_acc_last attempts seconds seconds_per_epoch curves_from "
-    "has_representations device torch code_version"
-).split()
+COLUMNS = [
+    "path",
+    "dataset",
+    "method",
+    "alpha",
+    "teacher",
+    "student",
+    "seed",
+    "state",
+    "verdict",
+    "findings",
+    "evidence",
+    "epochs",
+    "epochs_planned",
+    "acc_last",
+    "acc_best",
+    "acc_mean_of_last_5",
+    "best_epoch",
+    "teacher_acc_last",
+    "attempts",
+    "seconds",
+    "seconds_per_epoch",
+    "curves_from",
+    "has_representations",
+    "device",
+    "torch",
+    "code_version",
+]
 
 
 @dataclass(frozen=True)
@@ -50,9 +73,7 @@ class Tree:
         return len(self.expected) or len(self.runs)
 
 
-def collect(
-    root: Path, campaign: Campaign | None = None, more: Mapping[str, list[Finding]] | None = None
-) -> Tree:
+def collect(root: Path, campaign: Campaign | None = None, more: Mapping[str, list[Finding]] | None = None) -> Tree:
     """Read and judge everything under `root`. Raises UsageError if it is no folder."""
     runs, strays = read_tree(root)
     return judge(root, runs, strays, campaign, more)

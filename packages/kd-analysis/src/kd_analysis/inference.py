@@ -34,6 +34,10 @@ class Tested:
     conclusion: Conclusion
     blocks: tuple[str, ...]
 
+    @property
+    def unit(self) -> str:
+        return "points" if self.family == GAIN else "points per unit of alpha"
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -112,7 +116,7 @@ def _family(grid: Grid, name: str, test: Method) -> Iterator[Tested]:
     adjusted = holm({method: result.p for method, result in results.items()})
     for method, result in results.items():
         blocks, _, effect = prepared[method]
-        conclusion = conclude(effect.estimate, effect.low, effect.high, adjusted_p=adjusted[method])
+        conclusion = conclude(effect.estimate, effect.low, effect.high, p=result.p, adjusted_p=adjusted[method])
         yield Tested(name, method, result, adjusted[method], effect, conclusion, blocks)
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from kd_analysis.geometry import cka, dimension, neighbours, predictions, separation, similarity, spectrum, subspaces
 from kd_analysis.geometry.components import Components, independent_components, matched_correlation
@@ -25,7 +26,7 @@ Numbers = Mapping[str, float]
 
 
 class Layer:
-    """One layer of one file, with what was already computed from it; `position` seeds nothing, order is fixed."""
+    """One layer of one file, with what was already computed from it."""
 
     def __init__(self, name: str, values: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
         self.name = name
@@ -37,8 +38,9 @@ class Layer:
         return neighbours.neighbour_graph(self.values, min(neighbours.NEIGHBOURS, len(self.values) - 2))
 
     @cached_property
-    def dissimilarities(self) -> NDArray[np.float64]:
-        return similarity.dissimilarities(self.values[similarity.stratified(self.labels, RSA_ITEMS)])
+    def ranked_dissimilarities(self) -> NDArray[np.float64]:
+        chosen = self.values[similarity.stratified(self.labels, RSA_ITEMS)]
+        return np.asarray(rankdata(similarity.dissimilarities(chosen)))
 
     @cached_property
     def components(self) -> Components:
@@ -143,7 +145,7 @@ def _mutual(a: Layer, b: Layer) -> Numbers:
 
 
 def _rsa(a: Layer, b: Layer) -> Numbers:
-    return {"rsa": similarity.rsa(a.dissimilarities, b.dissimilarities)}
+    return {"rsa": similarity.correlation(a.ranked_dissimilarities, b.ranked_dissimilarities)}
 
 
 def _matching(a: Layer, b: Layer) -> Numbers:

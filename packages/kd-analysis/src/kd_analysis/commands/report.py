@@ -21,15 +21,17 @@ def report(
     """
     from kd_analysis.analysis import analyse
     from kd_analysis.cache import Cache, default_root
+    from kd_analysis.gallery import Gallery
     from kd_analysis.progress import bar
     from kd_analysis.report.build import build_document
     from kd_analysis.report.write import publish_report, render, require_folder
     from kd_hpc.campaign import load_campaign
 
     plan = load_campaign(campaign) if campaign else None
+    root = cache or default_root()
     with bar() as step:
-        found = analyse(experiments, plan, Cache(cache or default_root()), workers, step("geometry"))
+        found = analyse(experiments, plan, Cache(root / "geometry"), workers, step("geometry"))
         require_folder(output)
-        files = render(build_document(found), step("figures"))
+        files = render(build_document(found), Gallery(root, workers), step("figures"))
         publish_report(output, files)
     print(output / "report.html")

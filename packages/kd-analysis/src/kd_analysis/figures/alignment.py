@@ -27,31 +27,60 @@ def layers_figure(
     alphas: Sequence[float | None],
     ylabel: str,
 ) -> Figure:
-    """One panel a layer. Methods stand side by side within an alpha, so that intervals do not cover each other."""
-    figure, axes = new_figure(1, len(sweeps), height=2.6)
+    """One panel a layer."""
+    return measures_figure({ylabel: (sweeps, bands)}, alphas, height=2.6)
+
+
+Row = tuple[Mapping[str, Mapping[str, Sweep]], Mapping[str, tuple[Band, Band]]]
+
+
+def measures_figure(rows: Mapping[str, Row], alphas: Sequence[float | None], *, height: float = 1.9) -> Figure:
+    """One row a quantity (its y label), one panel a layer. Methods stand side by side, so that intervals do not overlap."""
+    columns = max(len(sweeps) for sweeps, _ in rows.values())
+    figure, axes = new_figure(len(rows), columns, height=height)
+    for line, (ylabel, (sweeps, bands)) in zip(axes, rows.items(), strict=True):
+        _row(line, sweeps, bands, alphas)
+        line[0].set_ylabel(ylabel)
+    for ax in axes[-1]:
+        ax.set_xlabel("alpha")
+    legend_below(figure, list(axes.flat), columns=3)
+    return figure
+
+
+def _row(
+    axes: Sequence[Axes],
+    sweeps: Mapping[str, Mapping[str, Sweep]],
+    bands: Mapping[str, tuple[Band, Band]],
+    alphas: Sequence[float | None],
+) -> None:
     methods = list(dict.fromkeys(method for by_method in sweeps.values() for method in by_method))
-    for ax, (layer, by_method) in zip(axes.flat, sweeps.items(), strict=True):
+    for ax, (layer, by_method) in zip(axes, sweeps.items(), strict=True):
         _bands(ax, bands.get(layer, ()))
         shown = [value for one in bands.get(layer, ()) for value in one.values]
         for place, method in enumerate(methods):
             shift = (place - (len(methods) - 1) / 2) * 0.7 / max(len(methods), 1)
             shown += _method(ax, method, by_method.get(method, {}), alphas, shift, methods)
         keep_data_visible(ax, shown, margin=0.15)
-        ax.set_title(layer)
+        if not bands:
+            ax.axhline(0, color=PURE_COLOUR, linewidth=0.8)
+            shown.append(0.0)
+        ax.set_title(layer or "logits")
         ax.set_xticks(range(len(alphas)), [show_alpha(alpha) for alpha in alphas])
         ax.set_xlim(-0.5, len(alphas) - 0.5)
-        ax.set_xlabel("alpha")
         ax.grid(axis="x", visible=False)
-    axes[0, 0].set_ylabel(ylabel)
-    legend_below(figure, list(axes.flat))
-    return figure
 
 
 def _bands(ax: Axes, bands: Sequence[Band]) -> None:
     for one in bands:
         found = t_interval(one.values)
         colour = TEACHER_COLOUR if one.is_teacher else PURE_COLOUR
-        band(ax, (found.estimate, found.low, found.high), f"{one.label} (n={found.n})", colour, "...." if one.is_teacher else None)
+        band(
+            ax,
+            (found.estimate, found.low, found.high),
+            f"{one.label} (n={found.n})",
+            colour,
+            "...." if one.is_teacher else None,
+        )
 
 
 def _method(

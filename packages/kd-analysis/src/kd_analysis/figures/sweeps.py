@@ -45,7 +45,7 @@ def sweep_figure(
     figure, axes = new_figure(rows, columns, height=2.1, sharey=True)
     for ax, (method, sweep) in zip(axes.flat, sweeps.items(), strict=False):
         _panel(ax, sweep, bands, alphas, method_style(method, list(sweeps)))
-        ax.set_title(show_method(method))
+        ax.set_title(show_method(method), pad=9)
     shown = [v for sweep in sweeps.values() for values in sweep.values() for v in values]
     keep_data_visible(axes.flat[0], shown + [v for one in bands for v in one.values])
     for ax in axes.flat[: len(sweeps)]:
@@ -73,7 +73,8 @@ def _panel(
         found = t_interval(values)
         places.append(place)
         means.append(found.estimate)
-        ax.plot([place + 0.12] * len(values), values, ".", color=style["color"], alpha=0.6, markersize=4)
+        if len(values) > 1:
+            ax.plot([place + 0.12] * len(values), values, ".", color=style["color"], alpha=0.6, markersize=4)
         if found.exists:
             ax.vlines(place, found.low, found.high, color=style["color"], linewidth=1.4)
     ax.plot(places, means, **style, linewidth=1)
@@ -106,4 +107,4 @@ def _label(axes: object, used: int, ylabel: str) -> None:
     for column in range(grid.shape[1]):
         visible = [row for row in range(grid.shape[0]) if row * grid.shape[1] + column < used]
         if visible:
-            grid[visible[-1], column].set_xlabel("alpha (weight of the distillation loss)")
+            grid[visible[-1], column].set_xlabel("alpha")

@@ -17,9 +17,14 @@ def dissimilarities(x: ArrayLike) -> Array:
 
 def rsa(first: ArrayLike, second: ArrayLike) -> float:
     """Spearman's correlation of two dissimilarity vectors over the same pairs."""
-    a, b = (rankdata(side) for side in (first, second))
+    return correlation(rankdata(first), rankdata(second))
+
+
+def correlation(first: ArrayLike, second: ArrayLike) -> float:
+    """Pearson's correlation; of ranks, it is Spearman's."""
+    a, b = (np.asarray(side, dtype=np.float64) for side in (first, second))
     a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
+    scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b / scale) if scale > 0 else float("nan")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Cell, Setting, ordered_models, show_alpha
+from kd_analysis.cells import Cell, Setting, ordered, ordered_models, show_alpha
 from kd_analysis.figures.sweeps import Band, sweep_figure
 from kd_analysis.report.document import Block, Bullets, Column, Figure, Section, Text, slug, table
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_analysis.stats.paired import sentence
+from kd_hpc.catalogue import DATASETS
 
 ACCURACY = (
     "data set",
@@ -24,22 +27,30 @@ ACCURACY = (
     Column("mean best (%)", 2),
     "each seed, last (%)",
 )
-COMPARISON = (
+DIFFERENCES = (
     "data set",
     "method",
     "alpha",
     "n",
-    Column("difference (points)", 2, signed=True),
+    Column("last epoch (points)", 2, signed=True),
     Column("low", 2, signed=True),
     Column("high", 2, signed=True),
-    Column("SD of difference", 2),
-    Column("SD unpaired", 2),
-    Column("detectable (points)", 1),
-    "seeds needed",
     "conclusion",
-    Column("difference, best (points)", 2, signed=True),
+    Column("best epoch (points)", 2, signed=True),
+    Column("low, best", 2, signed=True),
+    Column("high, best", 2, signed=True),
     "conclusion, best",
-    "flips",
+)
+POWER = (
+    "data set",
+    "method",
+    "alpha",
+    "n",
+    Column("SD of paired difference", 2),
+    Column("SD if unpaired", 2),
+    "pairing",
+    Column("detectable at 80 % power (points)", 1),
+    "seeds needed for the effect seen",
 )
 
 
@@ -59,18 +70,28 @@ def accuracy_section(analysis: Analysis) -> Section:
             "descriptive: with these numbers of seeds no test per cell is both valid and powerful, so none is made."
         )
     )
-    blocks.append(table("differences", "Difference to the pure student, paired by seed", COMPARISON, _comparisons(analysis)))
-    flips = [row for row in _comparisons(analysis) if row[-1] == "yes"]
-    if flips:
-        names = "; ".join(f"{row[0]} {row[1]} alpha {row[2]}" for row in flips)
-        blocks.append(Text(f"The conclusion depends on taking the last or the best epoch in: {names}.", "warning"))
+    compared = list(_compared(analysis))
+    blocks.append(
+        table(
+            "differences",
+            "Difference to the pure student, paired by seed",
+            DIFFERENCES,
+            [_difference(*p) for p in compared],
+        )
+    )
+    if flips := [cell.name for cell, best in compared if _flips(cell, best)]:
+        blocks.append(
+            Text(f"The conclusion depends on taking the last or the best epoch in: {'; '.join(flips)}.", "warning")
+        )
+    power = [_power(cell) for cell, _ in compared if cell.comparison and cell.comparison.n > 1]
+    blocks.append(table("power", "What these numbers of seeds can show", POWER, power))
     blocks.append(Bullets(tuple(lines)) if lines else Text("No cell has a pure student of the same seed yet."))
     return Section("accuracy", "Accuracy", tuple(blocks))
 
 
 def _pure_rows(analysis: Analysis) -> list[tuple[object, ...]]:
     rows = []
-    for dataset in dict.fromkeys(key[0] for key in analysis.last.pure):
+    for dataset in ordered({key[0] for key in analysis.last.pure}, DATASETS):
         for model in ordered_models(key[1] for key in analysis.last.pure if key[0] == dataset):
             values, best = analysis.last.pure[dataset, model], analysis.best.pure[dataset, model]
             rows.append((dataset, model, "pure", None, *_numbers(values, best)))
@@ -99,40 +120,40 @@ def _numbers(values: Mapping[int, float], best: Mapping[int, float]) -> tuple[ob
 
 
 def _sd(values: list[float]) -> float:
-    import statistics
-
     return statistics.stdev(values) if len(values) > 1 else float("nan")
 
 
-def _comparisons(analysis: Analysis) -> list[tuple[object, ...]]:
-    return [
-        _comparison(cell, best)
-        for cell, best in zip(analysis.last.cells, analysis.best.cells, strict=True)
-        if cell.comparison is not None
-    ]
+def _compared(analysis: Analysis) -> Iterator[tuple[Cell, Cell]]:
+    """Cells that have a pure student of the same seed, under the last and under the best epoch."""
+    pairs = zip(analysis.last.cells, analysis.best.cells, strict=True)
+    return ((cell, best) for cell, best in pairs if cell.comparison is not None)
 
 
-def _comparison(cell: Cell, best: Cell) -> tuple[object, ...]:
-    last, other = cell.comparison, best.comparison
-    assert last is not None
-    flips = other is not None and last.n > 1 and other.conclusion != last.conclusion
-    return (
-        cell.setting.dataset,
-        cell.method,
-        show_alpha(cell.alpha),
-        last.n,
-        last.interval.estimate,
-        last.interval.low,
-        last.interval.high,
-        last.sd,
-        last.sd_unpaired,
-        last.detectable if last.n > 1 else float("nan"),
-        last.seeds_needed,
-        str(last.conclusion),
-        other.interval.estimate if other else float("nan"),
-        str(other.conclusion) if other else None,
-        "yes" if flips else "no",
+def _flips(cell: Cell, best: Cell) -> bool:
+    return bool(
+        cell.comparison
+        and best.comparison
+        and cell.comparison.n > 1
+        and cell.comparison.conclusion != best.comparison.conclusion
     )
+
+
+def _difference(cell: Cell, best: Cell) -> tuple[object, ...]:
+    numbers: list[object] = []
+    for found in (cell.comparison, best.comparison):
+        if found is None:
+            numbers += [None] * 4
+        else:
+            numbers += [found.interval.estimate, found.interval.low, found.interval.high, str(found.conclusion)]
+    return (cell.setting.dataset, cell.method, show_alpha(cell.alpha), len(cell.paired_seeds), *numbers)
+
+
+def _power(cell: Cell) -> tuple[object, ...]:
+    found = cell.comparison
+    assert found is not None
+    pairing = "helps" if found.sd < found.sd_unpaired else "hurts"
+    identity = (cell.setting.dataset, cell.method, show_alpha(cell.alpha), found.n)
+    return (*identity, found.sd, found.sd_unpaired, pairing, found.detectable, found.seeds_needed)
 
 
 def sweeps_section(analysis: Analysis) -> Section:
@@ -157,7 +178,8 @@ def _any(analysis: Analysis, setting: Setting) -> bool:
 def _sweep(analysis: Analysis, setting: Setting) -> Figure:
     grid = analysis.last
     sweeps = {
-        method: {cell.alpha: tuple(cell.values.values()) for cell in grid.of(setting, method)} for method in grid.methods
+        method: {cell.alpha: tuple(cell.values.values()) for cell in grid.of(setting, method)}
+        for method in grid.methods
     }
     bands = (
         Band(f"pure {setting.student}", tuple(grid.baseline(setting).values())),
@@ -166,5 +188,5 @@ def _sweep(analysis: Analysis, setting: Setting) -> Figure:
     return Figure(
         f"accuracy_over_alpha_{slug(setting.dataset)}_{slug(setting.pair)}",
         f"Test accuracy after the last epoch over alpha, {setting.dataset}, {setting.pair}; n in each label.",
-        lambda: sweep_figure(sweeps, bands, grid.alphas, "test accuracy (%)"),
+        partial(sweep_figure, sweeps, bands, grid.alphas, "test accuracy (%)"),
     )

@@ -5,15 +5,41 @@ from __future__ import annotations
 from kd_analysis.analysis import Analysis
 from kd_analysis.report.accuracy_sections import accuracy_section, sweeps_section
 from kd_analysis.report.document import Document
-from kd_analysis.report.geometry_sections import alignment_section
+from kd_analysis.report.geometry_sections import alignment_section, transfer_section
+from kd_analysis.report.inference_sections import (
+    aggregates_section,
+    best_alpha_section,
+    heatmap_section,
+    tests_section,
+)
 from kd_analysis.report.runs_sections import curves_section, runs_section, summary, triage_section
+from kd_analysis.report.state_sections import cost_section, state_section
+from kd_analysis.report.structure_sections import relation_section, structure_section
 
-SECTIONS = (summary, triage_section, accuracy_section, sweeps_section, alignment_section, curves_section, runs_section)
+SECTIONS = (
+    summary,
+    state_section,
+    triage_section,
+    accuracy_section,
+    sweeps_section,
+    heatmap_section,
+    tests_section,
+    best_alpha_section,
+    aggregates_section,
+    alignment_section,
+    transfer_section,
+    structure_section,
+    relation_section,
+    curves_section,
+    cost_section,
+    runs_section,
+)
 
 
 def build_document(analysis: Analysis) -> Document:
     """Everything the report says."""
-    name = analysis.campaign.name if analysis.campaign else analysis.tree.root.resolve().name
+    root = analysis.tree.root.resolve()
+    name = analysis.campaign.name if analysis.campaign else "/".join(root.parts[-2:])
     title = f"Distillation report: {name}"
     subtitle = f"{len(analysis.tree.usable)} of {analysis.tree.planned} runs counted"
     return Document(title, subtitle, tuple(section(analysis) for section in SECTIONS))

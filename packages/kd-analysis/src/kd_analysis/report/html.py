@@ -35,4 +35,6 @@ def _is_number(table: Table, place: int) -> bool:
 
 
 def _sort_key(value: object) -> str:
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return repr(value).replace("inf", "Infinity")
+    return "" if value is None else str(value)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Setting, show_alpha
+from kd_analysis.cells import Setting
 from kd_analysis.collect import COLUMNS, frame
 from kd_analysis.figures.curves import curves_figure
 from kd_analysis.report.document import Block, Bullets, Column, Figure, Section, Text, slug, table
@@ -26,7 +28,9 @@ def summary(analysis: Analysis) -> Section:
     """What there is and what may be concluded, in a few lines."""
     tree = analysis.tree
     usable = len(tree.usable)
-    blocks: list[Block] = [Text(f"{usable} of {tree.planned} runs are finished, sound and counted here. {_origin(analysis)}")]
+    blocks: list[Block] = [
+        Text(f"{usable} of {tree.planned} runs are finished, sound and counted here. {_origin(analysis)}")
+    ]
     counts = Counter(item.verdict for item in tree.runs)
     blocks.append(Bullets(tuple(f"{counts[v]} {v}: {text}" for v, text in MEANINGS.items() if counts[v])))
     if not tree.runs:
@@ -34,13 +38,15 @@ def summary(analysis: Analysis) -> Section:
     blocks += (Text(banner, "warning") for banner in banners(analysis))
     if tested := [t for t in analysis.ledger if t.conclusion != "inconclusive"]:
         lines = [
-            f"{t.method}, {t.family}: {t.conclusion} (effect {t.effect.estimate:+.2f}, adjusted p = {t.adjusted_p:.3g}, "
+            f"{t.method}, {t.family}: {t.conclusion} (effect {t.effect.estimate:+.2f} {t.unit}, adjusted p = {t.adjusted_p:.3g}, "
             f"{t.result.n} blocks)"
             for t in tested
         ]
         blocks.append(Bullets(tuple(lines)))
     elif tree.runs:
-        text = "None of the pre-declared tests reaches a conclusion: the data so far are too few to say, not evidence of"
+        text = (
+            "None of the pre-declared tests reaches a conclusion: the data so far are too few to say, not evidence of"
+        )
         blocks.append(Text(f"{text} no effect."))
     return Section("summary", "Summary", tuple(blocks))
 
@@ -72,15 +78,17 @@ def banners(analysis: Analysis) -> Iterator[str]:
 def triage_section(analysis: Analysis) -> Section:
     """Every run with something against it, its evidence, and what the flagged ones would have changed."""
     rows = [
-        (item.run.path, item.run.state, str(item.verdict), " ".join(f.code for f in item.findings), item.evidence)
+        (item.run.path, item.run.state, str(item.verdict), item.evidence, " ".join(f.code for f in item.findings))
         for item in sorted(analysis.tree.runs, key=lambda item: (-list(Verdict).index(item.verdict), item.run.path))
         if item.verdict != Verdict.OK
     ]
-    columns = ["run", "state", "verdict", "findings", "evidence"]
-    blocks: list[Block] = [
-        Text("Each run is judged before any number is computed. Nothing is dropped silently: what is not counted is named here.")
-    ]
-    blocks.append(table("triage", f"{len(rows)} of {len(analysis.tree.runs)} runs with findings", columns, rows))
+    columns = ["run", "state", "verdict", "evidence", "findings"]
+    intro = "Each run is judged before any number is computed. Nothing is dropped silently: what is not counted is named here."
+    blocks: list[Block] = [Text(intro)]
+    if rows:
+        blocks.append(table("triage", f"{len(rows)} of {len(analysis.tree.runs)} runs with findings", columns, rows))
+    else:
+        blocks.append(Text(f"Nothing speaks against any of the {len(analysis.tree.runs)} runs."))
     changed = list(_changed_by_flagged(analysis))
     if changed:
         names = ["cell", "n counted", Column("mean (%)", 2), "n with flagged", Column("mean with flagged (%)", 2)]
@@ -102,13 +110,26 @@ def _changed_by_flagged(analysis: Analysis) -> Iterator[tuple[str, int, float, i
 def runs_section(analysis: Analysis) -> Section:
     """The tidy table itself, one row a run."""
     data = frame(analysis.tree)
-    digits = {"acc_last": 2, "acc_best": 2, "acc_mean_of_last_5": 2, "teacher_acc_last": 2, "seconds": 0, "seconds_per_epoch": 1}
+    digits = {
+        "acc_last": 2,
+        "acc_best": 2,
+        "acc_mean_of_last_5": 2,
+        "teacher_acc_last": 2,
+        "seconds": 0,
+        "seconds_per_epoch": 1,
+    }
     rows = data.astype(object).where(data.notna(), None).to_numpy().tolist()
     full = table("runs", "One row a run", [Column(name, digits.get(name)) for name in COLUMNS], rows)
-    kept = [COLUMNS.index(name) for name in ("path", "state", "verdict", "epochs", "acc_last", "acc_best", "best_epoch", "seconds")]
-    short = table("runs_short", "Every run (all columns: tables/runs.csv)", [full.columns[i] for i in kept], [[r[i] for i in kept] for r in rows])
-    from dataclasses import replace
-
+    kept = [
+        COLUMNS.index(name)
+        for name in ("path", "state", "verdict", "epochs", "acc_last", "acc_best", "best_epoch", "seconds")
+    ]
+    short = table(
+        "runs_short",
+        "Every run (all columns: tables/runs.csv)",
+        [full.columns[i] for i in kept],
+        [[r[i] for i in kept] for r in rows],
+    )
     return Section("runs", "All runs", (replace(full, csv_only=True), short))
 
 
@@ -127,7 +148,7 @@ def _curves(analysis: Analysis, setting: Setting, curve: str, words: str) -> Fig
     return Figure(
         f"training_{curve}_{slug(setting.dataset)}_{slug(setting.pair)}",
         f"{words} over the epochs, {setting.dataset}, {setting.pair}: one line a run, flagged and unfinished runs included.",
-        lambda: curves_figure(groups, analysis.last.alphas, curve),
+        partial(curves_figure, groups, analysis.last.alphas, curve),
     )
 
 
@@ -143,7 +164,3 @@ def _groups(analysis: Analysis, setting: Setting) -> dict[str, list[Run]]:
         elif (identity.teacher, identity.student) == (setting.teacher, setting.student):
             groups[identity.method].append(item.run)
     return {name: runs for name, runs in groups.items() if runs}
-
-
-def alpha_words(alpha: float | None) -> str:
-    return f"alpha {show_alpha(alpha)}"

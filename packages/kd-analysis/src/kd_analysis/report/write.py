@@ -7,8 +7,8 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from kd_analysis.figures.style import styled, to_pdf, to_svg
-from kd_analysis.report.document import Document, Figure, Table
+from kd_analysis.gallery import Gallery
+from kd_analysis.report.document import Document, Table
 from kd_analysis.report.html import render_html
 from kd_analysis.report.markdown import render_markdown
 from kd_hpc.errors import UsageError
@@ -28,27 +28,16 @@ def require_folder(output: Path) -> None:
         ) from error
 
 
-def render(document: Document, progress: Progress = lambda done, of: None) -> dict[str, bytes]:
+def render(document: Document, gallery: Gallery, progress: Progress = lambda done, of: None) -> dict[str, bytes]:
     """Every file of the report by its path, the same bytes for the same document."""
+    drawn = gallery.draw_all(list(document.figures), progress)
     files: dict[str, bytes] = {}
-    svgs: dict[str, bytes] = {}
-    figures = list(document.figures)
-    for done, figure in enumerate(figures, start=1):
-        svg, pdf = draw(figure)
-        svgs[figure.name] = files[f"figures/{figure.name}.svg"] = svg
-        files[f"figures/{figure.name}.pdf"] = pdf
-        progress(done, len(figures))
+    for name, drawing in drawn.items():
+        files[f"figures/{name}.svg"], files[f"figures/{name}.pdf"] = drawing
     files |= {f"tables/{table.name}.csv": to_csv(table) for table in document.tables}
     files["report.md"] = render_markdown(document).encode()
-    files["report.html"] = render_html(document, svgs).encode()
+    files["report.html"] = render_html(document, {name: svg for name, (svg, _) in drawn.items()}).encode()
     return files
-
-
-def draw(figure: Figure) -> tuple[bytes, bytes]:
-    """The figure as SVG and PDF."""
-    with styled():
-        drawing = figure.draw()
-        return to_svg(drawing), to_pdf(drawing)
 
 
 def to_csv(table: Table) -> bytes:

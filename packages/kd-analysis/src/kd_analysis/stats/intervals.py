@@ -101,7 +101,9 @@ def probability_of_improvement(differences: ArrayLike, confidence: float = 0.95)
     tail = (1 - confidence) / 2
     low = float(stats.beta.ppf(tail, wins, n - wins + 1)) if wins > 0 else 0.0
     high = float(stats.beta.ppf(1 - tail, wins + 1, n - wins)) if wins < n else 1.0
-    return Interval(wins / n, low, high, n, confidence, "Clopper-Pearson", "independent blocks; size of effects ignored")
+    return Interval(
+        wins / n, low, high, n, confidence, "Clopper-Pearson", "independent blocks; size of effects ignored"
+    )
 
 
 def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -124,5 +126,11 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: flo
     c = top.mean() ** 2 - t**2 * v11
     root = math.sqrt(max(b**2 - a * c, 0.0))
     return Interval(
-        float(top.mean() / bottom.mean()), float((b - root) / a), float((b + root) / a), n, confidence, method, assumptions
+        float(top.mean() / bottom.mean()),
+        float((b - root) / a),
+        float((b + root) / a),
+        n,
+        confidence,
+        method,
+        assumptions,
     )

@@ -68,15 +68,15 @@ def block_model(values: ArrayLike, cells: ArrayLike, blocks: ArrayLike, confiden
     bounds = fit.conf_int(1 - confidence)
     assumptions = "additive cells and blocks; independent normal residuals of one variance in all cells"
     intervals = tuple(
-        Interval(float(fit.params[i]), *map(float, bounds[i]), int((cell == name).sum()), confidence, "OLS", assumptions)
+        Interval(
+            float(fit.params[i]), *map(float, bounds[i]), int((cell == name).sum()), confidence, "OLS", assumptions
+        )
         for i, name in enumerate(names, start=1)
     )
     return BlockModel(intervals, math.sqrt(fit.mse_resid), degrees, len(y))
 
 
-def partial_correlation(
-    x: ArrayLike, y: ArrayLike, covariates: ArrayLike, confidence: float = 0.95
-) -> Interval:
+def partial_correlation(x: ArrayLike, y: ArrayLike, covariates: ArrayLike, confidence: float = 0.95) -> Interval:
     """Pearson correlation of (N,) x and y after regressing both on (N, P) covariates, with Fisher's z interval."""
     design = np.column_stack([np.ones(len(np.asarray(x))), np.asarray(covariates, dtype=float)])
     rank = int(np.linalg.matrix_rank(design))

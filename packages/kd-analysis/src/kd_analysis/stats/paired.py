@@ -63,15 +63,19 @@ def compare_paired(treatment: ArrayLike, baseline: ArrayLike, confidence: float 
     )
 
 
-def conclude(estimate: float, low: float, high: float, *, adjusted_p: float | None = None) -> Conclusion:
+def conclude(
+    estimate: float, low: float, high: float, *, p: float | None = None, adjusted_p: float | None = None
+) -> Conclusion:
     """The conclusion about the claim that an effect is positive.
 
-    Only a test of a declared family, adjusted within it, supports the claim or contradicts it. An interval that
-    excludes zero above is suggestive; without a test, one that excludes it below cannot be more than that either, and
-    the sign of the estimate printed beside it says which way.
+    With a test of a declared family: adjusted p <= 0.05 supports the claim, or contradicts it where the effect is
+    negative; p <= 0.05 that only the adjustment lifts above is suggestive. Without a test, an interval that excludes
+    zero is suggestive, of what the sign printed beside it says. All else is inconclusive.
     """
-    if adjusted_p is not None and math.isfinite(adjusted_p) and adjusted_p <= LEVEL and estimate != 0:
-        return Conclusion.SUPPORTED if estimate > 0 else Conclusion.CONTRADICTED
+    if p is not None and adjusted_p is not None:
+        if adjusted_p <= LEVEL and estimate != 0:
+            return Conclusion.SUPPORTED if estimate > 0 else Conclusion.CONTRADICTED
+        return Conclusion.SUGGESTIVE if p <= LEVEL else Conclusion.INCONCLUSIVE
     if math.isfinite(low) and math.isfinite(high) and (low > 0 or high < 0):
         return Conclusion.SUGGESTIVE
     return Conclusion.INCONCLUSIVE

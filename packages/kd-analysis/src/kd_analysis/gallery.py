@@ -1,0 +1,102 @@
+"""Drawing many figures: only those whose data or whose drawing code changed, in as many processes as asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from kd_hpc.errors import StoreError
+from kd_hpc.files import publish_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+FEW = 6
+Drawn = tuple[bytes, bytes]
+"""SVG and PDF."""
+
+
+class Drawable(Protocol):
+    """A name and a picklable call that draws: a partial of a function in `figures` over plain data."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def draw(self) -> Callable[[], Drawing]: ...
+
+
+class Gallery:
+    """Figures kept under `root`/figures by the hash of their data and of the code that draws them."""
+
+    def __init__(self, root: Path | None, workers: int = 1) -> None:
+        self.root = root / "figures" if root else None
+        self.workers = workers
+
+    def draw_all(
+        self, figures: Sequence[Drawable], progress: Callable[[int, int], None] = lambda done, of: None
+    ) -> dict[str, Drawn]:
+        """Every figure by name, in the order given."""
+        keys = {figure.name: self._key(figure) for figure in figures}
+        found = {figure.name: self._kept(keys[figure.name]) for figure in figures}
+        missing = [figure for figure in figures if found[figure.name] is None]
+        drawings = self._drawn([figure.draw for figure in missing])
+        for done, (figure, drawn) in enumerate(zip(missing, drawings, strict=True), start=1):
+            found[figure.name] = drawn
+            self._keep(keys[figure.name], drawn)
+            progress(done, len(missing))
+        return {name: drawn for name, drawn in found.items() if drawn is not None}
+
+    def _drawn(self, draws: Sequence[Callable[[], Drawing]]) -> Iterator[Drawn]:
+        if self.workers < 2 or len(draws) < FEW:
+            yield from map(draw, draws)
+            return
+        with ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            yield from pool.map(draw, draws)
+
+    def _key(self, figure: Drawable) -> str:
+        return sha256(self._code + pickle.dumps(figure.draw)).hexdigest()
+
+    @cached_property
+    def _code(self) -> bytes:
+        """What draws: our figure modules and matplotlib's version."""
+        import matplotlib
+
+        digest = sha256(matplotlib.__version__.encode())
+        folder = resources.files("kd_analysis") / "figures"
+        for module in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if module.name.endswith(".py"):
+                digest.update(module.read_bytes())
+        return digest.digest()
+
+    def _kept(self, key: str) -> Drawn | None:
+        if self.root is None:
+            return None
+        try:
+            return (self.root / f"{key}.svg").read_bytes(), (self.root / f"{key}.pdf").read_bytes()
+        except OSError:
+            return None
+
+    def _keep(self, key: str, drawn: Drawn) -> None:
+        if self.root is not None:
+            with contextlib.suppress(OSError, StoreError):
+                self.root.mkdir(parents=True, exist_ok=True)
+                for suffix, content in zip((".svg", ".pdf"), drawn, strict=True):
+                    publish_bytes(self.root / f"{key}{suffix}", content)
+
+
+def draw(figure: Callable[[], Drawing]) -> Drawn:
+    """The figure as SVG and PDF."""
+    from kd_analysis.figures.style import styled, to_pdf, to_svg
+
+    with styled():
+        drawing = figure()
+        return to_svg(drawing), to_pdf(drawing)

@@ -1,0 +1,88 @@
+"""From single alignments to statements: sweeps, bands, and what distillation itself transferred.
+
+Alignment with the own teacher is high for any network trained on the same data. What distillation transferred is the
+excess over the other seeds' teachers, minus the same excess of the pure student of that seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from kd_analysis.alignment import CEILING, FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, Value
+from kd_analysis.cells import ordered
+from kd_analysis.runs import Identity
+from kd_hpc.catalogue import METHODS
+
+Sweeps = dict[str, dict[str, dict[float | None, list[float]]]]
+"""Values by layer, method and alpha, one a seed."""
+
+
+def sweeps(values: Iterable[Value], name: str, relation: str = OWN) -> Sweeps:
+    """The students' values of one quantity."""
+    found: Sweeps = {}
+    for value in values:
+        if value.name == name and value.relation == relation and not value.identity.is_pure and _known(value):
+            _at(found, value.layer, value.identity).append(value.value)
+    return _ordered(found)
+
+
+def references(values: Iterable[Value], name: str) -> dict[str, tuple[list[float], list[float]]]:
+    """Floor and ceiling by layer."""
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for value in values:
+        if value.name == name and value.relation in (FLOOR, CEILING) and _known(value):
+            found.setdefault(value.layer, ([], []))[value.relation == CEILING].append(value.value)
+    return found
+
+
+def transferred(values: Iterable[Value], name: str) -> Sweeps:
+    """Own minus other teachers, minus the same for the pure student of the seed; needs two seeds of teachers."""
+    excess = _excess([value for value in values if value.name == name and _known(value)])
+    found: Sweeps = {}
+    for (identity, layer), own in excess.items():
+        pure = excess.get((identity.baseline_run, layer))
+        if not identity.is_pure and pure is not None:
+            _at(found, layer, identity).append(own - pure)
+    return _ordered(found)
+
+
+def per_seed(values: Iterable[Value], name: str, relation: str = OWN) -> dict[tuple[str, str], list[float]]:
+    """Mean over alphas for each seed, by (layer, method); pure networks under their own names."""
+    found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for value in values:
+        if value.name == name and value.relation == relation and _known(value):
+            identity = value.identity
+            method = f"pure {identity.student}" if identity.is_pure else identity.method
+            found[value.layer, method][identity.seed].append(value.value)
+    return {key: [sum(each) / len(each) for each in seeds.values()] for key, seeds in found.items()}
+
+
+def single(values: Iterable[Value], name: str) -> dict[tuple[str, str], list[float]]:
+    """`per_seed` of a quantity that needs no second network."""
+    return per_seed(values, name, SINGLE_RUN)
+
+
+def _excess(values: Iterable[Value]) -> Mapping[tuple[Identity, str], float]:
+    own: dict[tuple[Identity, str], float] = {}
+    others: dict[tuple[Identity, str], list[float]] = defaultdict(list)
+    for value in values:
+        key = (value.identity, value.layer)
+        if value.relation in (OWN, FLOOR):
+            own[key] = value.value
+        elif value.relation in (OTHER, FLOOR_OTHER):
+            others[key].append(value.value)
+    return {key: own[key] - sum(others[key]) / len(others[key]) for key in own if others.get(key)}
+
+
+def _ordered(found: Sweeps) -> Sweeps:
+    return {layer: {m: found[layer][m] for m in ordered(found[layer], METHODS)} for layer in sorted(found)}
+
+
+def _at(found: Sweeps, layer: str, identity: Identity) -> list[float]:
+    return found.setdefault(layer, {}).setdefault(identity.method, {}).setdefault(identity.alpha, [])
+
+
+def _known(value: Value) -> bool:
+    return math.isfinite(value.value)
