@@ -1,0 +1,148 @@
+"""A whole campaign with real processes, from its file to its report, through every kind of interruption."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+BIN = Path(sys.executable).parent
+CAMPAIGN = """
+name = "small"
+datasets = ["Digits"]
+teacher = "ResNet20"
+student = "ResNetBaby"
+methods = ["logit", "rkd"]
+alphas = [0.5]
+seeds = [0]
+
+[recipe]
+epochs = 5
+batch_size = 128
+
+[resources]
+walltime = "00:10:00"
+memory = "2gb"
+
+[scheduler]
+kind = "local"
+slots = 2
+"""
+RUNS = 4
+FILES = ["best.pth", "last.pth", "representations.npz"]
+
+
+def start_queue(folder: Path) -> subprocess.Popen[bytes]:
+    (folder / "campaign.toml").write_text(CAMPAIGN)
+    command = [BIN / "kd-hpc", "queue", "campaign.toml", "--watch"]
+    with (folder / "queue.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def finish(folder: Path) -> None:
+    process = start_queue(folder)
+    assert process.wait(timeout=300) == 0, (folder / "queue.log").read_text()
+
+
+def trainers(folder: Path) -> list[psutil.Process]:
+    """The living kd-core processes whose experiments are in `folder`."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if str(folder) in process.cwd() or any(str(folder) in word for word in process.cmdline()):
+                found += [process] if any(word.endswith("kd-core") for word in process.cmdline()) else []
+    return found
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What each run left, but for times and job names."""
+    runs = {}
+    for status in sorted(folder.glob("experiments/Digits/**/status.json")):
+        record = json.loads(status.read_text())
+        metrics = json.loads((status.parent / "metrics.json").read_text())
+        del metrics["seconds"]
+        runs[str(status.parent.relative_to(folder))] = {
+            "state": record["state"],
+            "accuracy": record["acc_last"],
+            "metrics": metrics,
+            **{name: (status.parent / name).read_bytes() for name in FILES},
+        }
+    return runs
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(folder)
+    return folder
+
+
+def test_every_run_completes_and_is_recorded(undisturbed: Path) -> None:
+    runs = outcome(undisturbed)
+    assert len(runs) == RUNS
+    assert {run["state"] for run in runs.values()} == {"completed"}
+    assert all(run["accuracy"] > 80 for run in runs.values())
+
+
+def test_students_started_only_after_their_teacher_had_ended(undisturbed: Path) -> None:
+    def record(run: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((undisturbed / "experiments/Digits" / run / "status.json").read_text())
+        return content
+
+    teacher_ended = record("pure/ResNet20/0")["attempts"][-1]["ended_at"]
+    for method in ("logit", "rkd"):
+        student = record(f"{method}/alpha_0.5/ResNet20_to_ResNetBaby/0")
+        assert student["attempts"][0]["submitted_at"] > teacher_ended
+        assert student["teacher_sha256"] == student["provenance"]["teacher"]["sha256"]
+
+
+def test_queued_again_nothing_is_trained_again(undisturbed: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.glob("experiments/Digits/**/*.*")}
+    finish(undisturbed)
+    assert {path: path.stat().st_mtime_ns for path in undisturbed.glob("experiments/Digits/**/*.*")} == before
+
+
+@pytest.mark.parametrize("victim", ["runner", "both", "ctrl-c"])
+def test_killed_anywhere_and_started_again_it_ends_as_if_nothing_had_happened(
+    victim: str, undisturbed: Path, tmp_path: Path
+) -> None:
+    moments = random.Random(victim)
+    for _ in range(2):
+        runner = start_queue(tmp_path)
+        time.sleep(moments.uniform(3, 9))
+        if victim == "both":
+            for process in trainers(tmp_path):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+        if runner.poll() is None:
+            os.killpg(runner.pid, signal.SIGINT if victim == "ctrl-c" else signal.SIGKILL)
+        runner.wait()
+    finish(tmp_path)
+    assert outcome(tmp_path) == outcome(undisturbed)
+
+
+def test_the_report_of_a_finished_campaign_has_a_row_for_each_run(undisturbed: Path, tmp_path: Path) -> None:
+    command = [BIN / "kd-analysis", "report", undisturbed / "experiments", "-o", tmp_path / "report"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "report/tables/runs.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    wanted = {"dataset", "method", "alpha", "teacher", "student", "seed", "state", "verdict", "epochs"}
+    assert wanted | {"acc_last", "acc_best"} <= set(rows[0])
+    assert len(rows) == RUNS
+    recorded = sorted(round(run["accuracy"], 6) for run in outcome(undisturbed).values())
+    assert sorted(round(float(row["acc_last"]), 6) for row in rows) == recorded
+    assert (tmp_path / "report/report.html").stat().st_size > 10_000
+    assert (tmp_path / "report/report.md").is_file()
+    assert any((tmp_path / "report/figures").iterdir())
