@@ -153,12 +153,16 @@ def test_a_deleted_job_is_diagnosed_and_its_run_queued_again(fakepbs: FakePbs, t
     assert starts(site, TEACHER) == 1
 
 
-def test_a_node_fault_is_not_charged_and_the_run_is_done_elsewhere(fakepbs: FakePbs, tmp_path: Path) -> None:
-    fakepbs.set(node_faults=1)
+@pytest.mark.parametrize(("fault", "status"), [("node_faults", -1), ("launch_faults", -3)])
+def test_a_node_fault_is_not_charged_and_the_run_is_done_elsewhere(
+    fakepbs: FakePbs, tmp_path: Path, fault: str, status: int
+) -> None:
+    """A job that PBS gave up after 21 attempts to start it is held for ever: it is deleted, and made again."""
+    fakepbs.set(**{fault: 1})
     site = runner(tmp_path)
     drive(site)
     faulty = [attempt for run in RUNS for attempt in record(site, run).attempts if attempt.cause == "node"]
-    assert [(attempt.charged, attempt.exit_status) for attempt in faulty] == [(False, -1)]
+    assert [(attempt.charged, attempt.exit_status) for attempt in faulty] == [(False, status)]
     assert [starts(site, run) for run in RUNS] == [1, 1, 1]
 
 

@@ -150,7 +150,13 @@ def test_a_missing_output_folder_leaves_the_job_alive_with_the_reason(
     fakepbs.wait_for(job_id, "H")
     seen = pbs.look([job_id]).of(job_id)
     assert isinstance(seen, Live)
-    assert "too many failed attempts" in seen.detail
+    assert seen == Live(Phase.STUCK, "state H; job held, too many failed attempts to run")
+    pbs.release([job_id])
+    assert pbs.look([job_id]).of(job_id) == seen, "a hold of the server is not the user's to release"
+    pbs.cancel([job_id])
+    gone = pbs.look([job_id]).of(job_id)
+    assert isinstance(gone, Gone)
+    assert diagnose(gone, "").cause == Cause.NODE
 
 
 def test_history_off_a_live_job_is_live_and_an_ended_one_gone(

@@ -125,6 +125,22 @@ def test_every_state_letter_is_alive_except_f() -> None:
     assert isinstance(pbs_text.parse_jobs(text.replace("job_state = R", "job_state = F"))["55.vm"].observation(), Gone)
 
 
+@pytest.mark.parametrize(
+    ("hold", "comment", "phase"),
+    [
+        ("u", "", Phase.HELD),
+        ("s", "job held, too many failed attempts to run", Phase.STUCK),
+        ("s", "", Phase.OTHER),
+        ("uo", "held by an operator", Phase.OTHER),
+    ],
+)
+def test_only_the_users_own_hold_is_ours_to_release(hold: str, comment: str, phase: Phase) -> None:
+    text = f"Job Id: 7.vm\n    Job_Name = x\n    job_state = H\n    Hold_Types = {hold}\n    comment = {comment}\n\n"
+    seen = pbs_text.parse_jobs(text)["7.vm"].observation()
+    assert isinstance(seen, Live)
+    assert seen.phase == phase
+
+
 def test_a_record_cut_off_in_the_middle_of_a_line_is_no_record() -> None:
     text = answer(KILLS, "qstat -x -f 102.vm").stdout
     for end in range(len(text) - 1):

@@ -233,7 +233,7 @@ def full(job: dict[str, Any]) -> str:
         "ctime": job["ctime"],
         "Error_Path": f"vm:{job['error']}",
         "exec_host": job.get("exec_host"),
-        "Hold_Types": "u" if job["state"] == "H" else "n",
+        "Hold_Types": job.get("hold", "u") if job["state"] == "H" else "n",
         "Keep_Files": job["keep"] or "n",
         "Output_Path": f"vm:{job['output']}",
         "Resource_List.mem": f"{job['memory']}kb",
@@ -309,7 +309,8 @@ def for_each(arguments: list[str], change: Any) -> None:
 
 
 def release(content: dict[str, Any], job_id: str) -> None:
-    if content["jobs"][job_id]["state"] == "H":
+    job = content["jobs"][job_id]
+    if job["state"] == "H" and job.get("hold", "u") == "u":
         content["jobs"][job_id]["state"] = "Q"
 
 

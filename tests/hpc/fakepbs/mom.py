@@ -23,9 +23,12 @@ def main(job_id: str) -> None:
         faults = content.setdefault("node_faults", site["node_faults"])
         if faults:
             content["node_faults"] = faults - 1
+        launch_faults = content.setdefault("launch_faults", site["launch_faults"])
+        if launch_faults:
+            content["launch_faults"] = launch_faults - 1
     if faults:
         return end(job_id, "failed", -1)
-    if not Path(job["output"]).parent.is_dir():
+    if launch_faults or not Path(job["output"]).parent.is_dir():
         return hold_for_good(job_id)
     status, ending = run(job, site)
     end(job_id, ending, status)
@@ -118,8 +121,8 @@ def kill(process: subprocess.Popen[bytes], delay: float) -> None:
 
 def hold_for_good(job_id: str) -> None:
     with server.state() as content:
-        held = {"state": "H", "run_count": RERUNS, "comment": "job held, too many failed attempts to run"}
-        content["jobs"][job_id] |= held
+        held = {"state": "H", "hold": "s", "run_count": RERUNS, "exit_status": -3}
+        content["jobs"][job_id] |= {**held, "comment": "job held, too many failed attempts to run"}
 
 
 def end(job_id: str, ending: str, status: int) -> None:

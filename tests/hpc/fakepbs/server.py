@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "history": True,
     "kill_delay": 0.3,
     "node_faults": 0,
+    "launch_faults": 0,
     "direct_write": True,
     "queues": {"gpu_1": {"enabled": True, "max_queued": 10, "max_run": 4, "walltime": 43200, "ngpus": 1}},
     "faults": [],

@@ -255,10 +255,12 @@ class _ListedJobs:
         return next((job for job in self.listed if self._token(job) == token), None)
 
     def surplus(self) -> Iterable[Surplus]:
-        """Held jobs of ours that nobody will ever release."""
+        """Jobs of ours that will never run: held ones that nobody will release, and those the scheduler gave up."""
         lost = {job.job_id for job, _ in self.lost}
         for job in self.listed:
             token = self._token(job)
+            if token and job.observation.phase == Phase.STUCK:
+                yield Surplus(job.job_id, f"the scheduler gave it up ({job.observation.detail})")
             if not token or job.job_id in self.recorded or job.observation.phase != Phase.HELD:
                 continue
             if token in self.replaced:

@@ -19,6 +19,8 @@ class Phase(StrEnum):
     HELD = "held"
     WAITING = "waiting"
     RUNNING = "running"
+    STUCK = "stuck"
+    """Given up by the scheduler itself: it takes a slot and will never run; only deleting it ends that."""
     OTHER = "other"
     """Alive in a state this program does not know; never treated as dead."""
 

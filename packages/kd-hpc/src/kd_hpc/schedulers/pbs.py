@@ -138,6 +138,7 @@ class _Reading:
         self._user = user
         self._jobs = pbs_text.parse_jobs(answer.stdout)
         self._complaints = pbs_text.parse_complaints(answer.complaints, asked)
+        self._asked_here = [job_id for job_id in asked if job_id not in self._complaints.not_here]
 
     def observation(self, job_id: str) -> Observation:
         job = self._jobs.get(job_id)
@@ -167,9 +168,13 @@ class _Reading:
 
     @property
     def unreachable(self) -> str:
+        """Why this look is not to be acted on: the listing is not whole, or the server failed to answer for an id."""
         if left_out := self._left_out():
             return f"qselect did not list {left_out[0]}, which qstat shows alive"
-        return self._answer.words if self.listed() is None else ""
+        open_question = any(isinstance(self.observation(job_id), Unknown) for job_id in self._asked_here)
+        if self.listed() is None or (open_question and self._complaints.unexplained):
+            return self._answer.words
+        return ""
 
     def _left_out(self) -> list[str]:
         surely = (Phase.HELD, Phase.WAITING, Phase.RUNNING)

@@ -15,7 +15,8 @@ JOB_ID = re.compile(r"[0-9]+(?:\[[0-9]*\])?\.[A-Za-z0-9][A-Za-z0-9.-]*")
 
 _HEADER = re.compile(r"^Job Id: (\S+)$")
 _ATTRIBUTE = re.compile(r"^    ([A-Za-z_][A-Za-z0-9_.]*) = (.*)$")
-_PHASES = {"H": Phase.HELD, "Q": Phase.WAITING, "W": Phase.WAITING, "R": Phase.RUNNING, "E": Phase.RUNNING}
+_GIVEN_UP = "job held, too many failed attempts"
+_PHASES = {"Q": Phase.WAITING, "W": Phase.WAITING, "R": Phase.RUNNING, "E": Phase.RUNNING}
 _UNKNOWN_ID = re.compile(r"qstat: Unknown Job Id (\S+)")
 _FINISHED = re.compile(r"qstat: (\S+) Job has finished\b.*")
 _NO_HISTORY = re.compile(r"qstat: PBS is not configured to maintain job history\b ?(\S*)")
@@ -46,11 +47,17 @@ class PbsJob:
         if not state:
             return None
         if state != "F":
-            phase = _PHASES.get(state, Phase.OTHER)
+            phase = self._held_phase(comment) if state == "H" else _PHASES.get(state, Phase.OTHER)
             return Live(phase, "; ".join(filter(None, (f"state {state}", comment))))
         status = _whole_number(self.attributes.get("Exit_status"))
         ending = "no Exit_status" if status is None else f"Exit_status = {status}"
         return Gone(f"{self.job_id}: job_state = F, {ending}", status, comment, self._host)
+
+    def _held_phase(self, comment: str) -> Phase:
+        """HELD only by its user's own hold: one of the server or an operator is not ours to release."""
+        if comment.startswith(_GIVEN_UP):
+            return Phase.STUCK
+        return Phase.HELD if self.attributes.get("Hold_Types", "u") == "u" else Phase.OTHER
 
     @property
     def _host(self) -> str:

@@ -88,8 +88,12 @@ def is_refusal(stderr: str) -> bool:
 
 
 def _alive(state: str, reason: str) -> Live:
-    held = state == "PENDING" and reason.startswith("JobHeld")
-    return Live(Phase.HELD if held else _PHASES.get(state, Phase.OTHER), f"{state} ({reason})" if reason else state)
+    detail = f"{state} ({reason})" if reason else state
+    if re.search(r"launch.failed", reason):
+        return Live(Phase.STUCK, detail)
+    if state == "PENDING" and reason.startswith("JobHeld"):
+        return Live(Phase.HELD if reason == "JobHeldUser" else Phase.OTHER, detail)
+    return Live(_PHASES.get(state, Phase.OTHER), detail)
 
 
 def _ended(job_id: str, state: str, reason: str, exit_code: str, host: str) -> Gone:
