@@ -16,19 +16,8 @@ from kd_analysis.cache import Cache
 from kd_analysis.cells import Setting
 from kd_analysis.checks import Finding, Severity
 from kd_analysis.collect import Tree
-from kd_analysis.compute import (
-    CROSS,
-    LOGITS,
-    PAIR,
-    SINGLE,
-    File,
-    Item,
-    Numbers,
-    Progress,
-    Subject,
-    compute,
-    inspect_all,
-)
+from kd_analysis.compute import File, Item, Numbers, Progress, Subject, compute, inspect_all
+from kd_analysis.measures import CROSS, LOGITS, PAIR, SINGLE
 from kd_analysis.representations import LAYERS
 from kd_analysis.runs import Identity, Run, file_hash
 from kd_analysis.triage import Verdict

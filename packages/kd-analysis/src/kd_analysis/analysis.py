@@ -19,7 +19,8 @@ from kd_hpc.campaign import Campaign
 
 @dataclass(frozen=True)
 class Analysis:
-    """`last` is the headline grid; `best` and `flagged_too` are the same with another accuracy and with quarantined runs."""
+    """`last` is the headline grid; `best` and `flagged_too` are the same with another accuracy and with quarantined
+    runs."""
 
     tree: Tree
     campaign: Campaign | None

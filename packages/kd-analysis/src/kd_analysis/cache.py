@@ -1,4 +1,5 @@
-"""A content-addressed store of numbers: one small JSON file per subject, whose key names everything a number depends on.
+"""A content-addressed store of numbers: one small JSON file per subject, whose key names everything a number depends
+on.
 
 Losing an entry costs its recomputation, never its truth; two writers at once lose at most each other's new entries.
 """

@@ -154,7 +154,7 @@ def run_all(
 
 
 def _one_thread() -> Any:
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     return threadpool_limits(1)
 

@@ -51,7 +51,8 @@ class Curves(BaseModel):
 
 @dataclass(frozen=True)
 class Identity:
-    """What run this is. A distilled run of unknown strength has alpha None; pure runs have neither alpha nor teacher."""
+    """What run this is. A distilled run of unknown strength has alpha None; pure runs have neither alpha nor
+    teacher."""
 
     dataset: str
     method: str

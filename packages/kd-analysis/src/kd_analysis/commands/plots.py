@@ -10,6 +10,24 @@ import typer
 
 def plots(
     experiments: Annotated[Path, typer.Argument(help="Folder of runs, of any round.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to draw into.")] = Path("plots"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes to draw with.")] = 2,
 ) -> None:
-    """Draw what changed since the last time."""
-    raise NotImplementedError(experiments)
+    """Draw accuracy and loss of each run, the progress grid and the accuracy overview; say why a run was skipped.
+
+    Example: kd-analysis plots experiments -o plots
+    """
+    import json
+
+    from kd_analysis.plots import update_plots
+    from kd_analysis.progress import bar
+
+    with bar() as step:
+        outcomes = update_plots(experiments, output, workers, step("plots"))
+    if as_json:
+        print(json.dumps([vars(outcome) for outcome in outcomes], indent=2))
+        return
+    for outcome in outcomes:
+        print(f"{'drawn' if outcome.drawn else 'skipped':<8} {outcome.run}: {outcome.reason}")
+    print(f"{sum(outcome.drawn for outcome in outcomes)} of {len(outcomes)} runs drawn, in {output}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,21 +10,37 @@ import typer
 
 
 def report(
-    experiments: Annotated[Path, typer.Argument(help="Folder of runs, of any round.")],
+    experiments: Annotated[Path | None, typer.Argument(help="Folder of runs, of any round.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the report to.")] = Path("report"),
     campaign: Annotated[Path | None, typer.Option("--campaign", help="Campaign file: its whole grid is shown.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes for geometry.")] = 2,
+    verify: Annotated[
+        Path | None, typer.Option("--verify", help="Recompute the report in this folder and compare; write nothing.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes for geometry and figures.")] = 2,
     cache: Annotated[Path | None, typer.Option("--cache", help="Where computed numbers are kept.")] = None,
 ) -> None:
-    """Write report.html, report.md, tables/ and figures/ for a folder of runs.
+    """Write report.html, report.md, report.json, tables/ and figures/ for a folder of runs.
 
-    Example: kd-analysis report experiments -o report --campaign campaigns/charlie.toml
+    Examples: kd-analysis report experiments -o report --campaign campaigns/charlie.toml;
+    kd-analysis report --verify report
     """
+    from kd_hpc.errors import UsageError
+
+    if verify is not None:
+        _verify(verify, experiments, workers)
+    elif experiments is None:
+        raise UsageError("No folder of runs was named.", remedy="Type: kd-analysis report experiments -o report")
+    else:
+        _write(experiments, output, campaign, workers, cache)
+
+
+def _write(experiments: Path, output: Path, campaign: Path | None, workers: int, cache: Path | None) -> None:
     from kd_analysis.analysis import analyse
     from kd_analysis.cache import Cache, default_root
     from kd_analysis.gallery import Gallery
     from kd_analysis.progress import bar
     from kd_analysis.report.build import build_document
+    from kd_analysis.report.provenance import SIDECAR, sidecar
     from kd_analysis.report.write import publish_report, render, require_folder
     from kd_hpc.campaign import load_campaign
 
@@ -32,6 +49,25 @@ def report(
     with bar() as step:
         found = analyse(experiments, plan, Cache(root / "geometry"), workers, step("geometry"))
         require_folder(output)
-        files = render(build_document(found), Gallery(root, workers), step("figures"))
+        document = build_document(found)
+        files = render(document, Gallery(root, workers), step("figures"))
+        files[SIDECAR] = sidecar(found, document, files, output, campaign)
         publish_report(output, files)
+    print(f"{len(found.tree.usable)} of {found.tree.planned} runs counted.", file=sys.stderr)
     print(output / "report.html")
+
+
+def _verify(folder: Path, experiments: Path | None, workers: int) -> None:
+    from kd_analysis.progress import bar
+    from kd_analysis.report.verify import verify
+
+    with bar() as step:
+        found = verify(folder, experiments, workers, step("geometry"))
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    for difference in found.differences:
+        print(difference)
+    if found.differences:
+        print(f"{folder} is not what its runs say: {len(found.differences)} differences.", file=sys.stderr)
+        raise typer.Exit(1)
+    print(f"{folder} is what its runs say.")

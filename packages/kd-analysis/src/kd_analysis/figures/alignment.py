@@ -35,7 +35,8 @@ Row = tuple[Mapping[str, Mapping[str, Sweep]], Mapping[str, tuple[Band, Band]]]
 
 
 def measures_figure(rows: Mapping[str, Row], alphas: Sequence[float | None], *, height: float = 1.9) -> Figure:
-    """One row a quantity (its y label), one panel a layer. Methods stand side by side, so that intervals do not overlap."""
+    """One row a quantity (its y label), one panel a layer. Methods stand side by side, so that intervals do not
+    overlap."""
     columns = max(len(sweeps) for sweeps, _ in rows.values())
     figure, axes = new_figure(len(rows), columns, height=height)
     for line, (ylabel, (sweeps, bands)) in zip(axes, rows.items(), strict=True):

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kd_analysis.cells import show_alpha, show_method
-from kd_analysis.figures.style import alpha_style, hide_unused, legend_below, new_figure, panels
-from kd_analysis.runs import Run
+from kd_analysis.figures.style import PALETTE, alpha_style, hide_unused, legend_below, new_figure, panels
+from kd_analysis.runs import Curves, Run
 
 LABELS = {
     "test_acc": "test accuracy (%)",
@@ -46,3 +46,18 @@ def _line(ax: Axes, run: Run, curve: str, alphas: Sequence[float | None]) -> Non
     else:
         label = f"alpha {show_alpha(run.identity.alpha)}"
         ax.plot(epochs, values, linewidth=0.8, label=label, **alpha_style(run.identity.alpha, alphas))
+
+
+def run_figure(curves: Curves, first_epoch: int, title: str) -> Figure:
+    """One run: accuracy and loss, training and test, over the epochs."""
+    figure, axes = new_figure(1, 2, height=2.4)
+    figure.suptitle(title, fontsize=7)
+    for ax, kind, ylabel in zip(axes.flat, ("acc", "loss"), ("accuracy (%)", "loss"), strict=True):
+        for split, colour, dashes in (("train", PALETTE[0], "--"), ("test", PALETTE[1], "-")):
+            values = np.asarray(getattr(curves, f"{split}_{kind}"), dtype=float)
+            epochs = first_epoch + np.arange(1, len(values) + 1)
+            ax.plot(epochs, values, color=colour, linestyle=dashes, label="training" if split == "train" else "test")
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(ylabel)
+        ax.legend()
+    return figure

@@ -106,7 +106,8 @@ class OverviewRow:
 
 
 def accuracy_overview_figure(groups: Mapping[str, Sequence[OverviewRow]]) -> Figure:
-    """One panel a data set, one row a cell, one dot a run; quarantined runs as crosses at the panel's edge if far off."""
+    """One panel a data set, one row a cell, one dot a run; quarantined runs as crosses at the panel's edge if far
+    off."""
     rows, columns = panels(len(groups), 2)
     tallest = max((len(group) for group in groups.values()), default=1)
     figure, axes = new_figure(rows, columns, height=max(1.4, 0.15 * tallest + 0.7))
@@ -151,7 +152,8 @@ Heat = Mapping[tuple[str, float | None], HeatCell]
 def heatmap_figure(
     groups: Mapping[str, Heat], methods: Sequence[str], alphas: Sequence[float | None], label: str
 ) -> Figure:
-    """Method x alpha, one panel a setting, one colour scale; each square prints its mean and n, empty ones are hatched."""
+    """Method x alpha, one panel a setting, one colour scale; each square prints its mean and n, empty ones are
+    hatched."""
     rows, columns = panels(len(groups), 2)
     figure, axes = new_figure(rows, columns, height=0.34 * len(methods) + 0.9, sharey=True)
     found = [abs(cell.value) for heat in groups.values() for cell in heat.values() if math.isfinite(cell.value)]

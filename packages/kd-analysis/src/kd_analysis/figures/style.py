@@ -57,7 +57,7 @@ RC: dict[str, Any] = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw and save within this, and nowhere else."""
-    with mpl.rc_context(RC):
+    with mpl.rc_context(RC):  # type: ignore[arg-type]  # its keys are literals only in the newest stubs
         yield
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from kd_analysis.cells import show_alpha, show_method
@@ -57,7 +59,7 @@ def sweep_figure(
 
 
 def _panel(
-    ax: Axes, sweep: Sweep, bands: Sequence[Band], alphas: Sequence[float | None], style: Mapping[str, str]
+    ax: Axes, sweep: Sweep, bands: Sequence[Band], alphas: Sequence[float | None], style: Mapping[str, Any]
 ) -> None:
     for one in bands:
         found = t_interval(one.values)
@@ -88,19 +90,15 @@ def _panel(
 def _cut_marks(ax: Axes) -> None:
     """Arrow heads where an interval goes on beyond the axis."""
     low, high = ax.get_ylim()
-    for collection in ax.collections:
-        for path in getattr(collection, "get_paths", list)():
-            if len(path.vertices) != 2 or path.vertices[0][0] != path.vertices[1][0]:
-                continue
-            (x, bottom), (_, top) = path.vertices
+    for lines in (found for found in ax.collections if isinstance(found, LineCollection)):
+        colour = lines.get_colors()[0]
+        for (x, bottom), (_, top) in lines.get_segments():
             for beyond, y, marker in ((top > high, high, "^"), (bottom < low, low, "v")):
-                if beyond and math.isfinite(x):
-                    ax.plot([x], [y], marker=marker, color=collection.get_color()[0], clip_on=False, markersize=4)
+                if beyond:
+                    ax.plot([x], [y], marker=marker, color=colour, clip_on=False, markersize=4)
 
 
 def _label(axes: object, used: int, ylabel: str) -> None:
-    import numpy as np
-
     grid = np.asarray(axes)
     for ax in grid[:, 0]:
         ax.set_ylabel(ylabel)

@@ -49,4 +49,4 @@ def mutual_knn(first: Graph, second: Graph) -> float:
     n, k = first.indices.shape
     offset = np.arange(n)[:, None] * n
     common = np.intersect1d((first.indices + offset).ravel(), (second.indices + offset).ravel(), assume_unique=True)
-    return len(common) / (n * k)
+    return float(len(common) / (n * k))

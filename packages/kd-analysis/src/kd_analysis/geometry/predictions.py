@@ -25,7 +25,8 @@ def kl_divergence(teacher: ArrayLike, student: ArrayLike) -> float:
 
 
 def error_consistency(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> float:
-    """Cohen's kappa of being right (Geirhos 2020): agreement beyond what both accuracies alone imply; NaN if no errors."""
+    """Cohen's kappa of being right (Geirhos 2020): agreement beyond what both accuracies alone imply; NaN if no
+    errors."""
     truth = np.asarray(labels)
     a, b = (np.asarray(side).argmax(axis=1) == truth for side in (first, second))
     expected = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())

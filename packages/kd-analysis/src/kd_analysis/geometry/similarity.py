@@ -29,7 +29,8 @@ def correlation(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def stratified(labels: ArrayLike, size: int, seed: int = 0) -> NDArray[np.int64]:
-    """Sorted positions of at most `size` items, classes in proportion (largest remainder), the same for the same labels."""
+    """Sorted positions of at most `size` items, classes in proportion (largest remainder), the same for the same
+    labels."""
     array = np.asarray(labels)
     if size >= len(array):
         return np.arange(len(array))

@@ -17,7 +17,7 @@ def centred(x: ArrayLike) -> Array:
     array = np.asarray(x, dtype=np.float64)
     if array.ndim != 2 or not np.isfinite(array).all():
         raise ValueError("a representation is a finite (N, C) matrix")
-    return array - array.mean(axis=0)
+    return np.asarray(array - array.mean(axis=0))
 
 
 def variances(x: ArrayLike) -> Array:
@@ -28,7 +28,8 @@ def variances(x: ArrayLike) -> Array:
 
 
 def scores(x: ArrayLike, components: int) -> Array:
-    """Scores (N, K) on the K largest principal components; signs fixed so that each column's largest entry is positive."""
+    """Scores (N, K) on the K largest principal components; signs fixed so that each column's largest entry is
+    positive."""
     array = centred(x)
     _, vectors = np.linalg.eigh(array.T @ array)
     found = array @ vectors[:, ::-1][:, :components]

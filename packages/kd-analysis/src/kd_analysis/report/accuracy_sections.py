@@ -58,8 +58,10 @@ def accuracy_section(analysis: Analysis) -> Section:
     """Accuracy of every cell and its difference to pure training."""
     blocks: list[Block] = [
         Text(
-            "Accuracy is that of the last epoch, in percent of the test set. The best epoch is chosen on the test set and "
-            "therefore optimistic; it stands beside. Intervals are 95 % Student t intervals over seeds; one seed has none."
+            "Accuracy is that of the last epoch, in percent of the test set. The best epoch is chosen on the "
+            "test set and "
+            "therefore optimistic; it stands beside. Intervals are 95 % Student t intervals over seeds; one seed "
+            "has none."
         ),
         table("accuracy", "Test accuracy by cell", ACCURACY, [*_pure_rows(analysis), *_cell_rows(analysis)]),
     ]
@@ -160,8 +162,10 @@ def sweeps_section(analysis: Analysis) -> Section:
     """Accuracy over alpha in every setting."""
     blocks: list[Block] = [
         Text(
-            "Dots are seeds, vertical lines 95 % t intervals of their mean; an arrow says that an interval goes on beyond "
-            "the axis. The bands are the pure student and the teacher. Pure training is not alpha = 0: pure runs use label "
+            "Dots are seeds, vertical lines 95 % t intervals of their mean; an arrow says that an interval goes "
+            "on beyond "
+            "the axis. The bands are the pure student and the teacher. Pure training is not alpha = 0: pure runs "
+            "use label "
             "smoothing, distilled ones do not. Hatched: no counted run."
         )
     ]

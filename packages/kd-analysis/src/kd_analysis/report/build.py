@@ -12,6 +12,7 @@ from kd_analysis.report.inference_sections import (
     heatmap_section,
     tests_section,
 )
+from kd_analysis.report.provenance import provenance_section
 from kd_analysis.report.runs_sections import curves_section, runs_section, summary, triage_section
 from kd_analysis.report.state_sections import cost_section, state_section
 from kd_analysis.report.structure_sections import relation_section, structure_section
@@ -33,6 +34,7 @@ SECTIONS = (
     curves_section,
     cost_section,
     runs_section,
+    provenance_section,
 )
 
 

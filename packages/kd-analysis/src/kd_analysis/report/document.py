@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -83,7 +83,7 @@ class Document:
         return (block for section in self.sections for block in section.blocks if isinstance(block, Figure))
 
 
-def table(name: str, caption: str, columns: Sequence[Column | str], rows: Sequence[Sequence[Value]]) -> Table:
+def table(name: str, caption: str, columns: Sequence[Column | str], rows: Iterable[Sequence[object]]) -> Table:
     """A Table from plain lists; a NaN becomes a missing value."""
     named = tuple(Column(column) if isinstance(column, str) else column for column in columns)
     return Table(name, caption, named, tuple(tuple(map(_clean, row)) for row in rows))
@@ -109,9 +109,10 @@ def slug(text: str) -> str:
     return plain if reversible else f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def _clean(value: Value) -> Value:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
+def _clean(value: object) -> Value:
+    """Plain Python values, whatever array or frame they came from."""
     if hasattr(value, "item"):
         value = value.item()
-    return value
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -15,11 +15,13 @@ from kd_analysis.stats.intervals import t_interval
 from kd_analysis.transfer import per_seed, references, sweeps, transferred
 
 POOLED = (
-    "Representations are spatial averages of each layer's maps: where in the image a network looks, which attention transfer "
+    "Representations are spatial averages of each layer's maps: where in the image a network looks, which "
+    "attention transfer "
     "matches, is not in them. Data sets with more than 10,000 test items are cut to a fixed, class-stratified 10,000."
 )
 CKA_LIMITS = (
-    "Linear CKA can be carried by one shared component (0.9996 with only the top component in common) or lowered by 1 % of "
+    "Linear CKA can be carried by one shared component (0.9996 with only the top component in common) or lowered "
+    "by 1 % of "
     "far-away items (1.0 to 0.63): read it with the robustness table below."
 )
 SHAPES = {
@@ -61,8 +63,10 @@ def alignment_section(analysis: Analysis) -> Section:
     if not blocks:
         return Section("alignment", title, (Text(NONE),))
     intro = (
-        "How alike the representations of a student and its own teacher (same data set, same seed) are on the test set. Floor: the "
-        "pure student with that teacher. Ceiling: teachers of different seeds with each other. Lines are 95 % t intervals over seeds."
+        "How alike the representations of a student and its own teacher (same data set, same seed) are on the "
+        "test set. Floor: the "
+        "pure student with that teacher. Ceiling: teachers of different seeds with each other. Lines are 95 % t "
+        "intervals over seeds."
     )
     return Section("alignment", title, (Text(intro), *blocks, Text(CKA_LIMITS, "limits"), Text(POOLED, "limits")))
 
@@ -74,8 +78,10 @@ def transfer_section(analysis: Analysis) -> Section:
     if not blocks:
         return Section("transfer", title, (Text("Needs representations of students and of teachers of two seeds."),))
     intro = (
-        "Two networks trained on the same data are alike without any distillation. What is shown here is alignment with the own "
-        "teacher minus the mean alignment with the other seeds' teachers, minus the same excess of the pure student of that seed. "
+        "Two networks trained on the same data are alike without any distillation. What is shown here is "
+        "alignment with the own "
+        "teacher minus the mean alignment with the other seeds' teachers, minus the same excess of the pure "
+        "student of that seed. "
         "Above zero: the student resembles this very teacher more than its seed and data alone explain."
     )
     return Section("transfer", title, (Text(intro), *blocks))
@@ -178,9 +184,12 @@ def _transfer(analysis: Analysis, setting: Setting, values: Sequence[Value]) -> 
         f"excess {TRANSFERRED[name]}": (found[name], {})
         for name in ("cka_debiased", "procrustes_similarity", "mutual_knn")
     }
-    caption = f"Excess alignment with the own teacher over pure students, {setting.dataset}, {setting.pair}; zero: nothing transferred."
+    caption = (
+        f"Excess alignment with the own teacher over pure students, {setting.dataset}, {setting.pair}; zero: "
+        f"nothing transferred."
+    )
     figure = Figure(f"transferred_{key(setting)}", caption, partial(measures_figure, rows, analysis.last.alphas))
-    columns = [
+    columns: list[Column | str] = [
         "quantity",
         "layer",
         "method",

@@ -1,4 +1,5 @@
-"""A document as one HTML file that needs nothing else: styles, script and figures inside, no request leaves the page."""
+"""A document as one HTML file that needs nothing else: styles, script and figures inside, no request leaves the
+page."""
 
 from __future__ import annotations
 

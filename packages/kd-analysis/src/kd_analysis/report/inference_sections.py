@@ -50,7 +50,8 @@ def heatmap_section(analysis: Analysis) -> Section:
         return Section("heatmaps", "Difference to pure training at a glance", (Text("No cell can be compared yet."),))
     figure = Figure(
         "difference_heatmap",
-        "Mean difference to the pure student of the same seed, in percentage points; hatched where no seed has both sides.",
+        "Mean difference to the pure student of the same seed, in percentage points; hatched where no seed has "
+        "both sides.",
         partial(heatmap_figure, groups, grid.methods, grid.alphas, "difference to pure (points)"),
     )
     return Section("heatmaps", "Difference to pure training at a glance", (figure,))
@@ -60,13 +61,17 @@ def tests_section(analysis: Analysis) -> Section:
     """The declared families, every p value, and the contrasts over alpha."""
     blocks: list[Block] = [
         Text(
-            "Two families of tests were declared before the data. Family 1: per method, the mean paired difference to pure over "
-            "alphas in each block of data set and seed; exact sign-flip test over the blocks. Family 2: per method, whether "
-            "accuracy rises with alpha; Page's exact trend test with the same blocks, repeated without the largest alpha. Holm's "
+            "Two families of tests were declared before the data. Family 1: per method, the mean paired "
+            "difference to pure over "
+            "alphas in each block of data set and seed; exact sign-flip test over the blocks. Family 2: per "
+            "method, whether "
+            "accuracy rises with alpha; Page's exact trend test with the same blocks, repeated without the "
+            "largest alpha. Holm's "
             "adjustment holds inside each family. The table below is the ledger of every p value in this report."
         ),
         Text(
-            "Blocks of one data set share teachers, pure students and seeds across methods and alphas; counting cells that beat "
+            "Blocks of one data set share teachers, pure students and seeds across methods and alphas; counting "
+            "cells that beat "
             "pure is therefore no evidence, and no such count is made.",
             "limits",
         ),
@@ -113,7 +118,7 @@ def _tested(tested: Tested, best: str | None) -> tuple[object, ...]:
 def _contrasts(analysis: Analysis) -> list[Block]:
     if not analysis.contrasts:
         return []
-    columns = [
+    columns: list[Column | str] = [
         "method",
         "alphas",
         "blocks",
@@ -152,10 +157,11 @@ def best_alpha_section(analysis: Analysis) -> Section:
     if not analysis.best_alphas:
         return Section("best_alpha", title, (Text("Needs two seeds that have every alpha; none does yet."),))
     text = (
-        "The largest of several means is too large by construction (half a standard deviation under no effect at all). Here alpha "
+        "The largest of several means is too large by construction (half a standard deviation under no effect at "
+        "all). Here alpha "
         "is chosen on all seeds but one and evaluated on that one; the naive maximum stands beside it."
     )
-    columns = [
+    columns: list[Column | str] = [
         "data set",
         "method",
         "n",
@@ -184,7 +190,7 @@ def best_alpha_section(analysis: Analysis) -> Section:
 def aggregates_section(analysis: Analysis) -> Section:
     """Over data sets: mean, interquartile mean, probability of improvement; the block models; the gap closed."""
     blocks: list[Block] = []
-    columns = [
+    columns: list[Column | str] = [
         "method",
         "blocks",
         Column("mean (points)", 2, signed=True),
@@ -226,7 +232,7 @@ def _models(analysis: Analysis) -> list[Block]:
             for cell, effect in zip(cells, model.effects, strict=True):
                 identity = (setting.dataset, cell.method, show_alpha(cell.alpha), effect.n)
                 rows.append((*identity, *_bounds(effect), model.residual_sd, model.degrees))
-    columns = [
+    columns: list[Column | str] = [
         "data set",
         "method",
         "alpha",
@@ -264,7 +270,7 @@ def _gap(analysis: Analysis) -> list[Block]:
             f"Gap closed is not computed for {names}: the interval of teacher minus pure student includes zero there."
         )
         blocks.append(Text(text, "limits"))
-    columns = [
+    columns: list[Column | str] = [
         "data set",
         "method",
         "alpha",

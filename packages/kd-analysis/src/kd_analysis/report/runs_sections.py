@@ -38,7 +38,8 @@ def summary(analysis: Analysis) -> Section:
     blocks += (Text(banner, "warning") for banner in banners(analysis))
     if tested := [t for t in analysis.ledger if t.conclusion != "inconclusive"]:
         lines = [
-            f"{t.method}, {t.family}: {t.conclusion} (effect {t.effect.estimate:+.2f} {t.unit}, adjusted p = {t.adjusted_p:.3g}, "
+            f"{t.method}, {t.family}: {t.conclusion} (effect {t.effect.estimate:+.2f} {t.unit}, adjusted p = "
+            f"{t.adjusted_p:.3g}, "
             f"{t.result.n} blocks)"
             for t in tested
         ]
@@ -59,7 +60,8 @@ def _origin(analysis: Analysis) -> str:
 
 
 def banners(analysis: Analysis) -> Iterator[str]:
-    """What a reader must know before any number: flagged runs, teachers worse than their students, unreadable folders."""
+    """What a reader must know before any number: flagged runs, teachers worse than their students, unreadable
+    folders."""
     flagged = [item.run.path for item in analysis.tree.runs if item.verdict == Verdict.FLAGGED]
     if flagged:
         yield f"{len(flagged)} runs are quarantined and enter no statistic: {', '.join(flagged[:6])}" + (
@@ -70,7 +72,10 @@ def banners(analysis: Analysis) -> Iterator[str]:
         worse = [seed for seed in sorted(set(teacher) & set(student)) if teacher[seed] < student[seed]]
         if worse and setting.teacher != setting.student:
             pairs = "; ".join(f"seed {seed}: {teacher[seed]:.2f} % against {student[seed]:.2f} %" for seed in worse)
-            yield f"{setting.dataset}: the teacher {setting.teacher} is worse than the pure student {setting.student} ({pairs})."
+            yield (
+                f"{setting.dataset}: the teacher {setting.teacher} is worse than the pure student "
+                f"{setting.student} ({pairs})."
+            )
     if analysis.tree.strays:
         yield f"Folders with run files whose path is no run's, not read: {', '.join(analysis.tree.strays)}."
 
@@ -82,8 +87,11 @@ def triage_section(analysis: Analysis) -> Section:
         for item in sorted(analysis.tree.runs, key=lambda item: (-list(Verdict).index(item.verdict), item.run.path))
         if item.verdict != Verdict.OK
     ]
-    columns = ["run", "state", "verdict", "evidence", "findings"]
-    intro = "Each run is judged before any number is computed. Nothing is dropped silently: what is not counted is named here."
+    columns: list[Column | str] = ["run", "state", "verdict", "evidence", "findings"]
+    intro = (
+        "Each run is judged before any number is computed. Nothing is dropped silently: what is not counted is "
+        "named here."
+    )
     blocks: list[Block] = [Text(intro)]
     if rows:
         blocks.append(table("triage", f"{len(rows)} of {len(analysis.tree.runs)} runs with findings", columns, rows))
@@ -91,7 +99,13 @@ def triage_section(analysis: Analysis) -> Section:
         blocks.append(Text(f"Nothing speaks against any of the {len(analysis.tree.runs)} runs."))
     changed = list(_changed_by_flagged(analysis))
     if changed:
-        names = ["cell", "n counted", Column("mean (%)", 2), "n with flagged", Column("mean with flagged (%)", 2)]
+        names: list[Column | str] = [
+            "cell",
+            "n counted",
+            Column("mean (%)", 2),
+            "n with flagged",
+            Column("mean with flagged (%)", 2),
+        ]
         blocks.append(table("with_and_without_flagged", "What the flagged runs would change", names, changed))
     return Section("triage", "Triage: which runs can be trusted", tuple(blocks))
 
@@ -147,7 +161,8 @@ def _curves(analysis: Analysis, setting: Setting, curve: str, words: str) -> Fig
     groups = _groups(analysis, setting)
     return Figure(
         f"training_{curve}_{slug(setting.dataset)}_{slug(setting.pair)}",
-        f"{words} over the epochs, {setting.dataset}, {setting.pair}: one line a run, flagged and unfinished runs included.",
+        f"{words} over the epochs, {setting.dataset}, {setting.pair}: one line a run, flagged and unfinished runs "
+        f"included.",
         partial(curves_figure, groups, analysis.last.alphas, curve),
     )
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from functools import partial
 
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import ordered, rank, show_alpha, show_method
-from kd_analysis.collect import Tree, wall_seconds
-from kd_analysis.figures.overview import OverviewRow, ProgressGrid, accuracy_overview_figure, progress_figure
+from kd_analysis.cells import rank, show_method
+from kd_analysis.collect import wall_seconds
+from kd_analysis.figures.overview import accuracy_overview_figure, progress_figure
+from kd_analysis.overview import accuracy_rows, progress_grid
 from kd_analysis.report.document import Block, Column, Figure, Section, Text, table
-from kd_analysis.runs import Identity
-from kd_hpc.catalogue import DATASETS, METHODS, PURE
+from kd_hpc.catalogue import DATASETS
 
 
 def state_section(analysis: Analysis) -> Section:
@@ -27,52 +27,6 @@ def state_section(analysis: Analysis) -> Section:
         caption = "Test accuracy of every finished run; bars are means of counted runs, crosses quarantined runs."
         blocks.append(Figure("accuracy_overview", caption, partial(accuracy_overview_figure, overview)))
     return Section("state", "State of the campaign", tuple(blocks))
-
-
-def progress_grid(tree: Tree) -> ProgressGrid:
-    """Verdicts of all runs that are here or planned."""
-    identities = list(dict.fromkeys([*tree.expected, *tree.by_identity]))
-    verdicts = {
-        (row_label(i), (i.dataset, str(i.seed))): str(tree.by_identity[i].verdict)
-        if i in tree.by_identity
-        else "missing"
-        for i in identities
-    }
-    rows = sorted({row_label(i): row_key(i) for i in identities}.items(), key=lambda item: item[1])
-    columns = sorted({(i.dataset, i.seed) for i in identities}, key=lambda pair: (rank(pair[0], DATASETS), pair[1]))
-    return ProgressGrid(tuple(label for label, _ in rows), tuple((d, str(seed)) for d, seed in columns), verdicts)
-
-
-def accuracy_rows(tree: Tree) -> dict[str, list[OverviewRow]]:
-    """Accuracies by data set and row; only finished runs."""
-    found: dict[str, dict[str, tuple[list[float], list[float]]]] = defaultdict(dict)
-    for identity in sorted(tree.by_identity, key=row_key):
-        item = tree.by_identity[identity]
-        if item.run.state == "completed" and math.isfinite(item.run.acc_last):
-            lists = found[identity.dataset].setdefault(row_label(identity), ([], []))
-            lists[not item.usable].append(item.run.acc_last)
-    names = ordered(found, DATASETS)
-    return {
-        name: [OverviewRow(label, tuple(good), tuple(bad)) for label, (good, bad) in found[name].items()]
-        for name in names
-    }
-
-
-def row_label(identity: Identity) -> str:
-    if identity.is_pure:
-        return f"pure {identity.student}"
-    return f"{show_method(identity.method)} {show_alpha(identity.alpha)}"
-
-
-def row_key(identity: Identity) -> tuple[object, ...]:
-    method = (-1, "") if identity.method == PURE else rank(identity.method, METHODS)
-    return (
-        *method,
-        -1.0 if identity.alpha is None else identity.alpha,
-        identity.student,
-        identity.dataset,
-        identity.seed,
-    )
 
 
 COST = (
@@ -104,7 +58,8 @@ def cost_section(analysis: Analysis) -> Section:
         return Section("cost", "Cost", (Text("No run records how long it took."),))
     total, timed = sum(row[5] for row in rows), sum(row[2] for row in rows)
     text = (
-        f"{total:.1f} hours of device time over the {timed} of {len(analysis.tree.runs)} runs whose whole duration is recorded. "
+        f"{total:.1f} hours of device time over the {timed} of {len(analysis.tree.runs)} runs whose whole "
+        f"duration is recorded. "
         "Runs resumed without a record of every epoch are left out, not estimated."
     )
     return Section("cost", "Cost", (Text(text), table("cost", "Wall time by data set and method", COST, rows)))

@@ -61,8 +61,10 @@ def structure_section(analysis: Analysis) -> Section:
     if not blocks:
         return Section("structure", title, (Text(NONE),))
     intro = (
-        "Three numbers for three things: how many components hold a share of the variance, the participation ratio, and the effective "
-        "rank. The TwoNN dimension is repeated with fewer items: where it falls with them, it says more about N than about the data. "
+        "Three numbers for three things: how many components hold a share of the variance, the participation "
+        "ratio, and the effective "
+        "rank. The TwoNN dimension is repeated with fewer items: where it falls with them, it says more about N "
+        "than about the data. "
         "Numbers are means over alphas and seeds."
     )
     return Section("structure", title, (Text(intro), *blocks, Text(POOLED, "limits")))
@@ -78,7 +80,10 @@ def _spectra(setting: Setting, values: Sequence[Value]) -> Figure:
         for method in sorted({method for at, method in found[0] if at == layer}) if found else ():
             shares = [each[layer, method] for each in found if (layer, method) in each]
             curves[layer][method] = [sum(share) / len(share) for share in shares]
-    caption = f"Cumulative variance of principal components, mean over runs, {setting.dataset}, {setting.pair}; dotted: 90 and 95 %."
+    caption = (
+        f"Cumulative variance of principal components, mean over runs, {setting.dataset}, {setting.pair}; dotted: "
+        f"90 and 95 %."
+    )
     return Figure(f"spectra_{key(setting)}", caption, partial(spectra_figure, curves))
 
 
@@ -104,7 +109,10 @@ def _cross(setting: Setting, values: Sequence[Value]) -> Iterator[Figure]:
             mine = [value for value in crossed if value.identity.method == method]
             matrices[method] = np.array([[_mean(mine, a, b) for b in LAYERS] for a in LAYERS])
     if matrices:
-        caption = f"Linear CKA (debiased) of every student layer with every teacher layer, mean over alphas and seeds, {setting.dataset}."
+        caption = (
+            f"Linear CKA (debiased) of every student layer with every teacher layer, mean over alphas and seeds, "
+            f"{setting.dataset}."
+        )
         yield Figure(f"cross_layer_{key(setting)}", caption, partial(cross_layer_figure, matrices, LAYERS))
 
 
@@ -123,8 +131,10 @@ def _scatter(analysis: Analysis, setting: Setting) -> Iterator[Figure]:
         clouds[name] = (scores(layer, 2)[keep], labels[keep])
     if clouds:
         caption = (
-            f"First two principal components of each network's own layer3, lowest seed, {setting.dataset}; {SCATTER_ITEMS} items "
-            f"of at most {SCATTER_CLASSES} classes. Axes of different networks do not correspond: a picture, not a statistic."
+            f"First two principal components of each network's own layer3, lowest seed, {setting.dataset}; "
+            f"{SCATTER_ITEMS} items "
+            f"of at most {SCATTER_CLASSES} classes. Axes of different networks do not correspond: a picture, not "
+            f"a statistic."
         )
         yield Figure(f"components_{key(setting)}", caption, partial(scatter_figure, clouds))
 
@@ -153,7 +163,10 @@ def relation_section(analysis: Analysis) -> Section:
     for setting in analysis.last.settings:
         layers = {layer: _points(analysis, setting, layer) for layer in LAYERS}
         if any(points.methods for points in layers.values()):
-            caption = f"Test accuracy against linear CKA with the own teacher, one dot a run, {setting.dataset}, {setting.pair}."
+            caption = (
+                f"Test accuracy against linear CKA with the own teacher, one dot a run, {setting.dataset}, "
+                f"{setting.pair}."
+            )
             draw = partial(accuracy_against_alignment_figure, layers, "linear CKA (debiased)")
             blocks += [
                 Figure(f"accuracy_against_alignment_{key(setting)}", caption, draw),
@@ -163,8 +176,10 @@ def relation_section(analysis: Analysis) -> Section:
     if not blocks:
         return Section("relation", title, (Text(NONE),))
     text = (
-        "Within a data set and with alpha partialled out. Quarantined runs are drawn but not counted: four of them once turned "
-        "r = -0.12 into +0.99. Runs share teachers and seeds, so these intervals are descriptive, and correlation is not cause."
+        "Within a data set and with alpha partialled out. Quarantined runs are drawn but not counted: four of "
+        "them once turned "
+        "r = -0.12 into +0.99. Runs share teachers and seeds, so these intervals are descriptive, and "
+        "correlation is not cause."
     )
     return Section("relation", title, (Text(text, "limits"), *blocks))
 
@@ -185,9 +200,9 @@ def _points(analysis: Analysis, setting: Setting, layer: str) -> Points:
 
 def _own(analysis: Analysis, setting: Setting, layer: str) -> Iterator[Value]:
     for value in analysis.by_setting[setting]:
-        if value.name == "cka_debiased" and value.layer == layer and math.isfinite(value.value):
-            if value.relation in (OWN, FLOOR, OWN_FLAGGED):
-                yield value
+        shown = value.name == "cka_debiased" and value.layer == layer and value.relation in (OWN, FLOOR, OWN_FLAGGED)
+        if shown and math.isfinite(value.value):
+            yield value
 
 
 def _correlations(analysis: Analysis, setting: Setting) -> Table:
@@ -200,9 +215,9 @@ def _correlations(analysis: Analysis, setting: Setting) -> Table:
             if len(found) < 4 or (len(counted) > 1 and not any(v.relation == OWN_FLAGGED for v in found)):
                 continue
             accuracy = [analysis.tree.by_identity[v.identity].run.acc_last for v in found]
-            one = partial_correlation([v.value for v in found], accuracy, [[v.identity.alpha] for v in found])
+            one = partial_correlation([v.value for v in found], accuracy, [[v.identity.alpha or 0.0] for v in found])
             rows.append((layer, label, one.n, one.estimate, one.low, one.high))
-    columns = [
+    columns: list[Column | str] = [
         "layer",
         "runs",
         "n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from kd_analysis.gallery import Gallery
 from kd_analysis.report.document import Document, Table
 from kd_analysis.report.html import render_html
 from kd_analysis.report.markdown import render_markdown
+from kd_analysis.report.provenance import SIDECAR
 from kd_hpc.errors import UsageError
 from kd_hpc.files import publish_bytes
 
@@ -50,6 +52,19 @@ def to_csv(table: Table) -> bytes:
 
 
 def publish_report(output: Path, files: dict[str, bytes]) -> None:
-    """Write every file; report.html last, so that who sees a new page finds its tables new too."""
+    """Write every file, report.html last; what an earlier report left and this one does not have is removed."""
+    earlier = recorded_files(output)
     for name, content in sorted(files.items(), key=lambda item: item[0] == "report.html"):
         publish_bytes(output / name, content)
+    for name in earlier - files.keys():
+        if name.startswith(("figures/", "tables/")) and ".." not in name:
+            (output / name).unlink(missing_ok=True)
+
+
+def recorded_files(output: Path) -> set[str]:
+    """The files that the sidecar in `output` names; none if there is no readable one."""
+    try:
+        content = json.loads((output / SIDECAR).read_bytes())
+        return set(content["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()

@@ -1,4 +1,5 @@
-"""Confidence intervals that hold at two or three seeds: Student's t, its trimmed and its ratio forms, and exact binomial.
+"""Confidence intervals that hold at two or three seeds: Student's t, its trimmed and its ratio forms, and exact
+binomial.
 
 At n = 3 a nominal 95 % interval covers 95 % with t and 58 to 78 % with SEM bars, SD bars or a bootstrap; hence only t.
 """

@@ -69,9 +69,9 @@ def block_model(values: ArrayLike, cells: ArrayLike, blocks: ArrayLike, confiden
     assumptions = "additive cells and blocks; independent normal residuals of one variance in all cells"
     intervals = tuple(
         Interval(
-            float(fit.params[i]), *map(float, bounds[i]), int((cell == name).sum()), confidence, "OLS", assumptions
+            float(fit.params[i]), float(low), float(high), int((cell == name).sum()), confidence, "OLS", assumptions
         )
-        for i, name in enumerate(names, start=1)
+        for i, (name, (low, high)) in enumerate(zip(names, bounds[1:], strict=False), start=1)
     )
     return BlockModel(intervals, math.sqrt(fit.mse_resid), degrees, len(y))
 

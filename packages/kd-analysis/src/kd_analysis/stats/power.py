@@ -20,7 +20,8 @@ def power(standardised: float, n: int, level: float = 0.05) -> float:
 
 @lru_cache(maxsize=256)
 def detectable(n: int, target: float = 0.8, level: float = 0.05) -> float:
-    """The effect in SDs of the difference that n seeds detect with power `target`; infinite below two. 3.26 at n = 3."""
+    """The effect in SDs of the difference that n seeds detect with power `target`; infinite below two. 3.26 at n =
+    3."""
     if n < 2:
         return math.inf
     high = 1.0

@@ -1,0 +1,158 @@
+"""Curves of each run and the overviews, drawn again only where a run's files changed since the last time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kd_analysis.collect import Tree, judge
+from kd_analysis.gallery import Gallery
+from kd_analysis.runs import Run, read_tree
+from kd_hpc.errors import UsageError
+from kd_hpc.files import publish_bytes, publish_text
+from kd_hpc.store import ERRORS, LOGS, METRICS, STATUS, Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+MEMORY = "drawn.json"
+VERSION = "1"
+WATCHED = (STATUS, METRICS, LOGS, ERRORS)
+OVERVIEWS = ("progress_grid", "accuracy_overview")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one run, and why."""
+
+    run: str
+    drawn: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure to draw, as the gallery takes it."""
+
+    name: str
+    draw: Callable[[], Drawing]
+
+
+def update_plots(
+    root: Path, output: Path, workers: int, progress: Callable[[int, int], None] = lambda done, of: None
+) -> list[Outcome]:
+    """Bring `output` up to date with the runs under `root`; one outcome a run. Raises UsageError if it is no folder."""
+    if not root.is_dir():
+        raise UsageError(f"The experiments folder {root} is no folder.", remedy="Name the folder that holds the runs.")
+    remembered = _remembered(output / MEMORY)
+    prints = {str(path): _fingerprint(root / path) for path in Store(root).run_directories()}
+    if prints == {path: entry["print"] for path, entry in remembered.items()} and _all_there(output, remembered):
+        return [Outcome(path, False, _unchanged(entry)) for path, entry in remembered.items()]
+    return _redraw(root, output, prints, remembered, workers, progress)
+
+
+def _redraw(
+    root: Path,
+    output: Path,
+    prints: Mapping[str, str],
+    remembered: Mapping[str, Mapping[str, str]],
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> list[Outcome]:
+    runs, strays = read_tree(root)
+    tree = judge(root, runs, strays)
+    outcomes, plots, memory = [], [], {}
+    for item in tree.runs:
+        run, path = item.run, item.run.path
+        reason = _why_not(run, item.evidence)
+        known = remembered.get(path, {})
+        unchanged = known.get("print") == prints[path] and (bool(reason) or _file(output, path).is_file())
+        if not reason and not unchanged:
+            plots.append(_plot(run, str(item.verdict)))
+        outcomes.append(_outcome(path, reason, unchanged, path in remembered))
+        memory[path] = {"print": prints[path], "reason": reason}
+    _draw(output, [*plots, *_overviews(tree)], workers, progress)
+    publish_text(output / MEMORY, json.dumps({"version": VERSION, "runs": memory}, indent=1, sort_keys=True))
+    return outcomes
+
+
+def _outcome(path: str, reason: str, unchanged: bool, known: bool) -> Outcome:
+    if reason:
+        return Outcome(path, False, reason)
+    if unchanged:
+        return Outcome(path, False, _unchanged({}))
+    return Outcome(path, True, "its files changed" if known else "new")
+
+
+def _why_not(run: Run, evidence: str) -> str:
+    """Why a run has nothing to draw; empty if it has."""
+    if run.curves.test_acc or run.curves.train_loss:
+        return ""
+    return f"no epoch recorded: {evidence or 'neither metrics.json nor a log with epochs'}"
+
+
+def _unchanged(entry: Mapping[str, str]) -> str:
+    return (
+        f"unchanged since it was last looked at: {entry['reason']}"
+        if entry.get("reason")
+        else "unchanged since it was drawn"
+    )
+
+
+def _draw(output: Path, plots: Iterable[Plot], workers: int, progress: Callable[[int, int], None]) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}.", remedy="Name another with -o.") from error
+    for name, (svg, _) in Gallery(None, workers).draw_all(list(plots), progress).items():
+        target = _file(output, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        publish_bytes(target, svg)
+
+
+def _plot(run: Run, verdict: str) -> Plot:
+    from kd_analysis.figures.curves import run_figure
+
+    return Plot(run.path, partial(run_figure, run.curves, run.first_epoch, f"{run.path} ({verdict})"))
+
+
+def _overviews(tree: Tree) -> list[Plot]:
+    from kd_analysis.figures.overview import accuracy_overview_figure, progress_figure
+    from kd_analysis.overview import accuracy_rows, progress_grid
+
+    plots = [Plot(OVERVIEWS[0], partial(progress_figure, progress_grid(tree)))] if tree.runs else []
+    rows = accuracy_rows(tree)
+    return [*plots, Plot(OVERVIEWS[1], partial(accuracy_overview_figure, rows))] if rows else plots
+
+
+def _file(output: Path, name: str) -> Path:
+    return output / PurePosixPath(f"{name}.svg")
+
+
+def _all_there(output: Path, remembered: Mapping[str, Mapping[str, str]]) -> bool:
+    return all(entry["reason"] or _file(output, path).is_file() for path, entry in remembered.items())
+
+
+def _fingerprint(directory: Path) -> str:
+    """Changes whenever one of the run's files is replaced or grows."""
+    marks = []
+    for name in WATCHED:
+        try:
+            found = (directory / name).stat()
+        except OSError:
+            continue
+        marks.append(f"{name}:{found.st_size}:{found.st_mtime_ns}")
+    return " ".join(marks)
+
+
+def _remembered(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        content = json.loads(path.read_bytes())
+        runs = content["runs"] if content["version"] == VERSION else {}
+        return {name: {"print": str(entry["print"]), "reason": str(entry["reason"])} for name, entry in runs.items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
