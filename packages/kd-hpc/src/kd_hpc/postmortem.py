@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,25 @@ from kd_hpc.diagnose import Cause, Diagnosis, diagnose
 from kd_hpc.errors import CampaignError
 from kd_hpc.evidence import stderr_tail
 from kd_hpc.lookup import FoundRun
-from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live, Observation, Unknown
-from kd_hpc.store import ERRORS, Store
+from kd_hpc.store import ERRORS, Store, Unreadable
 from kd_hpc.workplace import find_campaign, open_workplace
 
 
 @dataclass(frozen=True)
 class Postmortem:
-    """`diagnosis` is None where nothing died; `evidence` says then why not, else where the diagnosis stands on."""
+    """`diagnosis` is None where nothing died; `evidence` says then why not, else what the diagnosis stands on.
+
+    `earlier`: one sentence for each attempt that ended before.
+    """
 
     run: str
     state: str
     job_id: str | None
     evidence: str
     diagnosis: Diagnosis | None
+    earlier: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -35,7 +40,7 @@ class Postmortem:
         if found := self.diagnosis:
             lines += [("cause", found.cause.value), ("what", found.detail)]
             lines += [("charged", "yes: no epoch was gained" if found.charged else "no")]
-        lines += [("evidence", self.evidence)]
+        lines += [("evidence", self.evidence), *(("earlier", sentence) for sentence in self.earlier)]
         return lines + ([("next", self.diagnosis.remedy)] if self.diagnosis else [])
 
 
@@ -43,17 +48,31 @@ def examine(store: Store, found: FoundRun, campaign: Path | None) -> Postmortem:
     """Why the latest job of `found` died, if it did. Asks the scheduler only about a job without a recorded ending."""
     record = found.record if isinstance(found.record, StatusRecord) else StatusRecord()
     attempt = record.attempt or Attempt()
-    state = record.state.value if found.record is not None else "no record"
-    if record.state in (State.COMPLETED, State.SUSPECT):
-        return Postmortem(found.label, state, attempt.job_id, "it is complete: nothing died", None)
+    state = (
+        record.state.value if isinstance(found.record, StatusRecord) else "unreadable" if found.record else "no record"
+    )
+    about = partial(Postmortem, found.label, state, attempt.job_id, earlier=_earlier(record))
+    if record.is_done:
+        return about("it is complete: nothing died", None)
     seen = _word_of_scheduler(store, attempt, campaign)
     if isinstance(seen, Live):
-        return Postmortem(found.label, state, attempt.job_id, f"its job is alive: {seen.detail}", None)
-    gone = seen if isinstance(seen, Gone) else None
-    diagnosis = _diagnose(store, found, record, attempt, gone)
-    evidence = f"{store.root / found.path / ERRORS}"
-    evidence += f"; {gone.evidence}" if gone else f"; scheduler: {seen.reason}" if isinstance(seen, Unknown) else ""
-    return Postmortem(found.label, state, attempt.job_id, evidence, diagnosis)
+        return about(f"its job is alive: {seen.detail}", None)
+    diagnosis = _diagnose(store, found, record, attempt, seen if isinstance(seen, Gone) else None)
+    if isinstance(seen, Unknown) and diagnosis.cause == Cause.UNKNOWN:
+        return about(f"nobody can know now whether its job lives: {seen.reason}", None)
+    word = seen.evidence if isinstance(seen, Gone) else ""
+    return about("; ".join(filter(None, (str(store.root / found.path / ERRORS), word))), diagnosis)
+
+
+def _state(record: StatusRecord | Unreadable | None) -> str:
+    if isinstance(record, Unreadable):
+        return f"unreadable: {record.reason}"
+    return record.state.value if record else "no record"
+
+
+def _earlier(record: StatusRecord) -> tuple[str, ...]:
+    ended = [attempt for attempt in record.attempts[:-1] if attempt.detail or attempt.cause]
+    return tuple(f"attempt {attempt.number}: {attempt.cause}: {attempt.detail}" for attempt in ended)
 
 
 def _diagnose(store: Store, found: FoundRun, record: StatusRecord, attempt: Attempt, gone: Gone | None) -> Diagnosis:
