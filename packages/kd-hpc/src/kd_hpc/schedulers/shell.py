@@ -61,12 +61,11 @@ def call(arguments: Sequence[str], *, timeout: float, stdin: str = "") -> Answer
         except OSError as error:
             reason = _MISSING if isinstance(error, FileNotFoundError) else f"cannot run: {error.strerror}"
             return Answer(name, failure=f"{name} {reason}")
-        with process:
-            try:
-                status = process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                _kill(process)
-                return Answer(name, failure=f"{name} gave no answer within {timeout:g} s")
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return Answer(name, failure=f"{name} gave no answer within {timeout:g} s")
         out.seek(0)
         err.seek(0)
         stdout, stderr = (stream.read().decode(errors="replace") for stream in (out, err))
@@ -79,6 +78,8 @@ def _environment() -> dict[str, str]:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the command and its children; one stuck in a hung file system is left behind, not waited for."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
