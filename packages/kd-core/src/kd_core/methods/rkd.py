@@ -69,10 +69,12 @@ def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _scaled(embedding: Tensor) -> Tensor:
-    """In float32 with its largest coordinate at 1: a constant to autograd, for both losses ignore scale."""
+    """In float32, its largest coordinate between 1/2 and 1: a constant to autograd, for both losses ignore scale."""
     embedding = embedding.float()
     largest = embedding.detach().abs().amax()
-    return embedding / torch.where(largest > torch.finfo(torch.float32).tiny, largest, 1.0)
+    # A power of two, by which nothing is rounded: differences stay exact far from the origin.
+    power = largest / torch.frexp(largest).mantissa
+    return embedding / torch.where(largest > torch.finfo(torch.float32).tiny, power, 1.0)
 
 
 def _relative_distances(embedding: Tensor) -> Tensor:
