@@ -84,13 +84,14 @@ def _record(store: Store, experiment: Experiment, job: JobIdentity) -> StatusRec
             remedy=f"Look at it, then clear it with: kd-hpc retry {experiment.label}",
         )
     if job.token:
-        _require_recorded(found, job)
+        require_recorded(found, job)
     elif found is not None:
         _require_no_job(store, experiment, found)
     return found or StatusRecord(experiment=experiment)
 
 
-def _require_recorded(record: StatusRecord | None, job: JobIdentity) -> None:
+def require_recorded(record: StatusRecord | None, job: JobIdentity) -> None:
+    """Raise Superseded unless `job` is the one on record: the fence that makes a doubled submission harmless."""
     attempt = record.attempt if record else None
     if attempt is None or (attempt.token, attempt.job_id) != (job.token, job.job_id):
         on_record = f"{attempt.token} in job {attempt.job_id}" if attempt else "none"
@@ -99,7 +100,8 @@ def _require_recorded(record: StatusRecord | None, job: JobIdentity) -> None:
 
 def _require_no_job(store: Store, experiment: Experiment, record: StatusRecord) -> None:
     """Raise RunOwned for a start by hand while a job of the run may be alive."""
-    if not record.state.has_job or (record.attempt and record.attempt.scheduler == "hand"):
+    attempt = record.attempt
+    if not record.state.has_job or (attempt and (attempt.scheduler == "hand" or attempt.ended_at)):
         return
     last = owner(store.directory(experiment))
     if record.state == State.IN_PROGRESS and last is not None and last.is_alive() is False:

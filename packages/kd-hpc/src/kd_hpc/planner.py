@@ -236,7 +236,8 @@ class _ListedJobs:
         self.listed = sorted(situation.snapshot.listed or (), key=lambda job: age_order(job.job_id))
         self.names = {job.job_id: name for job in self.listed if (name := parse_job_name(job.name))}
         records = [run.record for run in situation.runs if isinstance(run.record, StatusRecord)]
-        self.current = {record.attempt.token for record in records if record.attempt and record.attempt.token}
+        latest = [record.attempt for record in records if record.attempt]
+        self.current = {attempt.token for attempt in latest if attempt.token and attempt.ended_at is None}
         self.recorded = {attempt.job_id for record in records for attempt in record.attempts if attempt.job_id}
         self.replaced = {a.token for record in records for a in record.attempts if a.token} - self.current
         tags = {tag(situation.root, run.experiment): run.experiment for run in situation.runs} if self.names else {}

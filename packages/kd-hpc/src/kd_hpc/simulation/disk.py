@@ -1,0 +1,92 @@
+"""Run directories that exist only in memory: the Store and Evidence of a simulated world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kd_hpc.evidence import Evidence
+from kd_hpc.experiment import Experiment
+from kd_hpc.records import StatusRecord
+from kd_hpc.situation import Weights
+from kd_hpc.store import STATUS, Store, Unreadable
+
+
+@dataclass
+class RunDirectory:
+    record: StatusRecord | Unreadable | None = None
+    checkpoint: int = 0
+    """Finished epochs of all that a resumed run would find."""
+    best_sha256: str = ""
+    stderr: str = ""
+    cancelled: bool = False
+
+
+@dataclass
+class Disk:
+    """`step` is told of every write before and after it; it may raise, and then the writer is dead."""
+
+    step: Callable[[str], None]
+    runs: dict[Experiment, RunDirectory] = field(default_factory=dict)
+
+    def run(self, experiment: Experiment) -> RunDirectory:
+        return self.runs.setdefault(experiment, RunDirectory())
+
+    def purge(self, experiment: Experiment) -> None:
+        self.runs.pop(experiment, None)
+
+
+class SimStore(Store):
+    """What the runner reads and writes; the trainers write to the disk directly."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(Path("/simulated/experiments"))
+        self._disk = disk
+
+    def read(self, experiment: Experiment) -> StatusRecord | Unreadable | None:
+        run = self._disk.runs.get(experiment)
+        return run.record if run else None
+
+    def write(self, experiment: Experiment, record: StatusRecord) -> StatusRecord:
+        self._disk.step("before a record")
+        self._disk.run(experiment).record = record
+        self._disk.step("after a record")
+        return record
+
+    def create(self, experiment: Experiment) -> Path:
+        self._disk.run(experiment)
+        return self.directory(experiment)
+
+    def quarantine_record(self, unreadable: Unreadable) -> Path | None:
+        if unreadable.path.name != STATUS:
+            return None
+        target = unreadable.path.with_name(f"{STATUS}.quarantined.0.reason")
+        for run in self._disk.runs.values():
+            if run.record == unreadable:
+                run.record = Unreadable(target, f"quarantined earlier: {unreadable.reason}")
+        return target
+
+
+class SimEvidence(Evidence):
+    def __init__(self, store: SimStore, disk: Disk) -> None:
+        super().__init__(store, Path("/simulated/cache"))
+        self._disk = disk
+
+    def owner_alive(self, experiment: Experiment) -> bool | None:
+        return None
+
+    def stderr_tail(self, experiment: Experiment) -> str:
+        run = self._disk.runs.get(experiment)
+        return run.stderr if run else ""
+
+    def is_cancelled(self, experiment: Experiment) -> bool:
+        run = self._disk.runs.get(experiment)
+        return run.cancelled if run else False
+
+    def weights(self, experiment: Experiment) -> Weights:
+        run = self._disk.runs.get(experiment)
+        return Weights(run.best_sha256) if run and run.best_sha256 else Weights(problem="it is missing")
+
+    def keep(self) -> None:
+        pass
