@@ -137,7 +137,9 @@ def test_the_job_gets_what_it_asked_for_and_not_this_environment(
     site: SlurmSite, slurm: SlurmScheduler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KD_SECRET", "not for the job")
-    job_id = slurm.submit_held(spec(tmp_path / "run", shell="env"))
+    asked = spec(tmp_path / "run", shell="env")
+    (tmp_path / "run" / "logs").write_text("an earlier attempt\n")
+    job_id = slurm.submit_held(asked)
     shown = site.run("scontrol", "show", "job", job_id)
     for word in (
         "TimeLimit=00:05:00",
@@ -151,6 +153,7 @@ def test_the_job_gets_what_it_asked_for_and_not_this_environment(
     slurm.release([job_id])
     ended(slurm, job_id)
     environment = (tmp_path / "run" / "logs").read_text()
+    assert environment.startswith("an earlier attempt\n== kd job tokA ==\n")
     assert "KD_TOKEN=tokA" in environment
     assert "KD_SECRET" not in environment
 
