@@ -45,9 +45,7 @@ def teacher_model() -> ResNet:
 
 
 def distilled(method: str, alpha: float = 0.5) -> Experiment:
-    return Experiment(
-        dataset="Digits", method=method, alpha=alpha, teacher="ResNetBaby", student="ResNetBaby", seed=0
-    )
+    return Experiment(dataset="Digits", method=method, alpha=alpha, teacher="ResNetBaby", student="ResNetBaby", seed=0)
 
 
 def lane(experiment: Experiment, teacher: ResNet | None, dtype: torch.dtype = torch.float32) -> Lane:

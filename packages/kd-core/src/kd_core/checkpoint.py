@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from kd_hpc.files import publish, quarantine
+from kd_core.torchfile import publish_torch
+from kd_hpc.files import quarantine
 
 _SCHEMA = 1
 
@@ -29,8 +30,7 @@ def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str,
             spare.unlink(missing_ok=True)
             os.link(path, spare)
             spare.replace(previous(path))
-    content = {"schema": _SCHEMA, "identity": dict(identity), **state}
-    publish(path, lambda stream: torch.save(content, stream))
+    publish_torch(path, {"schema": _SCHEMA, "identity": dict(identity), **state})
 
 
 def load_checkpoint(

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from kd_core.models import ResNet, build
+from kd_core.torchfile import publish_torch
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import publish
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -23,7 +23,7 @@ Network = TypeVar("Network", bound=nn.Module)
 def save_weights(path: Path, state: Mapping[str, Any]) -> None:
     """Publish `state` for any machine: on the CPU, in the ordinary memory layout."""
     weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    publish(path, lambda stream: torch.save({"weights": weights}, stream))
+    publish_torch(path, {"weights": weights})
 
 
 def load_network(content: bytes, path: Path, experiment: Experiment, device: torch.device) -> ResNet:

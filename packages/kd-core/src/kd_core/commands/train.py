@@ -94,7 +94,9 @@ def train(
     try:
         record = inspect(store, experiment, job)
         if record.is_done:
-            print(f"{experiment.label} is {record.state}: {record.epoch} epochs, test accuracy {record.acc_last:.2f} %.")
+            print(
+                f"{experiment.label} is {record.state}: {record.epoch} epochs, test accuracy {record.acc_last:.2f} %."
+            )
             return
         from kd_core.run import Request, train_runs
 
