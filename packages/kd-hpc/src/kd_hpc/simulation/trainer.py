@@ -111,6 +111,8 @@ class SimTrainer:
     def _claim(self, record: StatusRecord, directory: RunDirectory) -> None:
         if other := self.witness.writers.get(self.experiment):
             raise Violation(f"{self.experiment.label} is written by jobs {other} and {self.job_id} at once")
+        if directory.best_sha256:
+            raise Violation(f"{self.experiment.label} is complete and is trained again by job {self.job_id}")
         self.witness.writers[self.experiment] = self.job_id
         self.witness.starts += 1
         self.epoch = directory.checkpoint
