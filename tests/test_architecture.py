@@ -59,7 +59,8 @@ def test_package_init_files_hold_a_docstring_only(package: str) -> None:
 
 def test_a_dry_run_plans_without_loading_anything_heavy(tmp_path: Path) -> None:
     words = ["kd-hpc", "queue", str(ROOT / "campaigns/charlie.toml"), "--dry-run", "--experiments", str(tmp_path)]
-    code = f"import sys\nsys.argv = {words!r}\nfrom kd_hpc.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    run = "try:\n    main()\nexcept SystemExit:\n    pass"
+    code = f"import sys\nsys.argv = {words!r}\nfrom kd_hpc.cli import main\n{run}"
     assert not loaded_after(code) & HEAVY
 
 

@@ -267,3 +267,42 @@ def test_evaluate_and_extract_agree_with_the_record(teacher: Path, tmp_path: Pat
 def _student(method: str) -> Experiment:
     pair = {"teacher": "ResNetBaby", "student": "ResNetBaby"}
     return Experiment(dataset="Digits", method=method, alpha=0.5, seed=0, **pair)
+
+
+def test_students_beside_each_other_leave_what_each_leaves_alone(teacher: Path, tmp_path: Path) -> None:
+    together, alone = place(teacher, tmp_path / "together"), place(teacher, tmp_path / "alone")
+    others = ["factor_transfer", "nst"]
+    beside = [word for method in others for word in ("--beside", f"{method}:0.5")]
+    code, output = run([*arguments(together, "logit"), *beside], together / "log")
+    assert code == 0, output
+    for method in ["logit", *others]:
+        assert run(arguments(alone, method), alone / "log")[0] == 0
+        for name in ("best.pth", "last.pth", "representations.npz"):
+            assert (directory(together, method) / name).read_bytes() == (directory(alone, method) / name).read_bytes()
+        assert status(together, method)["state"] == status(alone, method)["state"]
+
+
+def test_students_killed_together_resume_together_to_the_same_bits(teacher: Path, tmp_path: Path) -> None:
+    broken, alone = place(teacher, tmp_path / "broken"), place(teacher, tmp_path / "alone")
+    words = [*arguments(broken, "logit", epochs=6), "--beside", "fitnets:0.5"]
+    for moment in (0.5, 0.7, 0.9):
+        start(words, broken / "log").kill_after(moment)
+    code, output = run(words, broken / "log")
+    assert code == 0, output
+    for method in ["logit", "fitnets"]:
+        assert run(arguments(alone, method, epochs=6), alone / "log")[0] == 0
+        assert (directory(broken, method) / "last.pth").read_bytes() == (
+            directory(alone, method) / "last.pth"
+        ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["rkd"], "not METHOD:ALPHA"), (["logit:0.5"], "named twice"), (["kd:0.5"], "not known"), (["rkd:2"], "outside")],
+)
+def test_a_student_beside_that_cannot_be_is_refused(words: list[str], said: str, teacher: Path, tmp_path: Path) -> None:
+    root = place(teacher, tmp_path / "run")
+    code, output = run([*arguments(root, "logit"), "--beside", *words], root / "log")
+    assert code == 2
+    assert said in output
+    assert not (root / "experiments/Digits/logit").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from kd_core.teacher import Teacher, load_teacher
 from kd_core.train import train
 from kd_core.weights import save_weights
 from kd_hpc.campaign import Recipe
-from kd_hpc.claim import JobIdentity, claimed
+from kd_hpc.claim import JobIdentity, Superseded, claimed
 from kd_hpc.errors import DeviceError, KdError
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import StatusRecord
@@ -55,8 +55,8 @@ class Surroundings:
 def train_runs(request: Request) -> list[Journal]:
     """Train every run that is not finished; returns their journals, whose lanes hold any failure.
 
-    Raises before anything is written: DeviceError, DataError, TeacherError, RunOwned, Superseded. Raises DeviceError
-    when the device's memory does not suffice.
+    Raises before anything is written: DeviceError, DataError, TeacherError, RunOwned. Raises DeviceError when the
+    device's memory does not suffice.
     """
     make_deterministic()
     records = [_recorded(request.store, experiment) for experiment in request.experiments]
@@ -65,9 +65,10 @@ def train_runs(request: Request) -> list[Journal]:
     with ExitStack() as owned:
         journals = []
         for experiment in request.experiments:
-            record = owned.enter_context(claimed(request.store, experiment, request.job))
-            if not record.is_done:
-                journals.append(_begin(request, experiment, record, around))
+            with suppress(Superseded):  # since it was last looked at: somebody else's now
+                record = owned.enter_context(claimed(request.store, experiment, request.job))
+                if not record.is_done:
+                    journals.append(_begin(request, experiment, record, around))
         try:
             _train([journal for journal in journals if journal.failure is None], around)
         except torch.OutOfMemoryError as error:

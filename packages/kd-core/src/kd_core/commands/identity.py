@@ -32,3 +32,23 @@ def experiment_from(
     return Experiment(
         dataset=dataset, method=str(method), alpha=alpha, teacher=teacher, student=student, seed=seed
     ).require_known()
+
+
+def students_beside(first: Experiment, words: list[str]) -> list[Experiment]:
+    """Students that share teacher, data set and seed with `first`, from words such as "rkd:0.5". Raises UsageError."""
+    if words and first.is_pure:
+        raise UsageError("--beside belongs to --method: pure runs share nothing.", remedy="Train them one by one.")
+    students = [_beside(first, word) for word in words]
+    if len({first, *students}) <= len(students):
+        raise UsageError("One student is named twice.", remedy="Name each METHOD:ALPHA once.")
+    return students
+
+
+def _beside(first: Experiment, word: str) -> Experiment:
+    method, _, alpha = word.partition(":")
+    try:
+        strength = float(alpha)
+    except ValueError:
+        raise UsageError(f"--beside {word!r} is not METHOD:ALPHA.", remedy="Write, say, --beside rkd:0.5") from None
+    fields = {**first.model_dump(), "method": method, "alpha": strength}
+    return Experiment(**fields).require_known()

@@ -23,6 +23,10 @@ from kd_core.commands.options import (
 
 if TYPE_CHECKING:
     from kd_hpc.campaign import Recipe
+    from kd_hpc.claim import JobIdentity
+    from kd_hpc.errors import KdError
+    from kd_hpc.experiment import Experiment
+    from kd_hpc.store import Store
 
 
 def train(
@@ -35,6 +39,12 @@ def train(
     alpha: AlphaOption = None,
     teacher: TeacherOption = None,
     student: StudentOption = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another student of the same teacher to train in this process: METHOD:ALPHA; may be repeated."
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     epochs: Annotated[int | None, typer.Option(help="Epochs in all.  [default: 150]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.  [default: 128]")] = None,
@@ -67,12 +77,15 @@ def train(
 
     Distilled: kd-core train --experiments experiments --dataset Digits --method rkd --alpha 0.5 --teacher ResNet20
     --student ResNetBaby --seed 0 --epochs 3
+
+    Several students that share one teacher's forward passes: add --beside nst:0.5 --beside rkd:0.25
     """
-    from kd_core.commands.identity import experiment_from
-    from kd_hpc.claim import JobIdentity, Superseded, inspect
+    from kd_core.commands.identity import experiment_from, students_beside
+    from kd_hpc.claim import JobIdentity
     from kd_hpc.store import Store
 
-    experiment = experiment_from(dataset, model, method, alpha, teacher, student, seed)
+    first = experiment_from(dataset, model, method, alpha, teacher, student, seed)
+    experiments_asked = [first, *students_beside(first, beside or [])]
     recipe = _recipe(
         weight or [],
         representation_epoch or [],
@@ -91,22 +104,38 @@ def train(
     )
     store, job = Store(experiments), JobIdentity.from_environment()
     store.require_writable()
-    try:
-        record = inspect(store, experiment, job)
-        if record.is_done:
-            print(
-                f"{experiment.label} is {record.state}: {record.epoch} epochs, test accuracy {record.acc_last:.2f} %."
-            )
-            return
+    open_runs, failures = _open_runs(store, experiments_asked, job)
+    if open_runs:
         from kd_core.run import Request, train_runs
 
-        journals = train_runs(Request(store, [experiment], recipe, data, device, job))
-    except Superseded as superseded:
-        print(f"kd-core: {superseded}", file=sys.stderr)
-        return
-    for journal in journals:
-        if journal.failure is not None:
-            raise journal.failure
+        journals = train_runs(Request(store, open_runs, recipe, data, device, job))
+        failures += [journal.failure for journal in journals if journal.failure is not None]
+    for failure in failures[1:]:
+        print(f"kd-core: {failure}", file=sys.stderr)
+    if failures:
+        raise failures[0]
+
+
+def _open_runs(store: Store, asked: list[Experiment], job: JobIdentity) -> tuple[list[Experiment], list[KdError]]:
+    """The runs that are this process's to train, and why others are not; those that are done or not ours are told."""
+    from kd_hpc.claim import Superseded, inspect
+    from kd_hpc.errors import KdError
+
+    open_runs, failures = [], list[KdError]()
+    for experiment in asked:
+        try:
+            record = inspect(store, experiment, job)
+        except Superseded as superseded:
+            print(f"kd-core: {experiment.label}: {superseded}", file=sys.stderr)
+        except KdError as error:
+            failures.append(error)
+        else:
+            if record.is_done:
+                accuracy = "unknown" if record.acc_last is None else f"{record.acc_last:.2f}"
+                print(f"{experiment.label} is {record.state}: {record.epoch} epochs, test accuracy {accuracy} %.")
+            else:
+                open_runs.append(experiment)
+    return open_runs, failures
 
 
 def _recipe(weights: list[str], representation_epochs: list[int], **fields: Any) -> Recipe:
