@@ -6,10 +6,8 @@ import re
 
 import torch
 
+from kd_hpc.catalogue import last_torch_for
 from kd_hpc.errors import DeviceError
-
-LAST_TORCH_WITH = {(7, 0): "2.10", (6, 0): "2.7", (6, 1): "2.7"}
-"""The newest torch whose published wheels still have kernels for an older GPU, by compute capability."""
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -46,8 +44,8 @@ def _require_kernels(capability: tuple[int, int], gpu: str, flags: str | None) -
     built = [(kind, (int(major), int(minor))) for kind, major, minor in kinds]
     runs = any(version <= capability and (kind == "compute" or version[0] == capability[0]) for kind, version in built)
     if not runs:
-        last = LAST_TORCH_WITH.get(capability)
-        remedy = f"Install torch <= {last} there." if last else "Install a torch that lists this GPU."
+        last = last_torch_for(gpu)
+        remedy = f"Install torch <= {last[0]}.{last[1]} there." if last else "Install a torch that lists this GPU."
         raise DeviceError(
             f"torch {torch.__version__} has no kernels for {gpu} (sm_{capability[0]}{capability[1]}), only {flags}.",
             remedy=remedy,

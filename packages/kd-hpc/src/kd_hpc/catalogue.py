@@ -6,6 +6,7 @@ live here because a login node and a laptop check them without torch.
 
 from __future__ import annotations
 
+import re
 from math import sqrt
 from typing import NamedTuple
 
@@ -44,3 +45,14 @@ MODELS: dict[str, tuple[int, int, int]] = {
 METHODS: tuple[str, ...] = ("logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst")
 
 PURE = "pure"
+
+_LAST_TORCH = {"V100": (2, 10), "P100": (2, 7), "P40": (2, 7), "GTX1080": (2, 7)}
+
+
+def last_torch_for(gpu: str) -> tuple[int, int] | None:
+    """The newest torch whose published wheels still run on the GPU called `gpu`; None if every one does so far.
+
+    Later ones install, import, and then fail for want of a kernel.
+    """
+    plain = re.sub(r"[^A-Z0-9]", "", gpu.upper())
+    return next((limit for name, limit in _LAST_TORCH.items() if name in plain), None)

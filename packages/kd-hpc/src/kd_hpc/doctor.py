@@ -16,12 +16,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from kd_hpc.campaign import PLACEHOLDER, Campaign
+from kd_hpc.catalogue import last_torch_for
 from kd_hpc.schedulers.shell import call
 
 TIMEOUT = 60.0
 """Seconds for one question to a module system or another Python, which may lie on a slow file system."""
-TORCH_LIMITS = {"V100": (2, 10), "P100": (2, 7), "P40": (2, 7), "GTX1080": (2, 7)}
-"""The newest torch whose published wheels still run on an older GPU; later ones install, import and then fail."""
 BYTES_A_RUN = 60 * 1024**2
 """Checkpoint, two sets of weights, representations and curves of a ResNet112, rounded up."""
 SPARE_BYTES = 2 * 1024**3
@@ -118,8 +117,7 @@ def torch_for_gpu(torch: str | None, gpu_type: str | None, gpus: int, python: st
     if gpu_type is None:
         line = 'write gpu_type = "V100" (or what the nodes have) under [resources]'
         return Check("torch", Level.WARNING, f"{torch}; whether the GPU runs it cannot be told", line)
-    plain = re.sub(r"[^A-Z0-9]", "", gpu_type.upper())
-    limit = next((limit for name, limit in TORCH_LIMITS.items() if name in plain), None)
+    limit = last_torch_for(gpu_type)
     version = tuple(int(number) for number in re.findall(r"\d+", torch)[:2])
     if limit and version > limit:
         newest = ".".join(map(str, limit))

@@ -19,6 +19,7 @@
         ├── DataError                    a data set is missing or not the one expected
         ├── TeacherError                 the teacher is missing, unfinished, flagged or another one
         ├── CheckpointError              a checkpoint cannot be used
+        ├── ShapeMismatch                tensors that a loss cannot compare (in kd_core.methods.base)
         └── WatchdogStop                 numbers went wrong: the run must not go on
 
 A message has two parts: what happened and where, and what to type next.
