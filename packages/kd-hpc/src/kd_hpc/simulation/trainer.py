@@ -84,7 +84,7 @@ class SimTrainer:
         self.spare -= gained * self.nature.epoch_seconds
         if gained:
             self._reach(min(self.epochs, self.epoch + gained))
-        return None
+        return self._exit(0) if self._is_finished and self.spare > _LAST_SECONDS else None
 
     def killed(self, line: str) -> None:
         """Dead in the middle of an epoch, perhaps between its checkpoint and its record."""
@@ -138,6 +138,8 @@ class SimTrainer:
         return _kilobytes(self.nature.memory) > _kilobytes(self.spec.resources.memory)
 
 
+_LAST_SECONDS = 60
+"""Between the record that says completed and the end of the job."""
 _TRACEBACK = """\
 Traceback (most recent call last):
   File "/home/user/kd_core/train.py", line 1, in train

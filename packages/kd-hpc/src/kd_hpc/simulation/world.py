@@ -201,7 +201,7 @@ class World:
         if self._happens(self.faults.runner_death):
             self.tick_killed(self.rng.randint(1, 12))
         elif self._happens(self.faults.second_runner):
-            self.tick_interrupted(self.rng.randint(1, 12))
+            self.tick_interrupted(self.rng.choice((1, self.rng.randint(1, 12))))
         else:
             self.tick()
         self.require_promises()
@@ -218,7 +218,7 @@ class World:
     def _meanwhile(self) -> None:
         """Time passes inside a tick: jobs start, work, end and die between any two of its steps."""
         self._is_ticking = False
-        self.advance(self.rng.uniform(1, 900))
+        self.advance(self.rng.uniform(1, 3600))
         if self._happens(self.faults.purge):
             self._purged_meanwhile.add(purged := self.rng.choice(self.experiments))
             self.purge(purged)
