@@ -183,6 +183,13 @@ def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: rank(name, order))
 
 
+def network_order(name: str) -> tuple[object, ...]:
+    """Sort key for rows of networks: methods in the catalogue's order, pure networks before, larger ones first."""
+    if name == PURE or name.startswith(f"{PURE} "):
+        return (0, *rank(name.removeprefix(f"{PURE} "), MODELS))
+    return (1, *rank(name, METHODS))
+
+
 def ordered_models(names: Iterable[str]) -> list[str]:
     """Networks, largest first."""
     return ordered(names, MODELS)

@@ -99,4 +99,6 @@ def draw(figure: Callable[[], Drawing]) -> Drawn:
 
     with styled():
         drawing = figure()
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine("none")  # laid out once, for both formats
         return to_svg(drawing), to_pdf(drawing)

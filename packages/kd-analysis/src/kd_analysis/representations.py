@@ -7,9 +7,10 @@ import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from kd_analysis.geometry.predictions import accuracy
@@ -50,7 +51,7 @@ class Inspection:
 def load(path: Path) -> Representations:
     """The file's content. Raises StoreError with the reason if it is truncated, foreign or not finite."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, _archive(stream) as stored:
             arrays = {name: stored[name] for name in NEEDED}
     except KeyError as error:
         raise StoreError(f"{path} holds no array {error.args[0]!r}.") from None
@@ -63,6 +64,13 @@ def load(path: Path) -> Representations:
         arrays["labels"].astype(np.int64),
         arrays["item_index"].astype(np.int64),
     )
+
+
+def _archive(stream: BinaryIO) -> NpzFile:
+    found = np.load(stream, allow_pickle=False)
+    if not isinstance(found, NpzFile):
+        raise ValueError("no npz archive")
+    return found
 
 
 def inspect(path: Path) -> Inspection:

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from kd_analysis.cells import show_alpha, show_method
 from kd_analysis.figures.style import (
     PURE_COLOUR,
-    TEACHER_COLOUR,
     band,
     keep_data_visible,
     legend_below,
@@ -61,10 +60,10 @@ def _row(
         for place, method in enumerate(methods):
             shift = (place - (len(methods) - 1) / 2) * 0.7 / max(len(methods), 1)
             shown += _method(ax, method, by_method.get(method, {}), alphas, shift, methods)
-        keep_data_visible(ax, shown, margin=0.15)
         if not bands:
             ax.axhline(0, color=PURE_COLOUR, linewidth=0.8)
             shown.append(0.0)
+        keep_data_visible(ax, shown, margin=0.15)
         ax.set_title(layer or "logits")
         ax.set_xticks(range(len(alphas)), [show_alpha(alpha) for alpha in alphas])
         ax.set_xlim(-0.5, len(alphas) - 0.5)
@@ -74,14 +73,8 @@ def _row(
 def _bands(ax: Axes, bands: Sequence[Band]) -> None:
     for one in bands:
         found = t_interval(one.values)
-        colour = TEACHER_COLOUR if one.is_teacher else PURE_COLOUR
-        band(
-            ax,
-            (found.estimate, found.low, found.high),
-            f"{one.label} (n={found.n})",
-            colour,
-            "...." if one.is_teacher else None,
-        )
+        label = f"{one.label} (n={found.n})"
+        band(ax, (found.estimate, found.low, found.high), label, is_teacher=one.is_teacher)
 
 
 def _method(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kd_analysis.cells import show_alpha, show_method
-from kd_analysis.figures.style import PALETTE, alpha_style, hide_unused, legend_below, new_figure, panels
+from kd_analysis.figures.style import PALETTE, alpha_style, hide_unused, label_outer, legend_below, new_figure, panels
 from kd_analysis.runs import Curves, Run
 
 LABELS = {
@@ -28,9 +28,7 @@ def curves_figure(groups: Mapping[str, Sequence[Run]], alphas: Sequence[float | 
         for run in runs:
             _line(ax, run, curve, alphas)
         ax.set_title(f"{show_method(name) if name != 'teacher' else 'teacher'} ({len(runs)} runs)")
-        ax.set_xlabel("epoch")
-    for ax in axes[:, 0]:
-        ax.set_ylabel(LABELS[curve])
+    label_outer(axes, len(groups), "epoch", LABELS[curve])
     hide_unused(axes, len(groups))
     legend_below(figure, list(axes.flat[: len(groups)]))
     return figure

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter
 from numpy.typing import NDArray
 
 from kd_analysis.cells import show_method
@@ -35,7 +36,7 @@ def spectra_figure(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figur
         for share in (0.90, 0.95):
             ax.axhline(share, color="#999999", linewidth=0.6, linestyle=":")
         ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_formatter(mpl.ticker.ScalarFormatter())
+        ax.xaxis.set_major_formatter(FormatStrFormatter("%d"))
         ax.set_title(layer)
         ax.set_xlabel("principal components")
     axes[0, 0].set_ylabel("share of variance")

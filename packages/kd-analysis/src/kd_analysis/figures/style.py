@@ -97,10 +97,10 @@ def alpha_style(alpha: float | None, alphas: Sequence[float | None]) -> dict[str
     return {"color": mpl.colormaps["viridis"](0.85 - 0.75 * place), "linestyle": dashes[round(place * 2)]}
 
 
-def panels(count: int, columns: int = 3) -> tuple[int, int]:
-    """(rows, columns) for `count` small panels."""
-    columns = max(1, min(columns, count))
-    return max(1, math.ceil(count / columns)), columns
+def panels(count: int, most: int = 3) -> tuple[int, int]:
+    """(rows, columns) for `count` small panels, at most `most` in a row, rows as even as can be."""
+    rows = max(1, math.ceil(count / most))
+    return rows, max(1, math.ceil(count / rows))
 
 
 def hide_unused(axes: np.ndarray[Any, Any], used: int) -> None:
@@ -119,14 +119,26 @@ def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=min(columns, len(entries)))
 
 
-def band(ax: Axes, interval: tuple[float, float, float], label: str, colour: str, hatch: str | None = None) -> None:
-    """A horizontal line at the first value, shaded from the second to the third where those are finite."""
+def band(ax: Axes, interval: tuple[float, float, float], label: str, *, is_teacher: bool) -> None:
+    """A line across at the first value (dashed for a teacher), shaded from the second to the third where finite."""
     centre, low, high = interval
     if not math.isfinite(centre):
         return
-    ax.axhline(centre, color=colour, linewidth=1, linestyle="-" if hatch is None else (0, (5, 2)), label=label)
+    colour = TEACHER_COLOUR if is_teacher else PURE_COLOUR
+    ax.axhline(centre, color=colour, linewidth=1, linestyle=(0, (5, 2)) if is_teacher else "-", label=label)
     if math.isfinite(low) and math.isfinite(high):
-        ax.axhspan(low, high, facecolor=colour, alpha=0.13, edgecolor=colour, linewidth=0, hatch=hatch)
+        ax.axhspan(low, high, facecolor=colour, alpha=0.13, linewidth=0)
+
+
+def label_outer(axes: np.ndarray[Any, Any], used: int, xlabel: str, ylabel: str) -> None:
+    """Label the left column, and the lowest used panel of each column."""
+    columns = axes.shape[1]
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
+    for column in range(min(columns, used)):
+        lowest = axes[(used - 1 - column) // columns, column]
+        lowest.set_xlabel(xlabel)
+        lowest.tick_params(labelbottom=True)
 
 
 def keep_data_visible(ax: Axes, values: Sequence[float], margin: float = 0.35) -> None:

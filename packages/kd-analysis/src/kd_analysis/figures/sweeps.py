@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from kd_analysis.cells import show_alpha, show_method
 from kd_analysis.figures.style import (
-    PURE_COLOUR,
-    TEACHER_COLOUR,
     band,
     hide_unused,
     keep_data_visible,
+    label_outer,
     legend_below,
     method_style,
     new_figure,
@@ -53,7 +51,7 @@ def sweep_figure(
     for ax in axes.flat[: len(sweeps)]:
         _cut_marks(ax)
     hide_unused(axes, len(sweeps))
-    _label(axes, len(sweeps), ylabel)
+    label_outer(axes, len(sweeps), "alpha", ylabel)
     legend_below(figure, [axes.flat[0]], columns=2)
     return figure
 
@@ -63,9 +61,8 @@ def _panel(
 ) -> None:
     for one in bands:
         found = t_interval(one.values)
-        colour = TEACHER_COLOUR if one.is_teacher else PURE_COLOUR
         label = f"{one.label}, n={found.n}" if found.n else f"{one.label}: none"
-        band(ax, (found.estimate, found.low, found.high), label, colour, "...." if one.is_teacher else None)
+        band(ax, (found.estimate, found.low, found.high), label, is_teacher=one.is_teacher)
     places, means = [], []
     for place, alpha in enumerate(alphas):
         values = list(sweep.get(alpha, ()))
@@ -96,13 +93,3 @@ def _cut_marks(ax: Axes) -> None:
             for beyond, y, marker in ((top > high, high, "^"), (bottom < low, low, "v")):
                 if beyond:
                     ax.plot([x], [y], marker=marker, color=colour, clip_on=False, markersize=4)
-
-
-def _label(axes: object, used: int, ylabel: str) -> None:
-    grid = np.asarray(axes)
-    for ax in grid[:, 0]:
-        ax.set_ylabel(ylabel)
-    for column in range(grid.shape[1]):
-        visible = [row for row in range(grid.shape[0]) if row * grid.shape[1] + column < used]
-        if visible:
-            grid[visible[-1], column].set_xlabel("alpha")

@@ -7,7 +7,7 @@ from functools import partial
 
 from kd_analysis.alignment import CEILING, FLOOR, OWN, Value
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Setting, show_alpha, show_method
+from kd_analysis.cells import Setting, network_order, show_alpha, show_method
 from kd_analysis.figures.alignment import Row, layers_figure, measures_figure
 from kd_analysis.figures.sweeps import Band
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
@@ -50,8 +50,8 @@ TRANSFERRED = {
 }
 LOGITS = {
     "top1_agreement": "top-1 agreement",
-    "kl_from_reference": "KL(teacher, student), nats",
-    "error_consistency": "error consistency (kappa)",
+    "kl_from_reference": "KL (nats)",
+    "error_consistency": "error kappa",
 }
 NONE = "No usable representations.npz of a student and its teacher in this tree."
 
@@ -147,7 +147,7 @@ def _by_layer(
     ceilings = {name: per_seed(values, name, CEILING) for name in names}
     for kind, found in (("", means), ("floor: ", floors), ("ceiling: ", ceilings)):
         first = found[next(iter(names))]
-        for layer, method in sorted(first):
+        for layer, method in sorted(first, key=lambda at: (at[0], network_order(at[1]))):
             numbers = [_mean(found[name].get((layer, method), [])) for name in names]
             rows.append((layer, kind + method, len(first[layer, method]), *numbers))
     rows.sort(key=lambda line: str(line[0]))
@@ -157,7 +157,7 @@ def _by_layer(
 def _logits(setting: Setting, values: Sequence[Value]) -> Table:
     """Predictions of student and own teacher compared, by method and alpha."""
     columns: list[Column | str] = ["method", "alpha", "n"]
-    columns += [Column(label, 3) for words in LOGITS.values() for label in (words, f"low, {words}", f"high, {words}")]
+    columns += [Column(label, 3) for words in LOGITS.values() for label in (words, "low", "high")]
     found = {name: sweeps(values, name).get("", {}) for name in LOGITS}
     rows = []
     for method, by_alpha in found["top1_agreement"].items():

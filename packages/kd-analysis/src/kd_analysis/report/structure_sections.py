@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kd_analysis.alignment import FLOOR, OWN, OWN_FLAGGED, SINGLE_RUN, Value
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Setting, ordered, show_alpha, show_method
+from kd_analysis.cells import Setting, network_order, ordered, show_alpha, show_method
 from kd_analysis.collect import Tree
 from kd_analysis.figures.geometry import (
     Points,
@@ -30,16 +30,18 @@ from kd_analysis.stats.models import partial_correlation
 from kd_analysis.transfer import single
 from kd_hpc.catalogue import METHODS
 
-STRUCTURE = {
+DIMENSIONS = {
     "participation_ratio": ("participation ratio", 2),
     "effective_rank": ("effective rank", 2),
     "components_90": ("components for 90 %", 1),
     "components_95": ("components for 95 %", 1),
-    "two_nn": ("TwoNN dimension", 2),
+    "two_nn": ("TwoNN", 2),
     "two_nn_over_2": ("TwoNN, half the items", 2),
     "two_nn_over_4": ("TwoNN, a quarter", 2),
+}
+CLASSES = {
     "fisher_ratio": ("Fisher ratio", 3),
-    "fisher_null": ("Fisher ratio by chance", 3),
+    "fisher_null": ("by chance", 3),
     "nc1": ("NC1", 3),
     "knn_probe": ("10-NN probe (%)", 2),
     "ica_components": ("ICA components", 1),
@@ -55,7 +57,9 @@ def structure_section(analysis: Analysis) -> Section:
     for setting in analysis.last.settings:
         values = analysis.by_setting[setting]
         if any(value.relation == SINGLE_RUN for value in values):
-            blocks += [_spectra(setting, values), _structure(setting, values)]
+            blocks.append(_spectra(setting, values))
+            blocks.append(_structure(setting, values, DIMENSIONS, "dimensions", "Dimensions by layer"))
+            blocks.append(_structure(setting, values, CLASSES, "classes", "Classes and components by layer"))
             blocks += [*_cross(setting, values), *_scatter(analysis, setting)]
     title = "Structure of the representations"
     if not blocks:
@@ -77,7 +81,7 @@ def _spectra(setting: Setting, values: Sequence[Value]) -> Figure:
     )
     found = [single(values, f"variance_of_{k}") for k in range(1, widest + 1)]
     for layer in LAYERS:
-        for method in sorted({method for at, method in found[0] if at == layer}) if found else ():
+        for method in sorted({method for at, method in found[0] if at == layer}, key=network_order) if found else ():
             shares = [each[layer, method] for each in found if (layer, method) in each]
             curves[layer][method] = [sum(share) / len(share) for share in shares]
     caption = (
@@ -87,24 +91,25 @@ def _spectra(setting: Setting, values: Sequence[Value]) -> Figure:
     return Figure(f"spectra_{key(setting)}", caption, partial(spectra_figure, curves))
 
 
-def _structure(setting: Setting, values: Sequence[Value]) -> Table:
-    found = {name: single(values, name) for name in STRUCTURE}
+def _structure(
+    setting: Setting, values: Sequence[Value], names: Mapping[str, tuple[str, int]], stem: str, words: str
+) -> Table:
+    found = {name: single(values, name) for name in names}
     columns: list[Column | str] = ["layer", "network", "n"]
-    columns += [Column(label, digits) for label, digits in STRUCTURE.values()]
+    columns += [Column(label, digits) for label, digits in names.values()]
     rows = []
-    for layer, method in sorted(found["participation_ratio"]):
-        numbers = [found[name].get((layer, method), []) for name in STRUCTURE]
-        rows.append(
-            (layer, show_method(method), len(numbers[0]), *(sum(n) / len(n) if n else math.nan for n in numbers))
-        )
-    return table(f"structure_{key(setting)}", f"Structure by layer, {setting.dataset}, {setting.pair}", columns, rows)
+    for layer, method in sorted(found[next(iter(names))], key=lambda at: (at[0], network_order(at[1]))):
+        numbers = [found[name].get((layer, method), []) for name in names]
+        means = (sum(each) / len(each) if each else math.nan for each in numbers)
+        rows.append((layer, show_method(method), len(numbers[0]), *means))
+    return table(f"{stem}_{key(setting)}", f"{words}, {setting.dataset}, {setting.pair}", columns, rows)
 
 
 def _cross(setting: Setting, values: Sequence[Value]) -> Iterator[Figure]:
     matrices: dict[str, NDArray[np.float64]] = {}
     for relation in (FLOOR, OWN):
         crossed = [value for value in values if value.name == "cka_cross" and value.relation == relation]
-        methods = dict.fromkeys(value.identity.method for value in crossed)
+        methods = sorted({value.identity.method for value in crossed}, key=network_order)
         for method in methods:
             mine = [value for value in crossed if value.identity.method == method]
             matrices[method] = np.array([[_mean(mine, a, b) for b in LAYERS] for a in LAYERS])
@@ -195,7 +200,7 @@ def _points(analysis: Analysis, setting: Setting, layer: str) -> Points:
             flagged.append(dot)
         else:
             methods.setdefault(value.identity.method, []).append(dot)
-    return Points(methods, pure, flagged)
+    return Points({method: methods[method] for method in sorted(methods, key=network_order)}, pure, flagged)
 
 
 def _own(analysis: Analysis, setting: Setting, layer: str) -> Iterator[Value]:
