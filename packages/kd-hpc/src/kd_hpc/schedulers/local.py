@@ -87,13 +87,12 @@ class LocalScheduler:
             time.sleep(min(_POLL_SECONDS, left))
 
     def _enter(self, draft: Path, spec: JobSpec) -> str:
-        """Give the finished draft the next number; the rename fails if another took it."""
-        while True:
-            number = 1 + max((_number(entry.name) for entry in self.root.iterdir()), default=0)
-            job_id = f"{number}.{spec.token}"
-            (draft / "job.json").write_text(json.dumps(self._job(job_id, spec), indent=2))
-            draft.rename(self.root / job_id)
-            return job_id
+        """Give the finished draft the next number; its token makes the id unlike any other even if two get that."""
+        number = 1 + max((_number(entry.name) for entry in self.root.iterdir()), default=0)
+        job_id = f"{number}.{spec.token}"
+        (draft / "job.json").write_text(json.dumps(self._job(job_id, spec), indent=2))
+        draft.rename(self.root / job_id)
+        return job_id
 
     def _job(self, job_id: str, spec: JobSpec) -> dict[str, Any]:
         return {
