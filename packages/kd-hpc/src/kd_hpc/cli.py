@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from kd_hpc.commands import diagnose, doctor, queue, status
+from kd_hpc.commands import cancel, diagnose, doctor, queue, retry, status, why
 from kd_hpc.entry import run
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ app = typer.Typer(
 )
 app.command("queue")(queue.queue)
 app.command("status")(status.status)
+app.command("why")(why.why)
+app.command("retry")(retry.retry)
+app.command("cancel")(cancel.cancel)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 

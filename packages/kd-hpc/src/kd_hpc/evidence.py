@@ -27,6 +27,7 @@ class Evidence:
         self._store = store
         self._cache_file = cache
         self._cache: dict[str, list[str | int]] | None = None
+        self._has_learned = False
 
     def owner_alive(self, experiment: Experiment) -> bool | None:
         """Whether the process that last claimed the run lives; None if there was none, or nobody can know from here."""
@@ -57,11 +58,12 @@ class Evidence:
             if weights.problem:
                 return weights
             known[key] = [*version, weights.sha256]
+            self._has_learned = True
         return Weights(sha256=str(known[key][2]))
 
     def keep(self) -> None:
         """Write down what was learned about weights, so that the next tick need not look again."""
-        if self._cache:
+        if self._has_learned:
             publish_text(self._cache_file, json.dumps(self._cache))
 
     def _known(self) -> dict[str, list[str | int]]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kd_hpc.errors import UsageError
-from kd_hpc.experiment import parse_path
+from pydantic import ValidationError
+
+from kd_hpc.campaign import Campaign, load_campaign
+from kd_hpc.errors import KdError, UsageError
+from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.names import parse_job_name
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import Store, Unreadable, read_record
+from kd_hpc.workplace import remembered_campaigns
 
 
 @dataclass(frozen=True)
 class FoundRun:
-    """`path` is relative to the experiments folder; `record` None if the run has none."""
+    """`path` is relative to the experiments folder; `record` None if the run has none, perhaps not even a directory."""
 
     path: PurePosixPath
     record: StatusRecord | Unreadable | None
@@ -22,6 +26,20 @@ class FoundRun:
     @property
     def label(self) -> str:
         return str(self.path)
+
+    @property
+    def experiment(self) -> Experiment | None:
+        """What the path says; None in the layout of earlier rounds, which does not say all."""
+        try:
+            return Experiment(**(parse_path(self.path) or {}))
+        except (KdError, ValidationError):
+            return None
+
+    def require_experiment(self) -> Experiment:
+        """Raises UsageError for a run of an earlier round."""
+        if self.experiment is None:
+            raise UsageError(f"{self.label} is a run of an earlier round: it can be read, not queued.")
+        return self.experiment
 
 
 def find_run(store: Store, text: str) -> FoundRun:
@@ -34,12 +52,34 @@ def find_run(store: Store, text: str) -> FoundRun:
     for path in store.run_directories():
         record = read_record(store.root / path)
         attempts = record.attempts if isinstance(record, StatusRecord) else ()
-        if any(wanted & {attempt.token, attempt.job_id} for attempt in attempts):
+        if any(wanted & {attempt.token, attempt.job_id, _number(attempt.job_id)} for attempt in attempts):
             return FoundRun(path, record)
+    for path in _as_paths(store, text):
+        if (planned := FoundRun(path, None)).experiment:
+            return planned
     raise UsageError(
         f"No run in {store.root} is called {text!r}, and none has such a job or token.",
         remedy="All runs: kd-hpc status",
     )
+
+
+def campaign_of(store: Store, experiment: Experiment | None, named: Path | None) -> tuple[Path, Campaign] | None:
+    """The campaign file `named`, or the latest one queued here whose grid holds the run, with its campaign; or None."""
+    if named is not None:
+        return named, load_campaign(named)
+    for path in remembered_campaigns(store.root):
+        try:
+            campaign = load_campaign(path)
+        except KdError:
+            continue
+        if experiment in campaign.experiments():
+            return path, campaign
+    return None
+
+
+def _number(job_id: str | None) -> str | None:
+    """A job id without its server's name, as people type it."""
+    return job_id.partition(".")[0] if job_id else None
 
 
 def _as_paths(store: Store, text: str) -> list[PurePosixPath]:

@@ -82,9 +82,8 @@ class SimTrainer:
         self.spare += seconds
         gained = int(self.spare // self.nature.epoch_seconds)
         self.spare -= gained * self.nature.epoch_seconds
-        if gained:
-            self._reach(min(self.epochs, self.epoch + gained))
-        return self._exit(0) if self._is_finished and self.spare > _LAST_SECONDS else None
+        is_finished = gained and self._reach(min(self.epochs, self.epoch + gained))
+        return self._exit(0) if is_finished and self.spare > _LAST_SECONDS else None
 
     def killed(self, line: str) -> None:
         """Dead in the middle of an epoch, perhaps between its checkpoint and its record."""
@@ -120,7 +119,8 @@ class SimTrainer:
         self.record = record.with_attempt(**start).model_copy(update={"state": State.IN_PROGRESS})
         directory.record = self.record
 
-    def _reach(self, epoch: int) -> None:
+    def _reach(self, epoch: int) -> bool:
+        """Publish `epoch`; True if it was the last."""
         directory = self.disk.run(self.experiment)
         self.epoch = directory.checkpoint = epoch
         self.record = self.record.model_copy(update={"epoch": epoch, "acc_last": 90.0}).with_attempt(end_epoch=epoch)
@@ -129,6 +129,7 @@ class SimTrainer:
             self.record = self.record.model_copy(update={"state": State.COMPLETED})
             self._is_finished = True
         directory.record = self.record
+        return self._is_finished
 
     def _exit(self, status: int) -> int:
         del self.witness.writers[self.experiment]

@@ -1,0 +1,42 @@
+"""kd-hpc cancel: end runs and their jobs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kd_hpc.commands.options import CampaignOption, DryRunOption, ExperimentsOption, YesOption
+
+
+def cancel(
+    runs: Annotated[list[str], typer.Argument(help="Runs: paths below the experiments folder, job ids or tokens.")],
+    experiments: ExperimentsOption = Path("experiments"),
+    campaign: CampaignOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """End runs: delete their jobs, and do not queue them again until kd-hpc retry. Their files stay.
+
+    Ask first: kd-hpc cancel Digits/pure/ResNet20/0
+
+    Do not ask: kd-hpc cancel --yes 7002784.sched01
+    """
+    from kd_hpc.endings import end_runs, plan_endings
+    from kd_hpc.runner import CONTROL, tick_lock
+    from kd_hpc.store import Store
+
+    store = Store(experiments)
+    with tick_lock(store.root / CONTROL):
+        endings = plan_endings(store, runs, campaign)
+        for ending in endings:
+            print(ending.says)
+        if dry_run:
+            print("Nothing was done.", file=sys.stderr)
+            return
+        if not yes:
+            typer.confirm("End them?", abort=True, err=True)
+        end_runs(store, endings)
+    print("Take a run up again with: kd-hpc retry RUN", file=sys.stderr)

@@ -1,0 +1,88 @@
+"""Ending runs and jobs because a person says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_hpc.errors import RunOwned, UsageError
+from kd_hpc.evidence import Evidence
+from kd_hpc.experiment import Experiment
+from kd_hpc.interventions import ask_to_end
+from kd_hpc.lookup import campaign_of, find_run
+from kd_hpc.records import StatusRecord
+from kd_hpc.runner import CONTROL
+from kd_hpc.schedulers.base import Scheduler
+from kd_hpc.schedulers.registry import make
+from kd_hpc.store import Store
+from kd_hpc.workplace import find_campaign, open_workplace
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run, a job of it, or a job of nobody's, that is to end."""
+
+    says: str
+    experiment: Experiment | None
+    job_id: str | None
+    scheduler: Scheduler | None
+
+
+def plan_endings(store: Store, meant: list[str], campaign_file: Path | None) -> list[Ended]:
+    """What `meant` names. Raises UsageError for what is unknown or already complete, RunOwned for a run by hand."""
+    return [_plan_ending(store, word, campaign_file) for word in meant]
+
+
+def end_runs(store: Store, endings: list[Ended]) -> None:
+    """Leave word in the run directories first: a job that dies without word would be queued again."""
+    for ended in endings:
+        if ended.experiment:
+            ask_to_end(store, ended.experiment)
+    for ended in endings:
+        if ended.scheduler and ended.job_id:
+            ended.scheduler.cancel([ended.job_id])
+
+
+def _plan_ending(store: Store, word: str, campaign_file: Path | None) -> Ended:
+    try:
+        found = find_run(store, word)
+    except UsageError:
+        if job := _stray(store, word, campaign_file):
+            return job
+        raise
+    experiment, record = found.require_experiment(), found.record
+    if not isinstance(record, StatusRecord) or not record.state.has_job or record.attempt is None:
+        if isinstance(record, StatusRecord) and record.state.is_final:
+            raise UsageError(f"{found.label} is {record.state}: there is nothing to end.")
+        return Ended(f"{found.label}: it has no job; it is not queued any more", experiment, None, None)
+    attempt = record.attempt
+    if attempt.scheduler == "hand":
+        _require_gone(store, experiment)
+        return Ended(f"{found.label}: it is not queued any more", experiment, None, None)
+    known = campaign_of(store, experiment, campaign_file)
+    scheduler = make(known[1], store.root / CONTROL) if known else None
+    if attempt.job_id and (scheduler is None or scheduler.kind != attempt.scheduler):
+        raise UsageError(
+            f"{found.label} has {attempt.scheduler} job {attempt.job_id}, and no campaign queued here uses it.",
+            remedy="Name its campaign: --campaign campaigns/NAME.toml",
+        )
+    what = f"job {attempt.job_id} is deleted" if attempt.job_id else "it has no job on record"
+    return Ended(f"{found.label}: {what}; it is not queued any more", experiment, attempt.job_id, scheduler)
+
+
+def _stray(store: Store, job_id: str, campaign_file: Path | None) -> Ended | None:
+    """A job of this user that no record knows."""
+    workplace = open_workplace(find_campaign(campaign_file, store.root), store.root)
+    listed = workplace.scheduler.look([]).listed or ()
+    job = next((job for job in listed if job_id in (job.job_id, job.job_id.partition(".")[0])), None)
+    if job is None:
+        return None
+    return Ended(f"job {job.job_id} ({job.name}), of no run here, is deleted", None, job.job_id, workplace.scheduler)
+
+
+def _require_gone(store: Store, experiment: Experiment) -> None:
+    if Evidence(store, store.root / CONTROL / "weights.json").owner_alive(experiment) is not False:
+        raise RunOwned(
+            f"{experiment.label} is being trained by hand, perhaps on another machine.",
+            remedy=f"End that process where it runs: kd-hpc why {experiment.label}",
+        )
