@@ -1,0 +1,173 @@
+"""Does every method learn, at every strength, on real images? A campaign on Fashion-MNIST, and its table.
+
+    .venv/bin/python benchmarks/evidence.py WORKDIR [--train-images 3000] [--epochs 10] [--write docs/evidence.md]
+
+Resumable: killed or run again, it goes on from where it was. Needs Debian's dataset-fashion-mnist, or the four
+published files in the folder named with --images. ResNet20 teaches ResNetBaby: all methods, three alphas, two seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import subprocess
+import sys
+from collections import defaultdict
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from kd_core.data.images import Split, save_dataset
+from kd_core.data.sources import SOURCES
+from kd_hpc.catalogue import METHODS
+
+BIN = Path(sys.executable).parent
+ALPHAS = (0.25, 0.5, 0.75)
+TOLERANCE = 2.0
+"""Points below the pure student of the same seed that still count as having learned."""
+
+CAMPAIGN = """# Written by benchmarks/evidence.py
+name = "evidence"
+datasets = ["FashionMNIST"]
+teacher = "{teacher}"
+student = "{student}"
+methods = {methods}
+alphas = {alphas}
+seeds = [0, 1]
+
+[recipe]
+epochs = {epochs}
+batch_size = 128
+paraphraser_epochs = 3
+amp_dtype = "{amp_dtype}"
+
+[resources]
+walltime = "06:00:00"
+memory = "4gb"
+cores = 1
+gpus = {gpus}
+data = "{data}"
+
+[scheduler]
+kind = "local"
+slots = {slots}
+"""
+
+
+def main() -> None:
+    arguments = parse()
+    folder = arguments.workdir.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    data = prepare(arguments.images, folder / f"data-{arguments.train_images}", arguments.train_images)
+    campaign = folder / "evidence.toml"
+    campaign.write_text(
+        CAMPAIGN.format(
+            teacher=arguments.teacher,
+            student=arguments.student,
+            methods=list(METHODS),
+            alphas=list(ALPHAS),
+            epochs=arguments.epochs,
+            data=data,
+            gpus=arguments.gpus,
+            amp_dtype=arguments.amp_dtype,
+            slots=arguments.slots,
+        ).replace("'", '"')
+    )
+    subprocess.run([BIN / "kd-hpc", "queue", campaign, "--watch"], cwd=folder, check=False)
+    report = [BIN / "kd-analysis", "report", "experiments", "-o", "report", "--campaign", campaign]
+    subprocess.run(report, cwd=folder, check=True)
+    text = page(folder / "report/tables/runs.csv", arguments)
+    print(text)
+    if arguments.write:
+        arguments.write.write_text(text)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("--train-images", type=int, default=3000, help="first images of each class, in equal numbers")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--teacher", default="ResNet20")
+    parser.add_argument("--student", default="ResNetBaby")
+    parser.add_argument("--amp-dtype", default="auto")
+    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("--slots", type=int, default=os.cpu_count())
+    parser.add_argument("--images", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--write", type=Path)
+    return parser.parse_args()
+
+
+def prepare(images: Path, root: Path, count: int) -> Path:
+    """The first `count` training images and a third as many test images, the same number of each class."""
+    if not (root / "FashionMNIST/manifest.json").exists():
+        train, test = SOURCES["FashionMNIST"].read(images)
+        source = f"the first images of each class of {images.name}"
+        save_dataset(root, "FashionMNIST", source, first(train, count), first(test, count // 3))
+    return root
+
+
+def first(split: Split, count: int) -> Split:
+    per_class = count // 10
+    chosen = np.sort(np.concatenate([np.flatnonzero(split.labels == label)[:per_class] for label in range(10)]))
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+def page(runs_csv: Path, arguments: argparse.Namespace) -> str:
+    """docs/evidence.md: the accuracy of every cell beside the pure student's, seed by seed."""
+    with runs_csv.open() as stream:
+        rows = list(csv.DictReader(stream))
+    last = {(row["method"], row["alpha"], row["student"], row["seed"]): float(row["acc_last"]) for row in rows}
+    seeds = sorted({row["seed"] for row in rows})
+    pure = {seed: last["pure", "", arguments.student, seed] for seed in seeds}
+    cells = defaultdict(list)
+    for (method, alpha, _, seed), accuracy in last.items():
+        if method != "pure":
+            cells[method, float(alpha)].append((seed, accuracy))
+    lines = [
+        f"| {method} | {alpha:g} | {', '.join(f'{accuracy:.2f}' for _, accuracy in found)} | "
+        f"{mean(accuracy - pure[seed] for seed, accuracy in found):+.2f} |"
+        for (method, alpha), found in sorted(cells.items())
+    ]
+    behind = [
+        f"{method} at alpha {alpha:g}"
+        for (method, alpha), found in sorted(cells.items())
+        if mean(accuracy - pure[seed] for seed, accuracy in found) < -TOLERANCE
+    ]
+    verdict = (
+        f"More than {TOLERANCE:g} points behind the pure student: {', '.join(behind)}."
+        if behind
+        else (f"Every method learned at every alpha: none is more than {TOLERANCE:g} points behind the pure student.")
+    )
+    teachers = [f"{last['pure', '', arguments.teacher, seed]:.2f}" for seed in seeds]
+    students = [f"{pure[seed]:.2f}" for seed in seeds]
+    return "\n".join(
+        [
+            "# Evidence: every method learns",
+            "",
+            f"Fashion-MNIST, {arguments.train_images:,} training and {arguments.train_images // 3:,} test images (the "
+            f"first of each class), {arguments.teacher} -> {arguments.student}, {arguments.epochs} epochs, batch 128, "
+            f"seeds {', '.join(seeds)}. Accuracy of the last epoch on the test images, in percent.",
+            "",
+            f"Teachers: {', '.join(teachers)}. Pure students: {', '.join(students)}.",
+            "",
+            "| method | alpha | accuracy by seed | mean difference to the pure student, paired by seed |",
+            "|---|---|---|---|",
+            *lines,
+            "",
+            verdict,
+            "With two seeds these are checks that training works, not a comparison of methods.",
+            "",
+            f"Made by `.venv/bin/python benchmarks/evidence.py WORKDIR --train-images {arguments.train_images} "
+            f"--epochs {arguments.epochs} --write docs/evidence.md` on {os.cpu_count()} CPU cores, torch "
+            f"{version('torch')}, Python {platform.python_version()}; the numbers are those of `kd-analysis report`.",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
