@@ -8,6 +8,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from processes import run, start
@@ -306,3 +307,23 @@ def test_a_student_beside_that_cannot_be_is_refused(words: list[str], said: str,
     assert code == 2
     assert said in output
     assert not (root / "experiments/Digits/logit").exists()
+
+
+def test_representations_are_kept_at_the_chosen_epochs_too(teacher: Path, tmp_path: Path) -> None:
+    root = place(teacher, tmp_path / "run")
+    code, output = run([*arguments(root, "logit"), "--representation-epoch", "1"], root / "log")
+    assert code == 0, output
+    names = ["representations_epoch_1.npz", "representations.npz", "representations_best.npz"]
+    for name in names:
+        with np.load(directory(root, "logit") / name) as arrays:
+            shapes = {key: arrays[key].shape for key in arrays}
+            assert arrays["layer1"].dtype == np.float32
+            assert np.array_equal(arrays["item_index"], np.arange(364))
+        widths = {"layer1": 16, "layer2": 32, "layer3": 64, "logits": 10}
+        assert shapes == {
+            **{key: (364, width) for key, width in widths.items()},
+            "labels": (364,),
+            "item_index": (364,),
+        }
+    first, last = (np.load(directory(root, "logit") / name)["logits"] for name in names[:2])
+    assert not np.array_equal(first, last)
