@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from kd_hpc.commands import cancel, diagnose, doctor, queue, retry, status, why
+from kd_hpc.commands import cancel, diagnose, doctor, forecast, queue, retry, simulate, status, why
 from kd_hpc.entry import run
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command("status")(status.status)
 app.command("why")(why.why)
 app.command("retry")(retry.retry)
 app.command("cancel")(cancel.cancel)
+app.command("forecast")(forecast.forecast)
+app.command("simulate")(simulate.simulate)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 
