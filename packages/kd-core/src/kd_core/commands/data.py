@@ -35,7 +35,11 @@ def prepare(
 
 
 @app.command()
-def verify(name: NameArgument, data: DataOption = Path("data")) -> None:
+def verify(
+    name: NameArgument,
+    data: DataOption = Path("data"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Check that a prepared data set still has the content it was prepared with.
 
     Example: kd-core data verify Digits
@@ -43,4 +47,7 @@ def verify(name: NameArgument, data: DataOption = Path("data")) -> None:
     from kd_core.data.images import verify_dataset
 
     manifest = verify_dataset(data, name)
+    if as_json:
+        print(manifest.model_dump_json(indent=2))
+        return
     print(f"{name} in {data} is whole: {len(manifest.files)} files, content {manifest.sha256[:12]}.")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kd_hpc.catalogue import DATASETS
-from kd_hpc.errors import DataError
+from kd_hpc.errors import DataError, FolderError, UsageError
 from kd_hpc.files import publish, publish_text
 
 MANIFEST = "manifest.json"
@@ -23,7 +23,7 @@ NORMALISATION: dict[str, tuple[tuple[float, float, float], tuple[float, float, f
     "SVHN": ((0.4377, 0.4438, 0.4728), (0.198, 0.201, 0.197)),
     "TinyImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "FashionMNIST": ((0.219, 0.219, 0.219), (0.332, 0.332, 0.332)),
-    "Digits": ((0.306, 0.306, 0.306), (0.377, 0.377, 0.377)),
+    "Digits": ((0.305, 0.305, 0.305), (0.376, 0.376, 0.376)),
 }
 """Per-channel mean and standard deviation of the training images as trained on (padding included), scaled to [0, 1]."""
 
@@ -68,7 +68,10 @@ class Manifest(BaseModel):
 def save_dataset(root: Path, name: str, source: str, train: Split, test: Split) -> Manifest:
     """Publish a data set below `root`; the manifest comes last, so a folder with one is whole."""
     folder = root / name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(f"{folder} cannot be made: {error.strerror}.", remedy="Name another with --data.") from None
     for file, array in _files(train, test).items():
         publish(folder / file, partial(np.save, arr=array, allow_pickle=False))
     manifest = Manifest(name=name, source=source, files={file: _sha256(folder / file) for file in _files(train, test)})
@@ -86,7 +89,9 @@ def load_dataset(root: Path, name: str) -> Dataset:
 
 
 def verify_dataset(root: Path, name: str) -> Manifest:
-    """The manifest of a data set whose files all have the content it names. Raises DataError."""
+    """The manifest of a data set whose files all have the content it names. Raises UsageError, DataError."""
+    if name not in DATASETS:
+        raise UsageError(f"data set {name!r} is not known.", remedy=f"Known: {', '.join(DATASETS)}.")
     folder = root / name
     again = f"Prepare it again: kd-core data prepare {name} --data {root}"
     try:
@@ -96,6 +101,8 @@ def verify_dataset(root: Path, name: str) -> Manifest:
         raise DataError(f"{name} is not prepared in {root}.", remedy=remedy) from None
     except (OSError, ValidationError) as error:
         raise DataError(f"{folder / MANIFEST} is unreadable ({type(error).__name__}).", remedy=again) from None
+    if manifest.name != name or not manifest.files:
+        raise DataError(f"{folder} holds {manifest.name}, by its {MANIFEST}, not {name}.", remedy=again)
     for file, expected in manifest.files.items():
         if not (folder / file).is_file() or _sha256(folder / file) != expected:
             raise DataError(f"{folder / file} is not the file that was prepared.", remedy=again)

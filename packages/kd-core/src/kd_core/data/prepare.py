@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import tarfile
-import zipfile
+import sys
+import zlib
+from contextlib import redirect_stdout, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 from kd_core.data.images import Manifest, Split, save_dataset
 from kd_core.data.sources import SOURCES, PublishedFile, Source
 from kd_hpc.catalogue import DATASETS
-from kd_hpc.errors import DataError, UsageError
+from kd_hpc.errors import DataError, KdError, UsageError
 
 
 def prepare_dataset(name: str, root: Path, local: Path | None = None) -> Manifest:
@@ -26,7 +28,8 @@ def prepare_dataset(name: str, root: Path, local: Path | None = None) -> Manifes
     for file in source.files:
         if local is None:
             _download(file, folder)
-        _require_published(folder / file.name, file)
+        else:
+            _require_published(folder / file.name, file)
     train, test = _read(name, source, folder)
     _require_size(name, train, test)
     return save_dataset(root, name, _origin(source, local), train, test)
@@ -39,15 +42,29 @@ def _origin(source: Source, local: Path | None) -> str:
 
 
 def _download(file: PublishedFile, folder: Path) -> None:
-    from torchvision.datasets.utils import download_url
-
-    if (folder / file.name).exists():
+    """Leave `file` in `folder`, whole and checked; until it is, it has another name."""
+    whole, unchecked = folder / file.name, folder / f"{file.name}.part"
+    if whole.is_file() and _digest(whole, file) == file.digest:
         return
     try:
-        download_url(file.url, str(folder), file.name)
-    except (OSError, RuntimeError) as error:
+        _fetch(file, unchecked)
+        _require_published(unchecked, file)
+        unchecked.replace(whole)
+    finally:
+        with suppress(OSError):
+            unchecked.unlink()
+
+
+def _fetch(file: PublishedFile, path: Path) -> None:
+    from torchvision.datasets.utils import download_url
+
+    try:
+        path.unlink(missing_ok=True)  # download_url takes any file that is there for the one it wants
+        with redirect_stdout(sys.stderr):
+            download_url(file.url, str(path.parent), path.name)
+    except (OSError, RuntimeError, HTTPException) as error:
         raise DataError(
-            f"{file.url} could not be downloaded: {error}.",
+            f"{file.url} could not be downloaded to {path.parent}: {error}.",
             remedy=f"Fetch {file.name} elsewhere, then name its folder with --from.",
         ) from None
 
@@ -55,10 +72,10 @@ def _download(file: PublishedFile, folder: Path) -> None:
 def _require_published(path: Path, file: PublishedFile) -> None:
     if not path.is_file():
         raise DataError(f"{path} is missing.", remedy=f"It is published at {file.url}")
-    if _digest(path, file) != file.digest:
+    if (found := _digest(path, file)) != file.digest:
         raise DataError(
-            f"{path} is not the published file: its hash is {_digest(path, file)}, expected {file.digest}.",
-            remedy="Delete it and run the same command again.",
+            f"{path} is not the published file: its hash is {found}, expected {file.digest}.",
+            remedy=f"Fetch it again from {file.url}",
         )
 
 
@@ -66,7 +83,7 @@ def _digest(path: Path, file: PublishedFile) -> str:
     if len(file.digest) == 64:
         try:
             return hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
-        except (OSError, EOFError):
+        except (OSError, EOFError, zlib.error):
             return "none, it is no whole .gz file"
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -75,7 +92,9 @@ def _digest(path: Path, file: PublishedFile) -> str:
 def _read(name: str, source: Source, folder: Path) -> tuple[Split, Split]:
     try:
         return source.read(folder)
-    except (OSError, KeyError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except KdError:
+        raise
+    except Exception as error:  # five formats, each with errors of its own
         raise DataError(
             f"The files of {name} in {folder} cannot be read: {error!r}.", remedy="Fetch them again."
         ) from error
@@ -83,6 +102,11 @@ def _read(name: str, source: Source, folder: Path) -> tuple[Split, Split]:
 
 def _require_size(name: str, train: Split, test: Split) -> None:
     facts = DATASETS[name]
-    found = (len(train.labels), len(test.labels))
-    if found != (facts.train_items, facts.test_items):
-        raise DataError(f"{name} has {found[0]} + {found[1]} images, not {facts.train_items} + {facts.test_items}.")
+    for split, items in ((train, facts.train_items), (test, facts.test_items)):
+        found = (len(split.images), len(split.labels), *split.images.shape[2:])
+        if found != (items, items, facts.size, facts.size):
+            raise DataError(
+                f"{name} has {found[0]} images of {found[2]}x{found[3]} and {found[1]} labels in a split of {items} "
+                f"images of {facts.size}x{facts.size}.",
+                remedy="Fetch its files again.",
+            )
