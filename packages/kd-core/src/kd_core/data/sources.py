@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -172,11 +173,16 @@ def _read_cifar(archive_path: Path, train: list[str], test: str, labels: str) ->
         return Split(images, targets), batch(test)
 
 
+_ARRAY_PARTS = re.compile(
+    r"numpy\.(ndarray|dtype)|numpy\._?core\.(multiarray\._reconstruct|numeric\._frombuffer)|_codecs\.encode"
+)
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Unpickles numpy arrays in plain containers, and refuses everything else a pickle could run."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("numpy") and name in ("_reconstruct", "ndarray", "dtype", "_frombuffer"):
+        if _ARRAY_PARTS.fullmatch(f"{module}.{name}"):
             return super().find_class(module, name)
         raise DataError(f"A CIFAR batch asks for {module}.{name}, which none needs.", remedy="Download it again.")
 
