@@ -84,7 +84,7 @@ class ResizedCrop:
 
     def at_test(self, images: Tensor) -> Tensor:
         size = images.shape[-1]
-        whole = torch.tensor([0, 0, size, size], device=images.device).expand(len(images), 4)
+        whole = torch.tensor([[0, 0, size, size]], device=images.device)
         return resize_boxes(images, whole, size + 8)[:, :, 4 : 4 + size, 4 : 4 + size]
 
 

@@ -15,7 +15,8 @@ _ONE = 1 << 22
 def resize_boxes(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Each box of each image, resized to size x size.
 
-    `images` (B, C, S, S) uint8, `boxes` (B, 4) integers: top, left, height, width; returns (B, C, size, size) uint8.
+    `images` (B, C, S, S) uint8; `boxes` (B, 4), or (1, 4) for all, integers: top, left, height, width.
+    Returns (B, C, size, size) uint8.
     """
     rows = _weights(boxes[:, 0], boxes[:, 2], images.shape[-2], size)
     columns = _weights(boxes[:, 1], boxes[:, 3], images.shape[-1], size)
@@ -36,6 +37,6 @@ def _weights(start: Tensor, length: Tensor, available: int, size: int) -> Tensor
     centre = (target + 0.5) * scale
     lowest = torch.floor(centre - reach + 0.5).clamp(min=0)
     highest = torch.minimum(torch.floor(centre + reach + 0.5), length.double()[:, None, None])
-    triangle = (1 - ((source - centre + 0.5) / reach).abs()).clamp(min=0)
+    triangle = (1 - ((source - centre + 0.5) * (1 / reach)).abs()).clamp(min=0)
     triangle = triangle * ((source >= lowest) & (source < highest))
     return torch.floor(triangle / triangle.sum(dim=2, keepdim=True) * _ONE + 0.5)
