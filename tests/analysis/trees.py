@@ -5,6 +5,7 @@ Students mix their teacher's representation with noise of their own; the more al
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,7 @@ def write_run(root: Path, run: Experiment, accuracy: float, spec: TreeSpec, *, m
     """One completed run directory, whose accuracy is what its logits say."""
     directory = root / run.path
     directory.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(abs(hash_of(str(run.path))) % 2**32)
+    rng = np.random.default_rng(hash_of(str(run.path)))
     if spec.items:
         arrays = representations(run, accuracy, spec, mix, rng)
         np.savez(directory / "representations.npz", **arrays)
@@ -136,4 +137,4 @@ def representations(
 
 def hash_of(text: str) -> int:
     """A hash that is the same in every process."""
-    return int.from_bytes(text.encode()[-8:], "big") + sum(map(ord, text))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

@@ -7,7 +7,7 @@ import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 FEW = 6
-Drawn = tuple[bytes, bytes]
-"""SVG and PDF."""
+Drawn = dict[str, bytes]
+"""A figure's bytes by format, svg and pdf."""
 
 
 class Drawable(Protocol):
@@ -37,9 +37,10 @@ class Drawable(Protocol):
 class Gallery:
     """Figures kept under `root`/figures by the hash of their data and of the code that draws them."""
 
-    def __init__(self, root: Path | None, workers: int = 1) -> None:
+    def __init__(self, root: Path | None, workers: int = 1, formats: tuple[str, ...] = ("svg", "pdf")) -> None:
         self.root = root / "figures" if root else None
         self.workers = workers
+        self.formats = formats
 
     def draw_all(
         self, figures: Sequence[Drawable], progress: Callable[[int, int], None] = lambda done, of: None
@@ -57,10 +58,10 @@ class Gallery:
 
     def _drawn(self, draws: Sequence[Callable[[], Drawing]]) -> Iterator[Drawn]:
         if self.workers < 2 or len(draws) < FEW:
-            yield from map(draw, draws)
+            yield from (draw(call, self.formats) for call in draws)
             return
         with ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            yield from pool.map(draw, draws)
+            yield from pool.map(partial(draw, formats=self.formats), draws)
 
     def _key(self, figure: Drawable) -> str:
         return sha256(self._code + pickle.dumps(figure.draw)).hexdigest()
@@ -81,7 +82,7 @@ class Gallery:
         if self.root is None:
             return None
         try:
-            return (self.root / f"{key}.svg").read_bytes(), (self.root / f"{key}.pdf").read_bytes()
+            return {suffix: (self.root / f"{key}.{suffix}").read_bytes() for suffix in self.formats}
         except OSError:
             return None
 
@@ -89,16 +90,16 @@ class Gallery:
         if self.root is not None:
             with contextlib.suppress(OSError, StoreError):
                 self.root.mkdir(parents=True, exist_ok=True)
-                for suffix, content in zip((".svg", ".pdf"), drawn, strict=True):
-                    publish_bytes(self.root / f"{key}{suffix}", content)
+                for suffix, content in drawn.items():
+                    publish_bytes(self.root / f"{key}.{suffix}", content)
 
 
-def draw(figure: Callable[[], Drawing]) -> Drawn:
-    """The figure as SVG and PDF."""
+def draw(figure: Callable[[], Drawing], formats: tuple[str, ...] = ("svg", "pdf")) -> Drawn:
+    """The figure in each format."""
     from kd_analysis.figures.style import styled, to_pdf, to_svg
 
     with styled():
         drawing = figure()
         drawing.draw_without_rendering()
-        drawing.set_layout_engine("none")  # laid out once, for both formats
-        return to_svg(drawing), to_pdf(drawing)
+        drawing.set_layout_engine("none")  # laid out once, for all formats
+        return {suffix: to_svg(drawing) if suffix == "svg" else to_pdf(drawing) for suffix in formats}

@@ -108,10 +108,10 @@ def _draw(output: Path, plots: Iterable[Plot], workers: int, progress: Callable[
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}.", remedy="Name another with -o.") from error
-    for name, (svg, _) in Gallery(None, workers).draw_all(list(plots), progress).items():
+    for name, drawing in Gallery(None, workers, ("svg",)).draw_all(list(plots), progress).items():
         target = _file(output, name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        publish_bytes(target, svg)
+        publish_bytes(target, drawing["svg"])
 
 
 def _plot(run: Run, verdict: str) -> Plot:

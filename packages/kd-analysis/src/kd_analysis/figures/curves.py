@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from kd_analysis.cells import show_alpha, show_method
 from kd_analysis.figures.style import PALETTE, alpha_style, hide_unused, label_outer, legend_below, new_figure, panels
-from kd_analysis.runs import Curves, Run
+from kd_analysis.runs import Curves
 
 LABELS = {
     "test_acc": "test accuracy (%)",
@@ -20,30 +21,37 @@ LABELS = {
 }
 
 
-def curves_figure(groups: Mapping[str, Sequence[Run]], alphas: Sequence[float | None], curve: str) -> Figure:
-    """One panel a method, a line a run; colour and line style say alpha. Runs not usable are drawn in red."""
+@dataclass(frozen=True)
+class Line:
+    """One run's curve from its first recorded epoch on; `alpha` means nothing where there is no distillation."""
+
+    first_epoch: int
+    values: tuple[float, ...]
+    alpha: float | None
+    distilled: bool
+
+
+def curves_figure(groups: Mapping[str, Sequence[Line]], alphas: Sequence[float | None], curve: str) -> Figure:
+    """One panel a method, a line a run; colour and line style say alpha."""
     rows, columns = panels(len(groups))
     figure, axes = new_figure(rows, columns, height=1.8, sharex=True, sharey=True)
-    for ax, (name, runs) in zip(axes.flat, groups.items(), strict=False):
-        for run in runs:
-            _line(ax, run, curve, alphas)
-        ax.set_title(f"{show_method(name) if name != 'teacher' else 'teacher'} ({len(runs)} runs)")
+    for ax, (name, lines) in zip(axes.flat, groups.items(), strict=False):
+        for line in lines:
+            _draw(ax, line, alphas)
+        ax.set_title(f"{show_method(name) if name != 'teacher' else 'teacher'} ({len(lines)} runs)")
     label_outer(axes, len(groups), "epoch", LABELS[curve])
     hide_unused(axes, len(groups))
     legend_below(figure, list(axes.flat[: len(groups)]))
     return figure
 
 
-def _line(ax: Axes, run: Run, curve: str, alphas: Sequence[float | None]) -> None:
-    values = np.asarray(getattr(run.curves, curve), dtype=float)
-    if not len(values):
-        return
-    epochs = run.first_epoch + np.arange(1, len(values) + 1)
-    if run.identity.is_pure:
-        ax.plot(epochs, values, color="#555555", linewidth=0.8, label="no distillation")
+def _draw(ax: Axes, line: Line, alphas: Sequence[float | None]) -> None:
+    epochs = line.first_epoch + np.arange(1, len(line.values) + 1)
+    if not line.distilled:
+        ax.plot(epochs, line.values, color="#555555", linewidth=0.8, label="no distillation")
     else:
-        label = f"alpha {show_alpha(run.identity.alpha)}"
-        ax.plot(epochs, values, linewidth=0.8, label=label, **alpha_style(run.identity.alpha, alphas))
+        label = f"alpha {show_alpha(line.alpha)}"
+        ax.plot(epochs, line.values, linewidth=0.8, label=label, **alpha_style(line.alpha, alphas))
 
 
 def run_figure(curves: Curves, first_epoch: int, title: str) -> Figure:

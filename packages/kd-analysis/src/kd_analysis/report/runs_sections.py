@@ -10,7 +10,7 @@ from functools import partial
 from kd_analysis.analysis import Analysis
 from kd_analysis.cells import Setting
 from kd_analysis.collect import COLUMNS, frame
-from kd_analysis.figures.curves import curves_figure
+from kd_analysis.figures.curves import Line, curves_figure
 from kd_analysis.report.document import Block, Bullets, Column, Figure, Section, Text, slug, table
 from kd_analysis.runs import Run
 from kd_analysis.triage import Verdict
@@ -158,13 +158,17 @@ def curves_section(analysis: Analysis) -> Section:
 
 
 def _curves(analysis: Analysis, setting: Setting, curve: str, words: str) -> Figure:
-    groups = _groups(analysis, setting)
+    groups = {name: [_line(run, curve) for run in runs] for name, runs in _groups(analysis, setting).items()}
     return Figure(
         f"training_{curve}_{slug(setting.dataset)}_{slug(setting.pair)}",
         f"{words} over the epochs, {setting.dataset}, {setting.pair}: one line a run, flagged and unfinished runs "
         f"included.",
         partial(curves_figure, groups, analysis.last.alphas, curve),
     )
+
+
+def _line(run: Run, curve: str) -> Line:
+    return Line(run.first_epoch, getattr(run.curves, curve), run.identity.alpha, not run.identity.is_pure)
 
 
 def _groups(analysis: Analysis, setting: Setting) -> dict[str, list[Run]]:

@@ -35,10 +35,10 @@ def render(document: Document, gallery: Gallery, progress: Progress = lambda don
     drawn = gallery.draw_all(list(document.figures), progress)
     files: dict[str, bytes] = {}
     for name, drawing in drawn.items():
-        files[f"figures/{name}.svg"], files[f"figures/{name}.pdf"] = drawing
+        files |= {f"figures/{name}.{suffix}": content for suffix, content in drawing.items()}
     files |= {f"tables/{table.name}.csv": to_csv(table) for table in document.tables}
     files["report.md"] = render_markdown(document).encode()
-    files["report.html"] = render_html(document, {name: svg for name, (svg, _) in drawn.items()}).encode()
+    files["report.html"] = render_html(document, {name: drawing["svg"] for name, drawing in drawn.items()}).encode()
     return files
 
 
