@@ -1,0 +1,129 @@
+"""The lock that needs no flock: exclusive, broken only on proof, never stolen from the living."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kd_hpc import locks
+from kd_hpc.errors import LockHeld, StoreError
+from kd_hpc.locks import Owner, current_owner, held
+from kd_hpc.process import ProcessIdentity
+
+CONTEND = """
+import pathlib, sys, time
+from kd_hpc import locks
+from kd_hpc.errors import LockHeld
+path, inside = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+entered = 0
+until = time.monotonic() + 2.0
+while time.monotonic() < until:
+    try:
+        with locks.held(path):
+            inside.mkdir()  # fails if anybody else is inside
+            entered += 1
+            inside.rmdir()
+    except LockHeld:
+        pass
+print(entered)
+"""
+
+
+HOLD = """
+import pathlib, sys, time
+from kd_hpc import locks
+with locks.held(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_many_processes_are_never_inside_together_and_all_get_in(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", CONTEND, str(tmp_path / "lock"), str(tmp_path / "inside")]
+    processes = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    outcomes = [(*process.communicate(), process.returncode) for process in processes]
+    assert all(code == 0 for _, _, code in outcomes), outcomes
+    assert sum(int(out) for out, _, _ in outcomes) > 20
+
+
+def test_a_held_lock_is_refused_with_its_owner_named(tmp_path: Path) -> None:
+    with held(tmp_path / "lock"), pytest.raises(LockHeld, match=f"process {os.getpid()}"), held(tmp_path / "lock"):
+        pass
+
+
+def test_a_released_lock_is_free_also_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), held(tmp_path / "lock"):
+        raise ZeroDivisionError
+    with held(tmp_path / "lock"):
+        pass
+
+
+def test_a_killed_owner_s_lock_is_taken_over(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(LockHeld), held(tmp_path / "lock"):
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with held(tmp_path / "lock") as mine:
+        assert mine.process.pid == os.getpid()
+
+
+def elsewhere(path: Path, **changes: object) -> None:
+    """A lock whose owner's death cannot be proven from here."""
+    here = ProcessIdentity.current()
+    owner = Owner(process=here.model_copy(update={"host": "elsewhere"} | changes), token="abc", since=datetime.now(UTC))
+    path.with_name(path.name + ".1").write_text(owner.model_dump_json())
+
+
+def test_an_owner_on_another_machine_is_believed_alive_unless_there_is_other_proof(tmp_path: Path) -> None:
+    elsewhere(tmp_path / "lock")
+    with pytest.raises(LockHeld), held(tmp_path / "lock"):
+        pass
+    with held(tmp_path / "lock", may_take_from=lambda owner: owner.token == "abc"):
+        pass
+
+
+def test_the_same_pid_after_a_restart_of_the_machine_is_another_process(tmp_path: Path) -> None:
+    elsewhere(tmp_path / "lock", host=os.uname().nodename, boot="another boot")
+    with held(tmp_path / "lock"):
+        pass
+    elsewhere(tmp_path / "other", host=os.uname().nodename, started=1.0)
+    with held(tmp_path / "other"):
+        pass
+
+
+def test_an_unreadable_lock_is_said_and_not_broken(tmp_path: Path) -> None:
+    (tmp_path / "lock.7").write_text("{")
+    with pytest.raises(StoreError, match=r"lock\.7"), held(tmp_path / "lock"):
+        pass
+
+
+def test_old_generations_are_swept(tmp_path: Path) -> None:
+    for _ in range(5):
+        with held(tmp_path / "lock"):
+            pass
+    assert len(list(tmp_path.iterdir())) <= 2
+    owner = current_owner(tmp_path / "lock")
+    assert owner is not None
+    assert owner.is_alive() is False
+    assert current_owner(tmp_path / "never") is None
+
+
+def test_taking_a_lock_is_quick(tmp_path: Path) -> None:
+    began = time.process_time()
+    for _ in range(20):
+        with held(tmp_path / "lock"):
+            pass
+    assert time.process_time() - began < 1
+    assert locks.__doc__
