@@ -66,7 +66,7 @@ class _Picture:
     def __init__(self, store: Store, live: Live) -> None:
         self._store, self._live = store, live
         self._live_runs: list[Experiment] = []
-        self._done = self._all = 0
+        self._done = self._settled = self._all = 0
         self._pace = _Pace()
 
     def update(self, plan: Plan) -> None:
@@ -74,25 +74,28 @@ class _Picture:
         self._done = sum(decision.action == Action.DONE for decision in plan.decisions)
         at_work = (Action.LEAVE, Action.RELEASE, Action.ADOPT, Action.SUBMIT, Action.RESUBMIT)
         self._live_runs = [decision.experiment for decision in plan.decisions if decision.action in at_work]
-        settled = sum(decision.action.is_settled for decision in plan.decisions)
-        self._pace.note(settled, self._all)
+        self._settled = sum(decision.action.is_settled for decision in plan.decisions)
         self.refresh()
 
     def refresh(self) -> None:
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
         now = datetime.now(UTC)
+        live = [(run, record) for run in self._live_runs if isinstance(record := self._store.read(run), StatusRecord)]
+        left = self._pace.left(self._settled + sum(_share(record) for _, record in live), self._all, now)
         grid = Table.grid(padding=(0, 2))
-        left = self._pace.left()
         head = f"{self._done} of {self._all} runs completed"
-        grid.add_row("[bold]campaign[/]", ProgressBar(total=self._all, completed=self._done, width=24), head, "", left)
-        for experiment in self._live_runs:
-            record = self._store.read(experiment)
-            if isinstance(record, StatusRecord):
-                grid.add_row(*_cells(experiment, record, now))
-        self._live.update(Group(grid), refresh=True)
+        bar = ProgressBar(total=self._all, completed=self._done, width=24)
+        grid.add_row("[bold]campaign[/]", bar, head, "", _clock(left))
+        for run, record in live:
+            grid.add_row(*_cells(run, record, now))
+        self._live.update(grid, refresh=True)
+
+
+def _share(record: StatusRecord) -> float:
+    """How much of the run is done, from 0 to 1."""
+    return min(1.0, record.epoch / record.epochs) if record.epochs else 0.0
 
 
 def _cells(experiment: Experiment, record: StatusRecord, now: datetime) -> tuple[str | ProgressBar, ...]:
@@ -107,23 +110,18 @@ def _cells(experiment: Experiment, record: StatusRecord, now: datetime) -> tuple
 
 
 class _Pace:
-    """Runs settled since the watching began, and how long the rest would take at that pace."""
+    """Runs and parts of runs done since the watching began, and how long the rest takes at that pace."""
 
     def __init__(self) -> None:
-        self._began = datetime.now(UTC)
-        self._first: int | None = None
-        self._settled = self._all = 0
+        self._began: tuple[datetime, float] | None = None
 
-    def note(self, settled: int, of_all: int) -> None:
-        self._first = settled if self._first is None else self._first
-        self._settled, self._all = settled, of_all
-
-    def left(self) -> str:
-        finished = self._settled - (self._first or 0)
-        if finished <= 0:
-            return ""
-        spent = (datetime.now(UTC) - self._began).total_seconds()
-        return _clock(spent / finished * (self._all - self._settled))
+    def left(self, done: float, of_all: int, now: datetime) -> float | None:
+        """Seconds until `of_all` runs are done; None before anything was."""
+        self._began = self._began or (now, done)
+        since, before = self._began
+        if done <= before:
+            return None
+        return (now - since).total_seconds() / (done - before) * (of_all - done)
 
 
 def _clock(seconds: float | None) -> str:
