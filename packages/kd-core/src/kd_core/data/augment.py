@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kd_core.data.resize import resize_boxes
+from kd_core.data.resize import enlarge_boxes
 from kd_hpc.errors import UsageError
 
 _WITHOUT_FLIP = ("SVHN", "Digits")
@@ -80,12 +80,12 @@ class ResizedCrop:
         return torch.stack((top, left, height, width), dim=1).long()
 
     def apply(self, images: Tensor, choices: Tensor) -> Tensor:
-        return resize_boxes(images, choices, images.shape[-1])
+        return enlarge_boxes(images, choices, images.shape[-1])
 
     def at_test(self, images: Tensor) -> Tensor:
         size = images.shape[-1]
         whole = torch.tensor([[0, 0, size, size]], device=images.device)
-        return resize_boxes(images, whole, size + 8)[:, :, 4 : 4 + size, 4 : 4 + size]
+        return enlarge_boxes(images, whole, size + 8)[:, :, 4 : 4 + size, 4 : 4 + size]
 
 
 class NoAugmentation:
