@@ -23,12 +23,14 @@ from support import tiny_campaign
 
 import kd_hpc.planner
 import kd_hpc.simulation.trainer
+from kd_hpc.acts import Acts
 from kd_hpc.claim import Superseded
 from kd_hpc.decision import Action
 from kd_hpc.gate import Gate
-from kd_hpc.planner import _ListedJobs, _Planner
+from kd_hpc.listed_jobs import ListedJobs
+from kd_hpc.planner import _Planner
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.runner import Runner, _Acts
+from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import Gone, Phase, Unknown
 from kd_hpc.simulation.campaigns import live_through, random_world
 from kd_hpc.simulation.faults import CALM, Faults
@@ -208,7 +210,7 @@ def _never_release_later(self: _Planner, run: Any, record: Any, whole: Callable[
     return replace(decision, action=Action.LEAVE) if released else decision
 
 
-def _without_orphans(self: _ListedJobs, situation: Any, whole: Callable[..., None] = _ListedJobs.__init__) -> None:
+def _without_orphans(self: ListedJobs, situation: Any, whole: Callable[..., None] = ListedJobs.__init__) -> None:
     whole(self, situation)
     self.orphans = {}
 
@@ -222,13 +224,13 @@ CRIMES: dict[str, list[tuple[Any, str, Any]]] = {
     "an unknown job is taken for a dead one": [(SimScheduler, "_observe", _unknown_is_gone)],
     "records are neither read again after a death nor before a write": [
         (Runner, "_view", lambda self, run, record, *, is_dead: RunView(run, record)),
-        (_Acts, "_changes_record", lambda self, decision: False),
+        (Acts, "_changes_record", lambda self, decision: False),
     ],
     "students do not wait": [(kd_hpc.planner, "teacher_gate", lambda situation, run: Gate(sha256="x"))],
     "slots are not counted": [(_Planner, "_obstacle", lambda self, free: "")],
-    "replaced jobs are not deleted": [(_ListedJobs, "surplus", lambda self: ())],
+    "replaced jobs are not deleted": [(ListedJobs, "surplus", lambda self: ())],
     "a recorded held job is not released": [(_Planner, "_with_job", _never_release_later)],
-    "a job whose record was lost is doubled": [(_ListedJobs, "__init__", _without_orphans)],
+    "a job whose record was lost is doubled": [(ListedJobs, "__init__", _without_orphans)],
     "deaths are not counted": [(kd_hpc.planner, "after_death", lambda *facts: None)],
 }
 

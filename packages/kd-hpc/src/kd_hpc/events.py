@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from kd_hpc.decision import Action, Decision
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import StatusRecord
-from kd_hpc.runner import Report
+from kd_hpc.report import Report
 from kd_hpc.show import past
 from kd_hpc.store import Store
 

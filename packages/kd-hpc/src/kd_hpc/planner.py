@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from kd_hpc.campaign import Recipe
 from kd_hpc.deaths import after_death, breaker, ending_of, memory_needed
-from kd_hpc.decision import Action, Decision, Ending, Plan, Surplus
+from kd_hpc.decision import Action, Decision, Ending, Plan
 from kd_hpc.diagnose import Cause
 from kd_hpc.experiment import Experiment
 from kd_hpc.gate import Gate, teacher_gate
-from kd_hpc.names import age_order, parse_job_name, tag
+from kd_hpc.listed_jobs import ListedJobs
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.schedulers.base import Gone, ListedJob, Live, Observation, Phase, Unknown
+from kd_hpc.schedulers.base import Gone, Live, Observation, Phase, Unknown
 from kd_hpc.situation import RunView, Situation
 from kd_hpc.store import Unreadable
 
@@ -48,7 +48,7 @@ class _Planner:
         self.situation = situation
         self.recipe = situation.campaign.recipe.model_dump(mode="json")
         self.listed = situation.snapshot.listed
-        self.jobs = _ListedJobs(situation)
+        self.jobs = ListedJobs(situation)
         self.breaker = breaker(situation)
 
     def plan(self) -> Plan:
@@ -227,63 +227,6 @@ class _Planner:
         theirs = {name: record.recipe.get(name, defaults[name]) for name in self.recipe} if record.recipe else {}
         names = [name for name, value in theirs.items() if value != self.recipe[name]]
         return ", ".join(f"{name} {theirs[name]}, now {self.recipe[name]}" for name in names)
-
-
-class _ListedJobs:
-    """This user's jobs, sorted by what explains them."""
-
-    def __init__(self, situation: Situation) -> None:
-        self.listed = sorted(situation.snapshot.listed or (), key=lambda job: age_order(job.job_id))
-        self.names = {job.job_id: name for job in self.listed if (name := parse_job_name(job.name))}
-        records = [run.record for run in situation.runs if isinstance(run.record, StatusRecord)]
-        latest = [record.attempt for record in records if record.attempt]
-        self.current = {attempt.token for attempt in latest if attempt.token and attempt.ended_at is None}
-        self.recorded = {attempt.job_id for record in records for attempt in record.attempts if attempt.job_id}
-        self.replaced = {a.token for record in records for a in record.attempts if a.token} - self.current
-        tags = {tag(situation.root, run.experiment): run.experiment for run in situation.runs} if self.names else {}
-        self.lost = [
-            (job, tags[name.tag])
-            for job in self.listed
-            if (name := self.names.get(job.job_id))
-            and name.tag in tags
-            and name.token not in self.current | self.replaced
-        ]
-        """Jobs of runs whose records do not know of them: those records were lost."""
-        self.orphans = {run: job for job, run in reversed(self.lost) if job.observation.phase != Phase.HELD}
-
-    def first_with(self, token: str) -> ListedJob | None:
-        """The oldest job with `token`."""
-        return next((job for job in self.listed if self._token(job) == token), None)
-
-    def surplus(self) -> Iterable[Surplus]:
-        """Jobs of ours that will never run: held ones that nobody will release, and those the scheduler gave up."""
-        lost = {job.job_id for job, _ in self.lost}
-        for job in self.listed:
-            token = self._token(job)
-            if token and job.observation.phase == Phase.STUCK:
-                yield Surplus(job.job_id, f"the scheduler gave it up ({job.observation.detail})")
-            if not token or job.job_id in self.recorded or job.observation.phase != Phase.HELD:
-                continue
-            if token in self.replaced:
-                yield Surplus(job.job_id, f"its submission {token} was given up and made again")
-            elif job.job_id in lost:
-                yield Surplus(job.job_id, f"the record of its submission {token} is lost")
-            elif token in self.current and job != self._keeper(token):
-                yield Surplus(job.job_id, f"its submission {token} has another job")
-
-    def strays(self, surplus: Iterable[Surplus]) -> tuple[ListedJob, ...]:
-        """Jobs that fill slots for nothing this campaign knows of."""
-        explained = self.recorded | {job.job_id for job in surplus}
-        return tuple(job for job in self.listed if job.job_id not in explained and self._token(job) not in self.current)
-
-    def _token(self, job: ListedJob) -> str:
-        name = self.names.get(job.job_id)
-        return name.token if name else ""
-
-    def _keeper(self, token: str) -> ListedJob | None:
-        """The one job of a submission that stays: the one on record, else the oldest."""
-        jobs = [job for job in self.listed if self._token(job) == token]
-        return next((job for job in jobs if job.job_id in self.recorded), jobs[0])
 
 
 def _unreadable(experiment: Experiment, record: Unreadable) -> Decision:

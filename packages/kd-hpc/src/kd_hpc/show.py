@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kd_hpc.decision import Action, Decision, Plan
-from kd_hpc.runner import Report
+from kd_hpc.report import Report
 
 _PAST = {
     Action.SUBMIT: "submitted",

@@ -50,3 +50,8 @@ class Situation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_run", {run.experiment: run for run in self.runs})
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """This user's jobs, as far as they could be listed."""
+        return tuple(job.job_id for job in self.snapshot.listed or ())

@@ -10,7 +10,8 @@ from kd_hpc.errors import LockHeld
 from kd_hpc.events import Events
 from kd_hpc.planner import plan
 from kd_hpc.progress import Display, make_display
-from kd_hpc.runner import Report, tick_lock
+from kd_hpc.report import Report
+from kd_hpc.runner import tick_lock
 from kd_hpc.schedulers.registry import LOOK_EVERY, LOOK_EVERY_DEFAULT
 from kd_hpc.show import print_needs, summary
 from kd_hpc.workplace import Workplace

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_hpc.acts import Trainer
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.errors import CampaignError
 from kd_hpc.evidence import Evidence
@@ -46,7 +47,7 @@ def open_workplace(campaign_file: Path, experiments: Path) -> Workplace:
     scheduler = make(campaign, control)
     evidence = Evidence(store, control / "weights.json")
     data = Path(campaign.resources.data)
-    runner = Runner(campaign, store, scheduler, evidence, program=trainer(campaign), data=data)
+    runner = Runner(campaign, store, scheduler, evidence, Trainer(trainer(campaign), data))
     return Workplace(campaign, campaign_file, store, scheduler, runner)
 
 

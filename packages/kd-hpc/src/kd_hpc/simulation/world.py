@@ -7,13 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from kd_hpc.acts import Trainer
 from kd_hpc.campaign import Campaign
 from kd_hpc.decision import Plan
 from kd_hpc.experiment import Experiment
 from kd_hpc.names import ALPHABET, TOKEN_LENGTH, parse_job_name, tag
 from kd_hpc.planner import plan
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.runner import Report, Runner
+from kd_hpc.report import Report
+from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import JobSpec, Phase
 from kd_hpc.simulation.cluster import Cluster, SimJob
 from kd_hpc.simulation.disk import Disk, SimEvidence, SimStore
@@ -181,8 +183,8 @@ class World:
             self.store,
             self.scheduler,
             evidence,
+            Trainer(new_token=lambda: "".join(self.rng.choices(ALPHABET, k=TOKEN_LENGTH))),
             clock=lambda: _BEGIN + timedelta(seconds=self.seconds) + self.jumped,
-            new_token=lambda: "".join(self.rng.choices(ALPHABET, k=TOKEN_LENGTH)),
         )
 
     def _trainer(self, spec: JobSpec, job: SimJob) -> SimTrainer:
