@@ -11,12 +11,14 @@ import pytest
 from fakepbs.site import FakePbs
 from support import PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
 
+from kd_hpc.acts import Trainer
 from kd_hpc.decision import Action
 from kd_hpc.evidence import Evidence
 from kd_hpc.experiment import Experiment
 from kd_hpc.names import parse_job_name, tag
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.runner import Report, Runner
+from kd_hpc.report import Report
+from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.pbs import PbsScheduler
 from kd_hpc.store import Store
@@ -35,7 +37,7 @@ def runner(folder: Path, *, scheduler: PbsScheduler | None = None, **changes: An
     store = Store(folder / "experiments")
     program = str(standin_venv(folder / "venv") / "bin" / "kd-core")
     scheduler = scheduler or PbsScheduler("gpu_1", timeout=2)
-    return Runner(campaign, store, scheduler, Evidence(store, folder / "weights"), program=program)
+    return Runner(campaign, store, scheduler, Evidence(store, folder / "weights"), Trainer(program))
 
 
 def drive(runner: Runner, seconds: float = 60) -> list[Report]:

@@ -10,6 +10,7 @@ import pytest
 from slurmsite import SlurmSite, why_not
 from support import PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
 
+from kd_hpc.acts import Trainer
 from kd_hpc.campaign import Resources
 from kd_hpc.decision import Action
 from kd_hpc.diagnose import Cause, diagnose
@@ -189,7 +190,7 @@ def test_a_small_campaign_goes_through_the_real_runner(slurm: SlurmScheduler, tm
     campaign = tiny_campaign(seeds=[0], scheduler={"kind": "slurm", "slots": 2}, resources=asks)
     store = Store(tmp_path / "experiments")
     program = str(standin_venv(tmp_path / "venv") / "bin" / "kd-core")
-    runner = Runner(campaign, store, slurm, Evidence(store, tmp_path / "weights"), program=program)
+    runner = Runner(campaign, store, slurm, Evidence(store, tmp_path / "weights"), Trainer(program))
     deadline = time.monotonic() + 60
     while not all(decision.action == Action.DONE for decision in runner.tick().plan.decisions):
         assert time.monotonic() < deadline
