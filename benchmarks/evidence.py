@@ -41,7 +41,8 @@ seeds = [0, 1]
 
 [recipe]
 epochs = {epochs}
-batch_size = 128
+batch_size = {batch_size}
+lr = {lr}
 paraphraser_epochs = 3
 amp_dtype = "{amp_dtype}"
 
@@ -71,6 +72,8 @@ def main() -> None:
             methods=list(METHODS),
             alphas=list(ALPHAS),
             epochs=arguments.epochs,
+            batch_size=arguments.batch_size,
+            lr=arguments.lr,
             data=data,
             gpus=arguments.gpus,
             amp_dtype=arguments.amp_dtype,
@@ -91,6 +94,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--train-images", type=int, default=3000, help="first images of each class, in equal numbers")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=32, help="small: few images, many steps")
+    parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--teacher", default="ResNet20")
     parser.add_argument("--student", default="ResNetBaby")
     parser.add_argument("--amp-dtype", default="auto")
@@ -149,7 +154,8 @@ def page(runs_csv: Path, arguments: argparse.Namespace) -> str:
             "# Evidence: every method learns",
             "",
             f"Fashion-MNIST, {arguments.train_images:,} training and {arguments.train_images // 3:,} test images (the "
-            f"first of each class), {arguments.teacher} -> {arguments.student}, {arguments.epochs} epochs, batch 128, "
+            f"first of each class), {arguments.teacher} -> {arguments.student}, {arguments.epochs} epochs, batch "
+            f"{arguments.batch_size}, "
             f"seeds {', '.join(seeds)}. Accuracy of the last epoch on the test images, in percent.",
             "",
             f"Teachers: {', '.join(teachers)}. Pure students: {', '.join(students)}.",
