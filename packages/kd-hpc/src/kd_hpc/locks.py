@@ -56,7 +56,7 @@ def held(
     try:
         yield mine
     finally:
-        publish_text(_file(path, generation), mine.model_copy(update={"released": True}).model_dump_json())
+        _release(_file(path, generation), mine)
 
 
 def _take(path: Path, mine: Owner, may_take_from: Callable[[Owner], bool]) -> int:
@@ -73,6 +73,13 @@ def _take(path: Path, mine: Owner, may_take_from: Callable[[Owner], bool]) -> in
         if old < latest:
             _file(path, old).unlink(missing_ok=True)
     return generation
+
+
+def _release(file: Path, mine: Owner) -> None:
+    """Say that the lock is free, unless its folder was moved away by the one who held it."""
+    with contextlib.suppress(LockHeld):
+        if _read(file) == mine:
+            publish_text(file, mine.model_copy(update={"released": True}).model_dump_json())
 
 
 def _create(file: Path, owner: Owner) -> bool:
