@@ -29,7 +29,7 @@ FLOOR, FLOOR_OTHER = "floor", "floor, other teacher"
 CEILING, SINGLE_RUN = "ceiling", "itself"
 FULL = (OWN, FLOOR, CEILING)
 ITEMS_TOLERANCE = 1.5
-POINTS_TOLERANCE = 0.1
+POINTS_TOLERANCE = 0.25
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Cache:
             path = self._path(subject)
             with contextlib.suppress(OSError, StoreError):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                publish_text(path, json.dumps(kept, sort_keys=True))
+                publish_text(path, json.dumps(kept))
 
     def _subject(self, subject: str) -> dict[str, Entry]:
         if subject not in self._read:

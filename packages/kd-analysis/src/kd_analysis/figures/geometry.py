@@ -19,6 +19,7 @@ from kd_analysis.figures.style import (
     PURE_COLOUR,
     TEACHER_COLOUR,
     hide_unused,
+    label_outer,
     legend_below,
     method_style,
     new_figure,
@@ -70,10 +71,7 @@ def cross_layer_figure(matrices: Mapping[str, NDArray[np.float64]], layers: Sequ
         ax.tick_params(length=0, labelbottom=True)
         ax.grid(visible=False)
         ax.set_aspect("equal")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("student layer")
-    for ax in axes[-1]:
-        ax.set_xlabel("teacher layer")
+    label_outer(axes, len(matrices), "teacher layer", "student layer")
     hide_unused(axes, len(matrices))
     return figure
 
