@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from kd_hpc.commands import cancel, diagnose, doctor, forecast, queue, retry, simulate, status, why
+from kd_hpc.commands import archive, cancel, diagnose, doctor, forecast, queue, retry, simulate, status, why
 from kd_hpc.entry import run
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("forecast")(forecast.forecast)
 app.command("simulate")(simulate.simulate)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
+app.command("archive")(archive.archive)
 
 
 def main() -> NoReturn:
