@@ -27,9 +27,14 @@ class Ended:
     job_id: str | None
     scheduler: Scheduler | None
 
+    @property
+    def is_needless(self) -> bool:
+        """True for a run that has ended already."""
+        return self.experiment is None and self.job_id is None
+
 
 def plan_endings(store: Store, meant: list[str], campaign_file: Path | None) -> list[Ended]:
-    """What `meant` names. Raises UsageError for what is unknown or already complete, RunOwned for a run by hand."""
+    """What `meant` names. Raises UsageError for what is unknown, RunOwned for a run by hand."""
     return [_plan_ending(store, word, campaign_file) for word in meant]
 
 
@@ -53,7 +58,7 @@ def _plan_ending(store: Store, word: str, campaign_file: Path | None) -> Ended:
     experiment, record = found.require_experiment(), found.record
     if not isinstance(record, StatusRecord) or not record.state.has_job or record.attempt is None:
         if isinstance(record, StatusRecord) and record.state.is_final:
-            raise UsageError(f"{found.label} is {record.state}: there is nothing to end.")
+            return Ended(f"{found.label} is {record.state}: there is nothing to end", None, None, None)
         return Ended(f"{found.label}: it has no job; it is not queued any more", experiment, None, None)
     attempt = record.attempt
     if attempt.scheduler == "hand":

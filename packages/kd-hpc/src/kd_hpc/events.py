@@ -40,7 +40,8 @@ class Events:
     def _change(self, decision: Decision) -> str:
         before, now = self._last.get(decision.experiment), (decision.action, decision.reason)
         self._last[decision.experiment] = now
-        if before == now or decision.action == Action.FAIL:
+        was_told = before is not None and before[0] in (Action.FAIL, Action.QUARANTINE)
+        if before == now or was_told or decision.action == Action.FAIL:
             return ""
         if decision.action == Action.DONE and before is not None:
             return f"completed {decision.experiment.label}{self._accuracy(decision.experiment)}"

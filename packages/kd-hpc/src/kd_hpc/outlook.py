@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +16,18 @@ from kd_hpc.measures import Measures, measure
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import Store
 
+_NOT_MEASURED = "No epoch was measured yet: ask again when the first runs have some."
+
 
 @dataclass(frozen=True)
 class Prospect:
-    """`outlook` is None where nothing can be said: nothing is left, or nothing was measured."""
+    """`left` runs are still to be trained; `stuck` students beside them have a flagged teacher. `outlook` is None where
+    nothing can be said: nothing is left, or nothing was measured."""
 
     campaign: Campaign
     states: Counter[str]
+    left: int
+    stuck: int
     measures: Measures
     outlook: Outlook | None
     now: datetime
@@ -41,13 +46,10 @@ class Prospect:
         total = sum(self.states.values())
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         yield f"{self.campaign.name}: {total} runs: {counts}"
+        if self.stuck:
+            yield f"{self.stuck} of them wait for a teacher that failed or is suspect; see kd-hpc status"
         if self.outlook is None:
-            left = total - self.states[State.COMPLETED] - self.states[State.SUSPECT] - self.states[State.FAILED]
-            yield (
-                "Nothing is left to train."
-                if not left
-                else ("No epoch was measured yet: ask again when the first runs have some.")
-            )
+            yield _NOT_MEASURED if self.left else "Nothing is left to train."
             return
         yield from self._when(self.outlook)
         yield from self._cost(self.outlook)
@@ -85,13 +87,20 @@ def look_ahead(campaign_file: Path, experiments: Path, *, tick_seconds: float) -
         record.state.value if isinstance(record, StatusRecord) else _without(record) for record in found.values()
     )
     finished: set[Experiment] = {experiment for experiment, record in records.items() if record.state.is_final}
+    stuck = _stuck(campaign, records)
     measures = measure(store, records)
     epochs = {experiment: record.epoch for experiment, record in records.items()}
-    work = remaining(campaign, epochs, finished, measures)
+    work = remaining(campaign, epochs, finished | stuck, measures)
     jobs = _jobs_at_once(campaign, measures)
     watched = campaign.scheduler.kind == "local"
     outlook = forecast(campaign, work, measures, jobs_at_once=jobs, tick_seconds=0.5 if watched else tick_seconds)
-    return Prospect(campaign, states, measures, outlook if work else None, datetime.now(UTC))
+    return Prospect(campaign, states, len(work), len(stuck), measures, outlook if work else None, datetime.now(UTC))
+
+
+def _stuck(campaign: Campaign, records: Mapping[Experiment, StatusRecord]) -> set[Experiment]:
+    """Students that cannot start before a person does something about their teacher."""
+    flagged = {run for run, record in records.items() if record.state in (State.SUSPECT, State.FAILED)}
+    return {run for run in campaign.experiments() if run.teacher_run in flagged}
 
 
 def _jobs_at_once(campaign: Campaign, measures: Measures) -> int:
@@ -106,5 +115,6 @@ def _without(record: object) -> str:
 
 def _span(seconds: float) -> str:
     if seconds < 5400:
-        return f"{max(1, round(seconds / 60))} minutes"
+        minutes = max(1, round(seconds / 60))
+        return f"{minutes} minute{'s' if minutes != 1 else ''}"
     return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

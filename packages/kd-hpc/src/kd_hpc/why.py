@@ -86,7 +86,7 @@ def _attempt(attempt: Attempt) -> Iterator[str]:
     if attempt.start_epoch is not None:
         yield f"epochs {attempt.start_epoch} to {attempt.end_epoch}"
     if attempt.detail:
-        yield f"{attempt.cause}: {attempt.detail}"
+        yield f"ended: {attempt.detail}" + (f" [{attempt.cause}]" if attempt.cause else "")
     if attempt.charged:
         yield "counts against the run's budget" if not attempt.forgiven else "was forgiven"
 

@@ -33,6 +33,8 @@ def cancel(
         endings = plan_endings(store, runs, campaign)
         for ending in endings:
             print(ending.says)
+        if all(ending.is_needless for ending in endings):
+            return
         if dry_run:
             print("Nothing was done.", file=sys.stderr)
             return
