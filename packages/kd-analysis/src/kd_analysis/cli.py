@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from kd_analysis.commands import plots, report, triage
+from kd_analysis.commands import methodology, plots, report, triage
 from kd_hpc.entry import run
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("report")(report.report)
 app.command("triage")(triage.triage)
 app.command("plots")(plots.plots)
+app.command("methodology")(methodology.methodology)
 
 
 def main() -> NoReturn:

@@ -1,0 +1,36 @@
+"""`kd-analysis methodology`: the facts for a thesis chapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def methodology(
+    experiments: Annotated[Path, typer.Argument(help="Folder of runs, of any round.")],
+    campaign: Annotated[
+        Path | None, typer.Option("--campaign", help="Campaign file: what was planned, and the site's own facts.")
+    ] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX to be \\input.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what a methodology chapter may say: cluster, jobs, times, seeds, versions, dates, each with its source.
+
+    Examples: kd-analysis methodology experiments --campaign campaigns/charlie.toml;
+    kd-analysis methodology experiments --latex
+    """
+    import json
+
+    from kd_analysis.chapter import as_latex, as_markdown
+    from kd_analysis.collect import collect
+    from kd_analysis.methodology import methodology as facts
+    from kd_hpc.campaign import load_campaign
+
+    plan = load_campaign(campaign) if campaign else None
+    chapter = facts(collect(experiments, plan), plan)
+    if as_json:
+        print(json.dumps(chapter.as_json(), indent=2))
+    else:
+        print(as_latex(chapter) if latex else as_markdown(chapter), end="")
