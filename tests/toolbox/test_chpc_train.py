@@ -1,0 +1,308 @@
+"""chpc_train.sh cron against a real sshd and a real rsync: only what is whole comes, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from chpcsite import BIN, ROOT, STUDENT, TEACHER, Cluster, Laptop, make_run, program, wait_until
+
+from kd_hpc.records import State
+from kd_hpc.store import Store
+
+PAST, FUTURE = 1_000_000_000, 4_000_000_000
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def state(experiments: Path) -> State | None:
+    record = Store(experiments).read(STUDENT)
+    return getattr(record, "state", None)
+
+
+def summary(laptop: Laptop) -> str:
+    return laptop.log.splitlines()[-1].split("  ", 1)[1]
+
+
+def test_a_round_pulls_plots_and_queues_and_sums_it_up(cluster: Cluster, laptop: Laptop) -> None:
+    make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"weights", metrics_json=b"{}")
+    make_run(cluster.experiments, STUDENT, State.IN_PROGRESS)
+    done = laptop.tick()
+    assert done.returncode == 0, done.stderr
+    assert cluster.queued == ["queue campaigns/tiny.toml --json"]
+    assert names(laptop.experiments) >= names(cluster.experiments)
+    assert summary(laptop) == (
+        "round ends: pulled 4 files, plotted 1, submitted 1, queued 0, running 1, finished 1 of 4, problems 0"
+    )
+    assert laptop.tick().returncode == 0
+    assert "pulled 0 files" in summary(laptop)
+
+
+def test_the_first_round_finds_no_experiments_there_and_queues_all_the_same(cluster: Cluster, laptop: Laptop) -> None:
+    assert laptop.tick().returncode == 0
+    assert len(cluster.queued) == 1
+
+
+def test_checkpoints_and_private_files_stay_on_the_cluster_unless_asked_for(cluster: Cluster, laptop: Laptop) -> None:
+    run = make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"w", checkpoint_pth=b"c", logs=b"l")
+    (run / "paraphraser.checkpoint.pth").touch()
+    (run / ".owner.1").touch()
+    (run / ".metrics.json.7.ab.tmp").touch()
+    (cluster.experiments / ".kd").mkdir()
+    (cluster.experiments / ".kd/weights.json").touch()
+    laptop.tick()
+    here = Store(laptop.experiments).directory(TEACHER)
+    assert names(here) == {"best.pth", "logs", "status.json"}
+    laptop.set(PULL_CHECKPOINTS="yes")
+    laptop.tick()
+    assert names(here) == {"best.pth", "logs", "status.json", "checkpoint.pth", "paraphraser.checkpoint.pth"}
+    assert not list(laptop.experiments.glob(".kd/weights.json"))
+
+
+def test_newer_files_here_are_kept_and_older_ones_renewed(cluster: Cluster, laptop: Laptop) -> None:
+    make_run(cluster.experiments, STUDENT, State.IN_PROGRESS, metrics_json=b"theirs", logs=b"theirs")
+    here = make_run(laptop.experiments, STUDENT, State.IN_PROGRESS, metrics_json=b"ours", logs=b"ours")
+    os.utime(here / "metrics.json", (FUTURE, FUTURE))
+    os.utime(here / "logs", (PAST, PAST))
+    (here / "only-here").touch()
+    assert laptop.tick().returncode == 0
+    assert (here / "metrics.json").read_bytes() == b"ours"
+    assert (here / "logs").read_bytes() == b"theirs"
+    assert (here / "only-here").exists()
+
+
+def test_a_run_completed_here_outlives_its_second_training_there(cluster: Cluster, laptop: Laptop) -> None:
+    here = make_run(laptop.experiments, STUDENT, State.COMPLETED, best_pth=b"first")
+    there = make_run(cluster.experiments, STUDENT, State.IN_PROGRESS, best_pth=b"second", metrics_json=b"{}")
+    for file in there.iterdir():
+        os.utime(file, (FUTURE, FUTURE))
+    assert laptop.tick().returncode == 0
+    assert state(laptop.experiments) == State.COMPLETED
+    assert (here / "best.pth").read_bytes() == b"first"
+    assert not (here / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("swept", ["experiments", "experiments/Digits"])
+def test_a_swept_cluster_empties_nothing_and_trains_nothing_twice(swept: str, cluster: Cluster, laptop: Laptop) -> None:
+    make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"weights")
+    laptop.tick()
+    before = names(laptop.experiments)
+    shutil.rmtree(cluster.folder / swept)
+    cluster.experiments.mkdir(exist_ok=True)
+    assert laptop.tick().returncode == 1
+    assert names(laptop.experiments) >= before
+    assert len(cluster.queued) == 1
+    assert "not queued: 1 runs that are completed here are no longer on the cluster" in laptop.log
+    give_back = re.search(r"give them back: (rsync .*/) \(or", laptop.log)
+    assert give_back is not None
+    subprocess.run(["bash", "-c", give_back[1]], cwd=laptop.root, check=True)
+    assert laptop.tick().returncode == 0
+    assert len(cluster.queued) == 2
+
+
+def test_a_connection_that_breaks_leaves_whole_files_and_the_next_round_goes_on(
+    cluster: Cluster, laptop: Laptop
+) -> None:
+    content = os.urandom(3_000_000)
+    make_run(cluster.experiments, STUDENT, State.COMPLETED, representations_npz=content)
+    laptop.set(RSYNC_OPTIONS="(--bwlimit=300)")
+    pulling = laptop.experiments / ".pulling"
+    process = laptop.start()
+    wait_until(lambda: any(file.stat().st_size > 1000 for file in pulling.glob("representations*")))
+    cluster.cut()
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert {name for name in names(laptop.experiments) if not name.startswith(".pulling/")} == set()
+    assert "pull failed with exit status" in laptop.log
+    assert "the next round tries again" in laptop.log
+    assert len(cluster.queued) == 1, "one failure hides no other step"
+    laptop.set(RSYNC_OPTIONS="()")
+    assert laptop.tick().returncode == 0
+    here = Store(laptop.experiments).directory(STUDENT)
+    assert (here / "representations.npz").read_bytes() == content
+    assert state(laptop.experiments) == State.COMPLETED
+
+
+def test_a_run_that_completes_during_the_pull_is_not_shown_as_completed_without_its_files(
+    cluster: Cluster, laptop: Laptop
+) -> None:
+    make_run(cluster.experiments, TEACHER, State.COMPLETED, representations_npz=os.urandom(900_000))
+    there = make_run(cluster.experiments, STUDENT, State.IN_PROGRESS, metrics_json=b"epoch 2")
+    laptop.set(RSYNC_OPTIONS="(--bwlimit=300)")
+    process = laptop.start()
+    wait_until(lambda: any((laptop.experiments / ".pulling").glob("representations*")))
+    make_run(cluster.experiments, STUDENT, State.COMPLETED)
+    (there / "representations.npz").write_bytes(b"at the end")
+    process.communicate(timeout=60)
+    assert state(laptop.experiments) == State.IN_PROGRESS
+    laptop.tick()
+    assert state(laptop.experiments) == State.COMPLETED
+    assert names(Store(laptop.experiments).directory(STUDENT)) >= {"representations.npz", "metrics.json"}
+
+
+def test_two_rounds_at_once_are_one_round(cluster: Cluster, laptop: Laptop) -> None:
+    (cluster.folder / "hold").touch()
+    first = laptop.start()
+    wait_until(lambda: len(cluster.queued) == 1)
+    second = laptop.tick()
+    (cluster.folder / "hold").unlink()
+    assert second.returncode == 75
+    assert "skipped: the round before is still at work." in laptop.log
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert len(cluster.queued) == 1
+
+
+def test_a_step_that_hangs_is_ended_and_told(cluster: Cluster, laptop: Laptop) -> None:
+    (cluster.folder / "hold").touch()
+    laptop.set(QUEUE_SECONDS="2")
+    start = time.monotonic()
+    assert laptop.tick().returncode == 1
+    assert time.monotonic() - start < 40
+    (cluster.folder / "hold").unlink()
+    assert "queue failed with exit status 124: it took longer than 2 seconds." in laptop.log
+    assert "problems 1" in summary(laptop)
+
+
+def no_network(cluster: Cluster, laptop: Laptop) -> None:
+    cluster.stop()
+
+
+def new_host_key(cluster: Cluster, laptop: Laptop) -> None:
+    cluster.stop()
+    cluster.new_key("host")
+    cluster.start()
+
+
+def unknown_host(cluster: Cluster, laptop: Laptop) -> None:
+    (laptop.root / "known_hosts").write_text("")
+
+
+def refused_key(cluster: Cluster, laptop: Laptop) -> None:
+    (cluster.home / "client.pub").write_text("")
+
+
+def folder_gone(cluster: Cluster, laptop: Laptop) -> None:
+    cluster.folder.rename(cluster.home / "elsewhere")
+
+
+def venv_gone(cluster: Cluster, laptop: Laptop) -> None:
+    shutil.rmtree(cluster.folder / ".venv")
+
+
+def scheduler_busy(cluster: Cluster, laptop: Laptop) -> None:
+    (cluster.folder / "answer").write_text("75")
+
+
+def campaign_bad(cluster: Cluster, laptop: Laptop) -> None:
+    (cluster.folder / "answer").write_text("2")
+
+
+def plots_fail(cluster: Cluster, laptop: Laptop) -> None:
+    program(laptop.root / ".venv/bin/kd-analysis", "#!/bin/sh\necho no fonts >&2\nexit 1\n")
+
+
+def no_rsync_there(cluster: Cluster, laptop: Laptop) -> None:
+    laptop.set(RSYNC_OPTIONS="(--rsync-path=no-such-rsync)")
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "pulled", "queued"),
+    [
+        (no_network, ["reach failed with exit status 255", "nothing: no network"], False, False),
+        (new_host_key, ["reach failed with exit status 255", "ssh-keygen -R 127.0.0.1"], False, False),
+        (unknown_host, ["reach failed with exit status 255", "ssh-keygen -R 127.0.0.1"], False, False),
+        (refused_key, ["reach failed with exit status 255", "ssh-copy-id"], False, False),
+        (folder_gone, ["reach failed with exit status 41", "bash toolbox/setup_chpc.sh"], False, False),
+        (venv_gone, ["reach failed with exit status 42", "bash toolbox/setup_chpc.sh"], True, False),
+        (scheduler_busy, ["queue failed with exit status 75", "Nothing is lost"], True, True),
+        (campaign_bad, ["queue failed with exit status 2", ".venv/bin/kd-hpc queue campaigns/tiny.toml"], True, True),
+        (plots_fail, ["plots failed with exit status 1", "no fonts", "bash toolbox/setup.sh"], True, True),
+        (no_rsync_there, ["pull-state failed with exit status 12", "no-such-rsync", "module load rsync"], False, True),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_goes_wrong_is_told_with_the_next_step_and_hides_nothing_else(
+    fault: object, told: list[str], pulled: bool, queued: bool, cluster: Cluster, laptop: Laptop
+) -> None:
+    make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"weights")
+    fault(cluster, laptop)  # type: ignore[operator]
+    done = laptop.tick()
+    assert done.returncode == 1, laptop.log
+    for words in told:
+        assert words in laptop.log
+    assert (Store(laptop.experiments).directory(TEACHER) / "best.pth").exists() is pulled
+    folder = cluster.folder if cluster.folder.exists() else cluster.home / "elsewhere"
+    assert (folder / "calls").exists() is queued
+    assert summary(laptop).startswith("round ends:")
+    assert summary(laptop).endswith("problems 1")
+
+
+def test_nothing_here_to_read_records_with_is_told(cluster: Cluster, laptop: Laptop) -> None:
+    make_run(cluster.experiments, TEACHER, State.COMPLETED)
+    (laptop.root / ".venv/bin/kd-hpc").unlink()
+    assert laptop.tick().returncode == 1
+    assert "bash toolbox/setup.sh" in laptop.log
+    assert "runs unknown" in summary(laptop)
+    assert len(cluster.queued) == 1
+
+
+def test_the_log_is_rotated_and_three_old_ones_are_kept(cluster: Cluster, laptop: Laptop) -> None:
+    cluster.stop()
+    logs = laptop.root / "toolbox/logs"
+    logs.mkdir()
+    for number in range(5):
+        (logs / "chpc_train.log").write_text(f"{number}\n" + "x" * 1_000_001)
+        laptop.tick()
+    assert sorted(path.name for path in logs.glob("chpc_train.log*")) == [
+        "chpc_train.log",
+        "chpc_train.log.1",
+        "chpc_train.log.2",
+        "chpc_train.log.3",
+    ]
+    assert (logs / "chpc_train.log.1").read_text().startswith("4\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CHPC_FOLDER", "'/a b'"),
+        ("CHPC_FOLDER", "'$(touch spoiled)'"),
+        ("CHPC_HOST", "-oProxyCommand=x"),
+        ("CHPC_USER", ""),
+    ],
+)
+def test_settings_that_a_shell_would_misread_are_refused(name: str, value: str, laptop: Laptop) -> None:
+    laptop.set(**{name: value})
+    assert laptop.tick().returncode == 2
+    assert f"refused: {name} in toolbox/chpc.env" in laptop.log
+
+
+def test_the_example_is_refused_until_it_is_filled_in(laptop: Laptop) -> None:
+    shutil.copy(ROOT / "toolbox/chpc.env.example", laptop.root / "toolbox/chpc.env")
+    assert laptop.tick().returncode == 2
+    assert "CHPC_USER in toolbox/chpc.env is not filled in yet." in laptop.log
+
+
+def test_a_campaign_runs_itself_with_the_real_programs_on_both_sides(cluster: Cluster, laptop: Laptop) -> None:
+    for bin_folder, name in ((cluster.folder / ".venv/bin", "kd-hpc"), (laptop.root / ".venv/bin", "kd-analysis")):
+        (bin_folder / name).unlink()
+        (bin_folder / name).symlink_to(BIN / name)
+    program(cluster.folder / "venv/bin/kd-core", f'#!/bin/sh\nexec {BIN}/python {ROOT}/tests/hpc/standin.py "$@"\n')
+    (cluster.folder / "venv/bin/activate").touch()
+    for _ in range(4):
+        done = laptop.tick()
+        assert done.returncode == 0, laptop.log
+        if "finished 4 of 4" in laptop.log:
+            break
+        time.sleep(3)
+    assert "submitted 2, queued 0, running 0, finished 0 of 4" in laptop.log
+    assert summary(laptop).endswith("finished 4 of 4, problems 0"), laptop.log
+    assert list((laptop.root / "plots").rglob("*.png"))

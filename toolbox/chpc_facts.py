@@ -1,0 +1,63 @@
+"""What chpc_train.sh must know of the JSON that kd-hpc and kd-analysis print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def rows(file: str) -> Any:
+    """The JSON in `file`, after whatever a login shell printed before it. Raises ValueError if there is none."""
+    lines = Path(file).read_text(errors="replace").splitlines()
+    start = next((number for number, line in enumerate(lines) if line in ("{", "[", "[]", "{}")), len(lines))
+    return json.loads("\n".join(lines[start:]))
+
+
+def completed(file: str) -> list[str]:
+    """Runs that are completed; `file` holds kd-hpc status --json."""
+    return [row["run"] for row in rows(file) if row["state"] == "completed"]
+
+
+def lost(file: str, listing: str) -> list[str]:
+    """Completed runs whose status.json is not in `listing`, the paths that find printed on the cluster."""
+    there = set(Path(listing).read_text(errors="replace").splitlines())
+    return [run for run in completed(file) if f"./{run}/status.json" not in there]
+
+
+def counts(file: str) -> list[str]:
+    """How the campaign stands, in words."""
+    states = Counter(row["state"] for row in rows(file))
+    needing = {state: number for state, number in states.items() if state in ("failed", "suspect", "unreadable")}
+    words = [
+        f"queued {states['queued'] + states['submitting']}",
+        f"running {states['in_progress']}",
+        f"finished {states['completed']} of {states.total()}",
+        *(f"{state} {number}" for state, number in sorted(needing.items())),
+    ]
+    return [", ".join(words)]
+
+
+def drawn(file: str) -> list[str]:
+    """How many runs were drawn; `file` holds kd-analysis plots --json, or nothing if that failed."""
+    with suppress(ValueError):
+        return [str(sum(row["drawn"] for row in rows(file)))]
+    return ["0"]
+
+
+def submitted(file: str) -> list[str]:
+    """How many jobs were submitted; `file` holds kd-hpc queue --json, or nothing if that failed."""
+    with suppress(ValueError):
+        return [str(sum(decision["action"] in SUBMISSIONS for decision in rows(file)["acted"]))]
+    return ["0"]
+
+
+SUBMISSIONS = ("submit", "resubmit")
+ANSWERS = {answer.__name__: answer for answer in (completed, lost, counts, drawn, submitted)}
+
+if __name__ == "__main__":
+    for line in ANSWERS[sys.argv[1]](*sys.argv[2:]):
+        print(line)
