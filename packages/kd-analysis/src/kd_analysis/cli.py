@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from kd_analysis.commands import methodology, plots, report, triage
+from kd_analysis.commands import methodology, plots, report, triage, weekly
 from kd_hpc.entry import run
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("report")(report.report)
 app.command("triage")(triage.triage)
 app.command("plots")(plots.plots)
 app.command("methodology")(methodology.methodology)
+app.command("weekly")(weekly.weekly)
 
 
 def main() -> NoReturn:

@@ -68,6 +68,16 @@ class Tree:
         return {identity: item for identity, item in self.by_identity.items() if item.usable}
 
     @property
+    def counted(self) -> int:
+        """Usable runs, of those planned if a campaign was named."""
+        return len(self.usable.keys() & set(self.expected)) if self.expected else len(self.usable)
+
+    @property
+    def unplanned(self) -> int:
+        """Runs that are here although the campaign does not plan them; they are shown and counted all the same."""
+        return len(self.by_identity.keys() - set(self.expected)) if self.expected else 0
+
+    @property
     def planned(self) -> int:
         """How many runs there should be: the campaign's, or else those that are here."""
         return len(self.expected) or len(self.runs)

@@ -53,7 +53,7 @@ def _write(experiments: Path, output: Path, campaign: Path | None, workers: int,
         files = render(document, Gallery(root, workers), step("figures"))
         files[SIDECAR] = sidecar(found, document, files, output, campaign)
         publish_report(output, files)
-    print(f"{len(found.tree.usable)} of {found.tree.planned} runs counted.", file=sys.stderr)
+    print(f"{found.tree.counted} of {found.tree.planned} runs counted.", file=sys.stderr)
     print(output / "report.html")
 
 

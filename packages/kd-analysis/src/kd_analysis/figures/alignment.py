@@ -13,6 +13,7 @@ from kd_analysis.figures.style import (
     band,
     keep_data_visible,
     legend_below,
+    mark_cut_intervals,
     method_style,
     new_figure,
 )
@@ -64,6 +65,7 @@ def _row(
             ax.axhline(0, color=PURE_COLOUR, linewidth=0.8)
             shown.append(0.0)
         keep_data_visible(ax, shown, margin=0.15)
+        mark_cut_intervals(ax)
         ax.set_title(layer or "logits")
         ax.set_xticks(range(len(alphas)), [show_alpha(alpha) for alpha in alphas])
         ax.set_xlim(-0.5, len(alphas) - 0.5)

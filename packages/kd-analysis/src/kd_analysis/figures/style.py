@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from kd_analysis.cells import rank
@@ -147,3 +148,14 @@ def keep_data_visible(ax: Axes, values: Sequence[float], margin: float = 0.35) -
     if found.size:
         span = max(float(np.ptp(found)), 0.02 * max(abs(float(found.max())), 1e-9), 1e-6)
         ax.set_ylim(float(found.min()) - margin * span, float(found.max()) + margin * span)
+
+
+def mark_cut_intervals(ax: Axes) -> None:
+    """Arrow heads where an interval goes on beyond the axis."""
+    low, high = ax.get_ylim()
+    for lines in (found for found in ax.collections if isinstance(found, LineCollection)):
+        colour = lines.get_colors()[0]
+        for (x, bottom), (_, top) in lines.get_segments():
+            for beyond, y, marker in ((top > high, high, "^"), (bottom < low, low, "v")):
+                if beyond:
+                    ax.plot([x], [y], marker=marker, color=colour, clip_on=False, markersize=4)

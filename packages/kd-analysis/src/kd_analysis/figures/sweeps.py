@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from kd_analysis.cells import show_alpha, show_method
@@ -17,6 +16,7 @@ from kd_analysis.figures.style import (
     keep_data_visible,
     label_outer,
     legend_below,
+    mark_cut_intervals,
     method_style,
     new_figure,
     panels,
@@ -49,7 +49,7 @@ def sweep_figure(
     shown = [v for sweep in sweeps.values() for values in sweep.values() for v in values]
     keep_data_visible(axes.flat[0], shown + [v for one in bands for v in one.values])
     for ax in axes.flat[: len(sweeps)]:
-        _cut_marks(ax)
+        mark_cut_intervals(ax)
     hide_unused(axes, len(sweeps))
     label_outer(axes, len(sweeps), "alpha", ylabel)
     legend_below(figure, [axes.flat[0]], columns=2)
@@ -82,14 +82,3 @@ def _panel(
     ax.set_xticks(range(len(alphas)), labels)
     ax.set_xlim(-0.5, len(alphas) - 0.5)
     ax.grid(axis="x", visible=False)
-
-
-def _cut_marks(ax: Axes) -> None:
-    """Arrow heads where an interval goes on beyond the axis."""
-    low, high = ax.get_ylim()
-    for lines in (found for found in ax.collections if isinstance(found, LineCollection)):
-        colour = lines.get_colors()[0]
-        for (x, bottom), (_, top) in lines.get_segments():
-            for beyond, y, marker in ((top > high, high, "^"), (bottom < low, low, "v")):
-                if beyond:
-                    ax.plot([x], [y], marker=marker, color=colour, clip_on=False, markersize=4)

@@ -43,5 +43,5 @@ def build_document(analysis: Analysis) -> Document:
     root = analysis.tree.root.resolve()
     name = analysis.campaign.name if analysis.campaign else "/".join(root.parts[-2:])
     title = f"Distillation report: {name}"
-    subtitle = f"{len(analysis.tree.usable)} of {analysis.tree.planned} runs counted"
+    subtitle = f"{analysis.tree.counted} of {analysis.tree.planned} runs counted"
     return Document(title, subtitle, tuple(section(analysis) for section in SECTIONS))

@@ -27,7 +27,7 @@ MEANINGS = {
 def summary(analysis: Analysis) -> Section:
     """What there is and what may be concluded, in a few lines."""
     tree = analysis.tree
-    usable = len(tree.usable)
+    usable = tree.counted
     blocks: list[Block] = [
         Text(f"{usable} of {tree.planned} runs are finished, sound and counted here. {_origin(analysis)}")
     ]
@@ -56,7 +56,11 @@ def _origin(analysis: Analysis) -> str:
     if analysis.campaign is None:
         return "No campaign file was named, so the grid is what this folder holds."
     missing = sum(identity not in analysis.tree.by_identity for identity in analysis.tree.expected)
-    return f"The campaign {analysis.campaign.name} plans {analysis.tree.planned} runs; {missing} have no folder yet."
+    others = f" {analysis.tree.unplanned} runs outside its plan are here too." if analysis.tree.unplanned else ""
+    return (
+        f"The campaign {analysis.campaign.name} plans {analysis.tree.planned} runs; {missing} have no folder "
+        f"yet.{others}"
+    )
 
 
 def banners(analysis: Analysis) -> Iterator[str]:

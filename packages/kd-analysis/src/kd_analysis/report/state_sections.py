@@ -21,7 +21,7 @@ def state_section(analysis: Analysis) -> Section:
     tree = analysis.tree
     if not tree.runs and not tree.expected:
         return Section("state", "State of the campaign", (Text("Nothing to show yet."),))
-    caption = f"Every run by method, alpha, data set and seed: {len(tree.usable)} of {tree.planned} counted."
+    caption = f"Every run by method, alpha, data set and seed: {tree.counted} of {tree.planned} counted."
     blocks: list[Block] = [Figure("progress_grid", caption, partial(progress_figure, progress_grid(tree)))]
     if overview := accuracy_rows(tree):
         caption = "Test accuracy of every finished run; bars are means of counted runs, crosses quarantined runs."
