@@ -23,6 +23,7 @@ _THEMES = {
 }
 _BESIDE = {"tests": "Tests", "docs": "Documentation", ".": "Project files"}
 """Themes of a commit only if it changes nothing else: tests and pages go with what they test and describe."""
+_TESTS = {f"tests/{name}": _THEMES[f"packages/kd-{name}"] for name in ("core", "hpc", "analysis")}
 _EMPTY_WORDS = re.compile(
     r"(?:wip|fix(?:e[sd])?|bug|updates?|updated|changes?|misc|minor|stuff|typos?|tmp|temp|save|work|progress|more|code"
     r"|clean(?:up|ed)?|refactor(?:ing)?|tests?|files?|final|again|the|some|and|up|a|of|in)\b[\s.,!:-]*",
@@ -117,11 +118,9 @@ def _theme(path: str) -> tuple[str, bool]:
     """The theme of a path, and whether it only goes along with others."""
     top = path.split("/")[0] if "/" in path else "."
     if top in _BESIDE or top.startswith("."):
-        return _BESIDE.get(top, "Project files"), True
-    for prefix, theme in _THEMES.items():
-        if path.startswith(prefix + "/"):
-            return theme, False
-    return top, False
+        tested = next((theme for prefix, theme in _TESTS.items() if path.startswith(prefix + "/")), None)
+        return tested or _BESIDE.get(top, "Project files"), True
+    return next((theme for prefix, theme in _THEMES.items() if path.startswith(prefix + "/")), top), False
 
 
 def _area(path: PurePosixPath) -> str:

@@ -103,10 +103,10 @@ def as_markdown(story: Story) -> str:
 
 
 def _short(story: Story) -> Iterator[str]:
-    themes = [theme for theme, _ in by_theme(story.commits or [])]
-    work = f"The work went into {_listed([theme.lower() for theme in themes[:3]])}." if themes else ""
+    themes = [f'"{theme}"' for theme, _ in by_theme(story.commits or [])]
+    work = f"The work went into {_listed(themes[:3])}." if themes else ""
     now = story.now
-    ran = f"{_count(len(now.completed), 'run')} completed, {_count(len(now.deaths), 'job')} died on the way"
+    ran = f"{_count(len(now.completed), 'run')} completed, {_count(len(now.deaths), 'attempt')} ended early"
     given_up = f", {_count(len(now.given_up), 'run')} given up" if now.given_up else ""
     yield f"{work} {ran}{given_up}.".strip()
 
@@ -117,11 +117,12 @@ def _work(commits: Sequence[Commit] | None) -> Iterator[str]:
         return
     if not commits:
         yield "No commit this week."
-    for theme, group in by_theme(commits):
+    for place, (theme, group) in enumerate(by_theme(commits)):
+        if place:
+            yield ""
         yield f"**{escape(theme)}.** {_count(len(group), 'commit')}, mostly in {escape(_listed(areas(group)))}:"
         yield ""
         yield from _told(group)
-        yield ""
 
 
 def _told(group: Sequence[Commit]) -> Iterator[str]:
@@ -206,7 +207,8 @@ def _numbers(story: Story) -> Iterator[str]:
     if story.tree:
         yield ""
         states = Counter(item.run.state.replace("_", " ") for item in story.tree.runs)
-        yield f"As the records stand now, of {story.tree.planned} runs: {_causes(states)}."
+        planned = f"; {len(story.tree.expected)} runs are planned" if story.tree.expected else ""
+        yield f"As the records stand now: {_causes(states) or 'no run'}{planned}."
 
 
 def _next(story: Story) -> Iterator[str]:
@@ -216,12 +218,14 @@ def _next(story: Story) -> Iterator[str]:
     elif (outlook := found.get("outlook")) is None:
         states = found.get("states", {})
         left = sum(count for state, count in states.items() if state not in ("completed", "suspect", "failed"))
-        nothing = "nothing is left to train" if not left else f"{left} runs are left, and no epoch was measured yet"
+        nothing = (
+            "nothing is left to train" if not left else f"{_count(left, 'run')} left, and no epoch was measured yet"
+        )
         yield f"{escape(str(found.get('campaign', 'The campaign')))}: {nothing}."
     else:
         yield (
-            f"{escape(found['campaign'])}: {outlook['runs_left']} runs are left. From what was measured so far they take "
-            f"{_span(outlook['p50'])} more (even odds), {_span(outlook['p90'])} at nine in ten."
+            f"{escape(found['campaign'])}: {_count(outlook['runs_left'], 'run')} left. From what was measured so far they "
+            f"take {_span(outlook['p50'])} more (even odds), {_span(outlook['p90'])} at nine in ten."
         )
     waiting = [run for run, _, _ in story.now.given_up]
     if waiting:
