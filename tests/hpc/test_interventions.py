@@ -74,14 +74,19 @@ def test_retry_after_failure_goes_on_from_the_last_epoch_and_forgives_the_deaths
     assert done.attempt.start_epoch == 1
 
 
-def test_retry_refuses_what_is_complete_or_alive_and_says_what_to_type(place: Path) -> None:
+def test_retry_leaves_what_is_complete_or_alive_and_says_what_to_type(place: Path) -> None:
     start_and_hold(place)
     alive = kd_hpc("retry", TEACHER.label, cwd=place)
     assert (alive.returncode, "kd-hpc cancel" in alive.stderr) == (75, True)
     (place / "go").touch()
     kd_hpc("queue", "tiny.toml", "--watch", cwd=place)
+    before = record_of(place, TEACHER)
     complete = kd_hpc("retry", TEACHER.label, cwd=place)
-    assert (complete.returncode, "--anew" in complete.stderr) == (2, True)
+    assert (complete.returncode, "--anew" in complete.stdout) == (0, True)
+    assert record_of(place, TEACHER) == before
+    Store(place / "experiments").write(PURE, before.model_copy(update={"state": State.SUSPECT}))
+    suspect = kd_hpc("retry", PURE.label, cwd=place)
+    assert (suspect.returncode, "--anew" in suspect.stderr) == (2, True)
 
 
 def test_retry_anew_keeps_the_old_directory_aside(place: Path) -> None:

@@ -23,13 +23,14 @@ class Retry:
     says: str
     record: StatusRecord | None = None
     anew: bool = False
+    is_needless: bool = False
 
 
 def plan_retry(store: Store, experiment: Experiment, scheduler: Scheduler | None, *, anew: bool, gone: bool) -> Retry:
     """What can be done so that the next tick takes the run up again.
 
     `scheduler` is asked whether its job lives, where there is one to ask; `gone` is a person's word that nothing works
-    on it. Raises RunOwned where something may, UsageError where there is nothing to retry.
+    on it. Raises RunOwned where something may, UsageError for a run that can only begin anew.
     """
     record, label = store.read(experiment), experiment.label
     _require_nobody_at_work(store, experiment, record, scheduler, gone=gone)
@@ -40,12 +41,12 @@ def plan_retry(store: Store, experiment: Experiment, scheduler: Scheduler | None
     if record is None or record.state == State.NOT_STARTED:
         if (store.directory(experiment) / CANCELLED).exists():
             return Retry(experiment, f"{label}: it is no longer cancelled", record)
-        raise UsageError(f"{label} has not failed: the next kd-hpc queue takes it up.")
-    if record.is_done:
-        raise UsageError(
-            f"{label} is {record.state}: there is nothing left to train.",
-            remedy=f"To begin it again from epoch 0, its present files kept aside: kd-hpc retry --anew {label}",
-        )
+        return Retry(experiment, f"{label} has not failed: the next kd-hpc queue takes it up", is_needless=True)
+    again = f"To begin it again from epoch 0, its present files kept aside: kd-hpc retry --anew {label}"
+    if record.state == State.COMPLETED:
+        return Retry(experiment, f"{label} is completed: nothing is left to train. {again}", is_needless=True)
+    if record.state == State.SUSPECT:
+        raise UsageError(f"{label} is suspect, and has trained all its epochs.", remedy=again)
     return Retry(experiment, f"{label}: tried again from epoch {record.epoch}", forgive(record))
 
 

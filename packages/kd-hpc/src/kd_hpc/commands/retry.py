@@ -45,6 +45,9 @@ def retry(
             retries.append(plan_retry(store, experiment, scheduler, anew=anew, gone=gone))
         for planned in retries:
             print(planned.says)
+        retries = [planned for planned in retries if not planned.is_needless]
+        if not retries:
+            return
         if dry_run:
             print("Nothing was done.", file=sys.stderr)
             return
