@@ -200,6 +200,23 @@ def test_a_folder_that_somebody_else_made_is_never_taken_for_the_archive(beta: P
     assert (beta / "experiments/Cifar10").is_dir()
 
 
+def test_a_folder_put_aside_by_somebody_else_is_never_taken_for_the_original(beta: Path) -> None:
+    (beta / "experiments.archived_beta").mkdir()
+    done = archive(beta, NO_JOB)
+    assert done.returncode == 2
+    assert "experiments.archived_beta exists already" in done.stderr
+    assert not (beta / "analysis").exists()
+
+
+def test_one_name_is_one_round(beta: Path) -> None:
+    assert archive(beta, NO_JOB).returncode == 0
+    shutil.copytree(BETA / "SVHN", beta / "others/SVHN")
+    done = archive(beta, NO_JOB, "--experiments", "others")
+    assert done.returncode == 2
+    assert "is the archive of the runs in experiments, not in others" in done.stderr
+    assert (beta / "others/SVHN").is_dir()
+
+
 def test_a_live_process_keeps_the_round_open_whatever_a_person_says(tmp_path: Path) -> None:
     store = one_record(tmp_path, StatusRecord(state=State.COMPLETED))
     code = "import sys\nfrom pathlib import Path\nfrom kd_hpc import locks\n"

@@ -22,7 +22,7 @@ from kd_hpc.closed_run import read_round
 from kd_hpc.errors import FolderError, RunOwned, StoreError, UsageError
 from kd_hpc.experiment import check_name
 from kd_hpc.files import publish_text, quarantine
-from kd_hpc.relocate import relocate, require_movable
+from kd_hpc.relocate import is_compared, relocate, require_movable
 from kd_hpc.runner import CONTROL, tick_lock
 from kd_hpc.store import Store
 
@@ -68,6 +68,11 @@ class Round:
         return self.source.with_name(f"{self.source.name}.archived_{self.name}")
 
     @property
+    def is_moved(self) -> bool:
+        """True if no run of this round lies in `experiments` any more."""
+        return self.runs.exists() or is_compared(self.runs, self.aside)
+
+    @property
     def journal(self) -> Path:
         return self.folder / "closing.json"
 
@@ -92,16 +97,19 @@ def open_round(name: str, experiments: Path) -> Round:
         )
     if found.runs.exists() and not begun:
         raise FolderError(f"{found.runs} exists, and this command did not make it.", remedy="Choose another name.")
-    if not found.runs.exists() and not found.aside.exists():
+    if not found.is_moved:
         if not any(Store(found.source).run_directories()):
-            raise UsageError(f"There is no run in {experiments}: nothing to close.", remedy="Name it: --experiments")
+            raise UsageError(
+                f"There is no run in {experiments}: nothing to close.",
+                remedy="Name the folder that holds them: --experiments FOLDER",
+            )
         require_movable(found.source, found.runs, found.aside)
     return found
 
 
 def require_nobody_at_work(found: Round, *, word_given: bool) -> None:
     """Raise RunOwned while a job of the round may be alive. `word_given`: a person knows that doubtful ones are not."""
-    if found.runs.exists() or found.aside.exists():
+    if found.is_moved:
         return
     lively = list(may_live(Store(found.source)))
     proven = [run for run in lively if run.proven]
@@ -147,7 +155,7 @@ def close(found: Round, upcoming: tuple[Path, Campaign] | None, *, word_given: b
 
 
 def _move(found: Round, *, word_given: bool) -> Iterator[str]:
-    if found.aside.exists():
+    if found.is_moved:
         relocate(found.source, found.runs, found.aside)
     else:
         with tick_lock(found.source / CONTROL):

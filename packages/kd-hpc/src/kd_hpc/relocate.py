@@ -23,9 +23,9 @@ def relocate(source: Path, target: Path, aside: Path) -> None:
     """
     if target.exists():
         return
-    copy = target.with_name(f".{target.name}.copying")
+    copy = _copy_of(target)
     try:
-        if not (copy.is_dir() and aside.is_dir()):  # put aside means: compared, and found the same
+        if not is_compared(target, aside):
             if _renamed(source, target):
                 return
             _copy(source, copy)
@@ -39,6 +39,11 @@ def relocate(source: Path, target: Path, aside: Path) -> None:
         ) from error
 
 
+def is_compared(target: Path, aside: Path) -> bool:
+    """True if a killed `relocate` left the original put aside, hence its copy compared: only the last rename lacks."""
+    return _copy_of(target).is_dir() and aside.is_dir()
+
+
 def require_movable(source: Path, target: Path, aside: Path) -> None:
     """Raise FolderError where `relocate` could not end well, before anything is done."""
     if source.is_mount():
@@ -48,8 +53,12 @@ def require_movable(source: Path, target: Path, aside: Path) -> None:
         )
     if target.resolve().is_relative_to(source):
         raise FolderError(f"{target} would lie inside {source}, which is to be moved.")
-    if aside.exists() and not target.with_name(f".{target.name}.copying").exists():
+    if aside.exists():
         raise FolderError(f"{aside} exists already.", remedy="Move it elsewhere first.")
+
+
+def _copy_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.copying")
 
 
 def _renamed(source: Path, target: Path) -> bool:
