@@ -40,7 +40,7 @@ def _enlarge(lines: Tensor, taps: _Taps) -> Tensor:
     count, available = lines.shape[:2]
     flat = lines.reshape(count * available, -1)
     first = torch.arange(0, count * available, available, device=lines.device)[:, None]
-    low, high = (flat[(first + line).flatten()].int() for line in (taps.low, taps.high))
+    low, high = (flat.index_select(0, (first + line).flatten()).int() for line in (taps.low, taps.high))
     low_weight, high_weight = (
         weight.expand(count, -1).reshape(-1, 1) for weight in (taps.low_weight, taps.high_weight)
     )
