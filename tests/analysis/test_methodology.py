@@ -91,8 +91,8 @@ def test_what_records_show_is_stated_with_its_count(experiments: Path) -> None:
 
 def test_times_a_kind_of_run_against_arithmetic(experiments: Path) -> None:
     (grid,) = (part.grid for part in methodology(collect(experiments)).parts if part.grid)
-    hours = f"{32 * 150 / 3600:.2f} ({30 * 150 / 3600:.2f} to {34 * 150 / 3600:.2f})"
-    assert grid.rows == (("Cifar10", "pure", "ResNet56", "2", "epochs", "32.0 (30.0 to 34.0)", hours),)
+    hours = f"{32 * 150 / 3600:.2f} ({30 * 150 / 3600:.2f}–{34 * 150 / 3600:.2f})"
+    assert grid.rows == (("Cifar10", "pure", "ResNet56", "2", "32.0 (30.0–34.0)", hours),)
 
 
 def test_of_a_round_whose_records_say_little_little_is_claimed(beta: Path) -> None:
@@ -147,6 +147,7 @@ def test_latex_is_well_formed(which: str, beta: Path, tmp_path: Path) -> None:
         words = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "chapter.tex"]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:]
+        assert which == "hostile" or "Overfull" not in done.stdout
 
 
 def assert_well_formed(text: str) -> None:
@@ -163,7 +164,11 @@ def assert_well_formed(text: str) -> None:
         open_environments += [name] if word == "begin" else []
     assert not open_environments
     assert not re.search(r"[%$#_~^]", bare)
-    for columns, body in re.findall(r"\\begin\{tabular\}\{(l+)\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL):
+    tables = re.findall(
+    assert len(tables) == text.count(r"\begin{tabular}")
+    for columns, body in tables:
+        r"\\begin\{tabular\}\{@\{\}(l+)@\{\}\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL
+    ):
         for row in (line for line in body.splitlines() if line.endswith((r"\\", r"\\ \hline"))):
             assert len(re.findall(r"(?<!\\)&", row)) + 1 == len(columns), row
 

@@ -103,10 +103,11 @@ def _latex(chapter: Chapter) -> Iterator[str]:
 
 
 def _latex_grid(grid: Grid) -> Iterator[str]:
-    yield from (escape_latex(grid.note), "", rf"\begin{{tabular}}{{{'l' * len(grid.header)}}}", r"\hline")
+    yield from (escape_latex(grid.note), "", r"\medskip\begingroup\scriptsize\setlength{\tabcolsep}{3pt}")
+    yield from (rf"\noindent\begin{{tabular}}{{@{{}}{'l' * len(grid.header)}@{{}}}}", r"\hline")
     for number, row in enumerate((grid.header, *grid.rows)):
         yield " & ".join(map(escape_latex, row)) + r" \\" + (r" \hline" if number == 0 else "")
-    yield from (r"\hline", r"\end{tabular}")
+    yield from (r"\hline", r"\end{tabular}", r"\par\endgroup")
 
 
 def _with_source(fact: Fact) -> str:

@@ -117,29 +117,29 @@ def _times(runs: Iterable[Run]) -> Grid:
     for run in runs:
         if run.record and run.record.is_done:
             identity = run.identity
-            models = f"{identity.teacher} to {identity.student}" if identity.teacher else identity.student
+            models = f"{identity.teacher}–{identity.student}" if identity.teacher else identity.student
             groups[identity.dataset, identity.method, models].append(run)
     rows = tuple((*kind, *_time_cells(found)) for kind, found in sorted(groups.items()))
     note = (
-        "Wall time of completed runs, mean (least to most) over n runs that recorded it. Epochs: training and "
-        "evaluation alone; job: the whole job, where only that was printed."
+        "Wall time of completed runs, mean (least–most) over n runs that recorded it: training and evaluation alone; "
+        "with *, the whole job, where only that was printed."
     )
-    return Grid(note, ("data set", "method", "models", "n", "of", "seconds an epoch", "hours a run"), rows)
+    return Grid(note, ("data set", "method", "models", "n", "seconds an epoch", "hours a run"), rows)
 
 
-def _time_cells(runs: Sequence[Run]) -> tuple[str, str, str, str]:
-    timed = [(wall_seconds(run), run.epochs, "epochs" if run.curves.seconds else "job") for run in runs]
-    timed = [(seconds, epochs, of) for seconds, epochs, of in timed if math.isfinite(seconds)]
+def _time_cells(runs: Sequence[Run]) -> tuple[str, str, str]:
+    timed = [run for run in runs if math.isfinite(wall_seconds(run))]
     if not timed:
-        return ("0", "", "not on record", "not on record")
-    of = ", ".join(sorted({of for _, _, of in timed}))
-    paces = _spread([seconds / epochs for seconds, epochs, _ in timed], 1)
-    return (str(len(timed)), of, paces, _spread([seconds / 3600 for seconds, _, _ in timed], 2))
+        return ("0", "not on record", "not on record")
+    whole_jobs = sum(not run.curves.seconds for run in timed)
+    n = f"{len(timed)}" + (f" ({whole_jobs}*)" if 0 < whole_jobs < len(timed) else "*" if whole_jobs else "")
+    paces = _spread([wall_seconds(run) / run.epochs for run in timed], 1)
+    return (n, paces, _spread([wall_seconds(run) / 3600 for run in timed], 2))
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
     low, mean, high = (f"{value:.{digits}f}" for value in (min(values), fmean(values), max(values)))
-    return mean if len(values) == 1 else f"{mean} ({low} to {high})"
+    return mean if len(values) == 1 else f"{mean} ({low}–{high})"
 
 
 def _resumption(records: Sequence[StatusRecord], attempts: Sequence[Attempt]) -> Iterator[Fact]:
