@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up and run every check: style, types, import rules, the whole test suite. Arguments go to pytest (--long, -k ...).
+# Set up and run every check: style, types, shell scripts, import rules, the whole test suite. Arguments go to pytest (--long, -k ...).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash toolbox/setup.sh
@@ -7,4 +7,5 @@ bash toolbox/setup.sh
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+.venv/bin/shellcheck --external-sources toolbox/*.sh
 .venv/bin/pytest "$@"

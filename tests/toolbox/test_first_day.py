@@ -1,0 +1,61 @@
+"""docs/guide/first-day-on-the-cluster.md: its commands, typed in their order, do what the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from chpcsite import BIN, CAMPAIGN, ROOT, STUDENT, Cluster, Crontab, Laptop, make_run, program
+from test_setup_chpc import LoginNode
+
+from kd_hpc.records import State
+
+PAGE = (ROOT / "docs/guide/first-day-on-the-cluster.md").read_text()
+
+
+def printed(place: str) -> list[str]:
+    blocks = re.findall(rf"^```sh-{place}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def type_in(line: str, cwd: Path, **environment: str) -> str:
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_commands_for_the_login_node_work_in_their_order(tmp_path: Path) -> None:
+    node = LoginNode(tmp_path)
+    node.campaign.write_text(CAMPAIGN.replace("[resources]", '[resources]\nproject = "ABCD1234"'))
+    program(node.root / "venv/bin/python", f'#!/bin/sh\nexec {BIN}/python "$@"\n')
+    program(node.root / "venv/bin/kd-core", "#!/bin/sh\nexit 0\n")
+    (node.root / "venv/bin/activate").touch()
+    (node.root / "data/Digits").mkdir(parents=True)
+    (node.root / "data/Digits/manifest.json").write_text('{"files": {}}')
+    said = [type_in(line, node.root, **node.environment()) for line in printed("cluster")]
+    assert "Ready." in said[0]
+    assert "Digits/pure/ResNet20/0" in said[1]
+    assert "Digits/pure/ResNet20/0" in said[2]
+
+
+def test_the_commands_for_the_laptop_work_in_their_order(cluster: Cluster, laptop: Laptop, crontab: Crontab) -> None:
+    make_run(cluster.experiments, STUDENT, State.IN_PROGRESS)
+    said = {}
+    for line in printed("laptop"):
+        said[line] = type_in(line, laptop.root, PATH=crontab.path)
+        if line.startswith("cp "):
+            laptop.set()
+    assert "round ends: pulled 1 files" in said["tail toolbox/logs/chpc_train.log"]
+    assert crontab.content is None
+
+
+def test_the_page_quotes_what_the_log_says() -> None:
+    script = (ROOT / "toolbox/chpc_train.sh").read_text()
+    for words in ("skipped: the round before is still at work", "failed with exit status", "no longer on the cluster"):
+        assert words in PAGE
+        assert words in script
+    assert "FOLDER_GONE=41 VENV_GONE=42" in script
