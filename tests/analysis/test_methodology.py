@@ -164,11 +164,9 @@ def assert_well_formed(text: str) -> None:
         open_environments += [name] if word == "begin" else []
     assert not open_environments
     assert not re.search(r"[%$#_~^]", bare)
-    tables = re.findall(
-    assert len(tables) == text.count(r"\begin{tabular}")
+    tables = re.findall(r"\\begin\{tabular\}\{@\{\}(l+)@\{\}\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL)
+    assert len(tables) == text.count(r"\begin{tabular}") == 1
     for columns, body in tables:
-        r"\\begin\{tabular\}\{@\{\}(l+)@\{\}\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL
-    ):
         for row in (line for line in body.splitlines() if line.endswith((r"\\", r"\\ \hline"))):
             assert len(re.findall(r"(?<!\\)&", row)) + 1 == len(columns), row
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -82,8 +82,6 @@ class ClosedRun:
 
 def read_round(store: Store) -> list[ClosedRun]:
     """Every run below `store`, in the order of its path, with what several runs together show."""
-    from dataclasses import replace
-
     runs = [_read(store.root, path) for path in store.run_directories()]
     doubts = {**_unfinished_teachers(runs), **_same_curves(runs), **_at_chance(runs)}
     return [replace(run, doubt=doubts.get(run.path, "")) for run in runs]
