@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -83,7 +84,7 @@ def write(store: Store, seed: int, state: State, *attempts: Attempt, **changes: 
         record = record.model_copy(update={"acc_last": 90.0 + seed, "acc_best": 91.0 + seed})
     store.write(run, record)
     if epoch:
-        curve = {"test_acc": [80.0 + seed / 10 + k / 19 * (10 + seed * 0.9) for k in range(20)]}
+        curve = {"test_acc": [80.0 + seed / 10 + k / 19 * (10 + seed * 0.9) for k in range(20)], "seconds": [3.0] * 20}
         (store.directory(run) / "metrics.json").write_text(json.dumps(curve))
 
 
@@ -183,7 +184,8 @@ def test_the_same_week_gives_the_same_bytes_with_the_forecast_of_kd_hpc(
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout
     assert first.stdout.startswith("# Week of 2026-03-02 to 2026-03-08\n")
-    assert "c: 1 run left, and no epoch was measured yet." in first.stdout
+    # 150 epochs of 3 seconds
+    assert re.search(r"c: 1 run left\. By what was measured so far it takes [78] minutes more", first.stdout)
     assert "5 runs are planned" in first.stdout
     assert json.loads(weekly(*words, "--json").stdout)["this_week"]["hours"] == 7.0
 

@@ -224,13 +224,13 @@ def _next(story: Story) -> Iterator[str]:
         yield f"{escape(str(found.get('campaign', 'The campaign')))}: {nothing}."
     else:
         yield (
-            f"{escape(found['campaign'])}: {_count(outlook['runs_left'], 'run')} left. From what was measured so far they "
-            f"take {_span(outlook['p50'])} more (even odds), {_span(outlook['p90'])} at nine in ten."
+            f"{escape(found['campaign'])}: {_count(outlook['runs_left'], 'run')} left. By what was measured so "
+            f"far it takes {_span(outlook['p50'])} more (even odds), {_span(outlook['p90'])} at nine in ten."
         )
     waiting = [run for run, _, _ in story.now.given_up]
     if waiting:
         yield ""
-        yield f"First: the {_count(len(waiting), 'run')} above that cannot go on without you."
+        yield f"First: {_count(len(waiting), 'run')} above that cannot go on without you."
 
 
 def _causes(counts: Counter[str]) -> str:
@@ -248,6 +248,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _span(seconds: float) -> str:
+    if seconds < 5400:
+        return _count(round(seconds / 60), "minute")
     return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
