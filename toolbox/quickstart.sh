@@ -10,6 +10,6 @@ status=0
 if [ "$status" -ne 0 ] && [ "$status" -ne 3 ]; then
     exit "$status"
 fi
-.venv/bin/kd-analysis report experiments -o report --campaign campaigns/digits.toml
+.venv/bin/kd-analysis report experiments -o report --no-pdf --campaign campaigns/digits.toml
 echo "The report is in $PWD/report/report.html"
 exit "$status"

@@ -18,6 +18,7 @@ def report(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes for geometry and figures.")] = 2,
     cache: Annotated[Path | None, typer.Option("--cache", help="Where computed numbers are kept.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also write each figure as PDF, for LaTeX.")] = True,
 ) -> None:
     """Write report.html, report.md, report.json, tables/ and figures/ for a folder of runs.
 
@@ -31,10 +32,17 @@ def report(
     elif experiments is None:
         raise UsageError("No folder of runs was named.", remedy="Type: kd-analysis report experiments -o report")
     else:
-        _write(experiments, output, campaign, workers, cache)
+        _write(experiments, output, campaign, workers, cache, ("svg", "pdf") if pdf else ("svg",))
 
 
-def _write(experiments: Path, output: Path, campaign: Path | None, workers: int, cache: Path | None) -> None:
+def _write(
+    experiments: Path,
+    output: Path,
+    campaign: Path | None,
+    workers: int,
+    cache: Path | None,
+    formats: tuple[str, ...],
+) -> None:
     from kd_analysis.analysis import analyse
     from kd_analysis.cache import Cache, default_root
     from kd_analysis.gallery import Gallery
@@ -50,7 +58,7 @@ def _write(experiments: Path, output: Path, campaign: Path | None, workers: int,
         found = analyse(experiments, plan, Cache(root / "geometry"), workers, step("geometry"))
         require_folder(output)
         document = build_document(found)
-        files = render(document, Gallery(root, workers), step("figures"))
+        files = render(document, Gallery(root, workers, formats), step("figures"))
         files[SIDECAR] = sidecar(found, document, files, output, campaign)
         publish_report(output, files)
     print(f"{found.tree.counted} of {found.tree.planned} runs counted.", file=sys.stderr)
