@@ -394,3 +394,14 @@ def test_constant_and_broken_representations_give_nan_or_an_error_never_a_number
         cka.linear_cka(np.full((20, 3), np.nan), cloud(0, 20))
     with pytest.raises(ValueError, match="same items"):
         cka.linear_cka(cloud(0, 20), cloud(0, 21))
+
+
+def test_few_and_many_items_have_the_same_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kd_analysis.geometry import neighbours
+
+    x = np.random.default_rng(5).normal(size=(300, 16))
+    few = neighbours.neighbour_graph(x)
+    monkeypatch.setattr(neighbours, "FEW", 0)
+    many = neighbours.neighbour_graph(x)
+    assert np.array_equal(few.indices, many.indices)
+    np.testing.assert_allclose(few.distances, many.distances, rtol=1e-4)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from kd_analysis.geometry.spectrum import Array, centred
 
 NEIGHBOURS = 10
+FEW = 1500
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,29 @@ class Graph:
 
 def neighbour_graph(x: ArrayLike, k: int = NEIGHBOURS) -> Graph:
     """The exact Euclidean graph of (N, C), N > k."""
-    from sklearn.neighbors import NearestNeighbors
-
     array = centred(x).astype(np.float32)
-    model = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(array)
-    distances, indices = model.kneighbors(array)
+    distances, indices = (_all_pairs if len(array) <= FEW else _by_blocks)(array, k + 1)
     own = indices == np.arange(len(array))[:, None]
     own[~own.any(axis=1), -1] = True  # among duplicates the item itself may be missing: drop the farthest instead
     keep = ~own
     shape = (len(array), k)
     return Graph(indices[keep].reshape(shape).astype(np.int64), distances[keep].reshape(shape).astype(np.float64))
+
+
+def _all_pairs(array: NDArray[np.float32], k: int) -> tuple[Array, NDArray[np.intp]]:
+    """Setting up the threads of the way by blocks takes longer than every distance between few items."""
+    from scipy.spatial.distance import cdist
+
+    distances = cdist(array, array)
+    indices = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, indices, axis=1), indices
+
+
+def _by_blocks(array: NDArray[np.float32], k: int) -> tuple[Array, NDArray[np.intp]]:
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(array).kneighbors(array)
+    return distances, indices
 
 
 def knn_probe(graph: Graph, labels: ArrayLike) -> float:
