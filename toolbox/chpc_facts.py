@@ -55,8 +55,16 @@ def submitted(file: str) -> list[str]:
     return ["0"]
 
 
+def remarks(file: str) -> list[str]:
+    """What could not be done, in its own sentences; `file` holds kd-hpc queue --json, or nothing if that failed."""
+    with suppress(ValueError):
+        report = rows(file)
+        return [*filter(None, [report["unreachable"]]), *report["unknown"], *report["problems"]]
+    return []
+
+
 SUBMISSIONS = ("submit", "resubmit")
-ANSWERS = {answer.__name__: answer for answer in (completed, lost, counts, drawn, submitted)}
+ANSWERS = {answer.__name__: answer for answer in (completed, lost, counts, drawn, submitted, remarks)}
 
 if __name__ == "__main__":
     for line in ANSWERS[sys.argv[1]](*sys.argv[2:]):

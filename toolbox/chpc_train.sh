@@ -126,11 +126,15 @@ rotate() {
 
 # --- one round --------------------------------------------------------------------------------------------------------
 
+# In a terminal, Ctrl-C reaches the step, too.
+bounded=(timeout -k 10)
+[ ! -t 2 ] || bounded+=(--foreground)
+
 # step NAME SECONDS COMMAND...: what it printed is in $work/NAME.out and .err; a failure is told, and returned.
 step() {
     local name=$1 seconds=$2 status=0
     shift 2
-    timeout -k 10 "$seconds" "$@" >"$work/$name.out" 2>"$work/$name.err" </dev/null || status=$?
+    "${bounded[@]}" "$seconds" "$@" >"$work/$name.out" 2>"$work/$name.err" </dev/null || status=$?
     # 24: a file was gone before it was read, as jobs replace theirs.
     if [ "$status" -eq 0 ] || { [ "$1" = rsync ] && [ "$status" -eq 24 ]; }; then
         return 0
@@ -158,14 +162,14 @@ next_step() {
         echo "nothing: the next round tries again. If it keeps happening, give it more seconds in $settings."
     elif [ "$1" = .venv/bin/kd-hpc ] || [ "$1" = .venv/bin/kd-analysis ]; then
         echo "see why: $1 --help; if that fails, too: bash toolbox/setup.sh"
+    elif [ "$1" = rsync ] && grep -q "command not found" "$3"; then
+        echo "the cluster finds no rsync. See whether module load rsync or a path helps there: RSYNC_OPTIONS=(--rsync-path=...) in $settings"
     elif [ "$2" -eq "$FOLDER_GONE" ]; then
         echo "put the project back on the cluster: $by_hand, git clone it to $CHPC_FOLDER, and there: bash toolbox/setup_chpc.sh $CHPC_CAMPAIGN"
     elif [ "$2" -eq "$VENV_GONE" ] || [ "$2" -eq 127 ] || [ "$2" -eq 126 ]; then
         echo "$by_hand, then: cd $CHPC_FOLDER && bash toolbox/setup_chpc.sh $CHPC_CAMPAIGN"
     elif [ "$2" -eq "$BUSY" ]; then
         echo "nothing: the scheduler gave no answer, or another kd-hpc is at work there. Nothing is lost; the next round tries again."
-    elif [ "$1" = rsync ] && grep -q "command not found" "$3"; then
-        echo "the cluster finds no rsync. See whether module load rsync or a path helps there: RSYNC_OPTIONS=(--rsync-path=...) in $settings"
     elif [ "$1" = rsync ] && { [ "$2" -eq 3 ] || [ "$2" -eq 11 ] || [ "$2" -eq 23 ]; }; then
         echo "read the lines above: a file here or there cannot be read or written (df -h . tells whether the disk is full)."
     elif [ "$2" -eq 255 ] || [ "$1" = rsync ]; then
@@ -182,9 +186,8 @@ on_cluster() { remote=("${ssh_words[@]}" "$target" "bash -lc '$1'"); }
 
 # reach: is the folder there, does its kd-hpc start, and which runs does it know?
 reach() {
-    on_cluster "cd $CHPC_FOLDER || exit $FOLDER_GONE
-        (cd experiments && find . -name status.json) 2>/dev/null
-        .venv/bin/kd-hpc --help >/dev/null || exit $VENV_GONE"
+    local known='(cd experiments && find . -name status.json) 2>/dev/null' starts='.venv/bin/kd-hpc --help >/dev/null'
+    on_cluster "cd $CHPC_FOLDER || exit $FOLDER_GONE; $known; $starts || exit $VENV_GONE"
     step reach "$REACH_SECONDS" "${remote[@]}"
 }
 
@@ -233,7 +236,9 @@ read_grid() {
 
 queue() {
     on_cluster "cd $CHPC_FOLDER && exec .venv/bin/kd-hpc queue $CHPC_CAMPAIGN --json"
-    step queue "$QUEUE_SECONDS" "${remote[@]}"
+    step queue "$QUEUE_SECONDS" "${remote[@]}" && return
+    facts remarks "$work/queue.out" | sed "s/^/    queue| /" >>"$log"
+    return 1
 }
 
 draw() { step plots "$PLOTS_SECONDS" .venv/bin/kd-analysis plots "$experiments" -o plots --json; }

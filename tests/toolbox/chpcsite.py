@@ -52,7 +52,8 @@ if [ "$1" = --help ]; then exit 0; fi
 echo "$@" >>calls
 while [ -e hold ]; do sleep 0.05; done
 echo '{'
-echo '"acted": [{"action": "submit"}, {"action": "adopt"}]'
+echo '"acted": [{"action": "submit"}, {"action": "adopt"}],'
+echo '"unreachable": "", "unknown": ["left alone"], "problems": ["gpu_1 is closed"]'
 echo '}'
 exit "$(cat answer 2>/dev/null || echo 0)"
 """

@@ -222,10 +222,10 @@ def no_rsync_there(cluster: Cluster, laptop: Laptop) -> None:
         (refused_key, ["reach failed with exit status 255", "ssh-copy-id"], False, False),
         (folder_gone, ["reach failed with exit status 41", "bash toolbox/setup_chpc.sh"], False, False),
         (venv_gone, ["reach failed with exit status 42", "bash toolbox/setup_chpc.sh"], True, False),
-        (scheduler_busy, ["queue failed with exit status 75", "Nothing is lost"], True, True),
+        (scheduler_busy, ["queue failed with exit status 75", "Nothing is lost", "queue| gpu_1 is closed"], True, True),
         (campaign_bad, ["queue failed with exit status 2", ".venv/bin/kd-hpc queue campaigns/tiny.toml"], True, True),
         (plots_fail, ["plots failed with exit status 1", "no fonts", "bash toolbox/setup.sh"], True, True),
-        (no_rsync_there, ["pull-state failed with exit status 12", "no-such-rsync", "module load rsync"], False, True),
+        (no_rsync_there, ["pull-state failed with exit status", "no-such-rsync", "module load rsync"], False, True),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -305,4 +305,4 @@ def test_a_campaign_runs_itself_with_the_real_programs_on_both_sides(cluster: Cl
         time.sleep(3)
     assert "submitted 2, queued 0, running 0, finished 0 of 4" in laptop.log
     assert summary(laptop).endswith("finished 4 of 4, problems 0"), laptop.log
-    assert list((laptop.root / "plots").rglob("*.png"))
+    assert (laptop.root / "plots/progress_grid.svg").exists()
