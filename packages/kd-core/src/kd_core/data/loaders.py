@@ -92,15 +92,16 @@ class DeviceLoader(_LoaderBase):
     ) -> None:
         super().__init__(dataset, seed, batch_size, augment, device)
         images, labels = _tensors(dataset.train)
-        self._images, self._labels = _channels_last(images.to(device)), labels.to(device)
+        self._pixels, self._labels = images.to(device).permute(0, 2, 3, 1).contiguous(), labels.to(device)
 
     def train(self, epoch: int, stage: str = "train") -> Iterator[Batch]:
         plan = plan_epoch(self.augment, self.dataset.train, self.seed, epoch, stage)
         order, choices = plan.order.to(self.device), plan.choices.to(self.device)
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
-            images = self.augment.apply(self._images[chosen], choices[start : start + self.batch_size])
-            yield self._batch(images, self._labels[chosen])
+            images = self._pixels.index_select(0, chosen).permute(0, 3, 1, 2)
+            augmented = self.augment.apply(images, choices[start : start + self.batch_size])
+            yield self._batch(augmented, self._labels[chosen])
 
 
 class WorkerLoader(_LoaderBase):
