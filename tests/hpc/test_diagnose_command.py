@@ -63,10 +63,18 @@ def test_what_is_printed_says_cause_evidence_and_next_step(tmp_path: Path) -> No
 
 def test_a_name_that_is_no_run_is_said_and_exits_2(tmp_path: Path) -> None:
     keep(tmp_path)
-    for name in ("nosuch", "../experiments", PURE.label, "/etc"):
+    for name in ("nosuch", "../experiments", "/etc"):
         ran = kd_hpc("diagnose", name, cwd=tmp_path)
         assert (ran.returncode, ran.stdout) == (2, "")
         assert "kd-hpc status" in ran.stderr
+
+
+def test_a_planned_run_that_never_started_has_not_died(tmp_path: Path) -> None:
+    keep(tmp_path)
+    ran = kd_hpc("diagnose", PURE.label, cwd=tmp_path)
+    assert ran.returncode == 0
+    assert "it was never started: nothing died" in ran.stdout
+    assert "charged" not in ran.stdout
 
 
 def test_a_recorded_ending_is_told_as_it_was_recorded(tmp_path: Path) -> None:

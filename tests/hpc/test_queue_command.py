@@ -108,16 +108,16 @@ def test_a_killed_trainer_is_explained_and_resumes_from_its_last_epoch(place: Pa
 def _trainer_pid(place: Path, experiment: Experiment) -> int:
     import psutil
 
-    path = str(place / "experiments" / experiment.path)
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         if (
             any("standin.py" in word for word in words)
+            and any(word.startswith(str(place)) for word in words)
             and experiment.student in words
             and str(experiment.seed) in words
         ):
             return int(process.pid)
-    raise AssertionError(f"no trainer of {path}")
+    raise AssertionError(f"no trainer of {experiment.label} below {place}")
 
 
 def test_a_run_that_dies_again_and_again_fails_with_its_cause_and_the_next_command(place: Path) -> None:

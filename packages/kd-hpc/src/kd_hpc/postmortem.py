@@ -54,6 +54,8 @@ def examine(store: Store, found: FoundRun, campaign: Path | None) -> Postmortem:
     about = partial(Postmortem, found.label, state, attempt.job_id, earlier=_earlier(record))
     if record.is_done:
         return about("it is complete: nothing died", None)
+    if found.record is None and not (store.root / found.path).exists():
+        return about("it was never started: nothing died", None)
     seen = _word_of_scheduler(store, attempt, campaign)
     if isinstance(seen, Live):
         return about(f"its job is alive: {seen.detail}", None)
