@@ -28,5 +28,6 @@ if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     "$python" -m venv .venv
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
-UV_PROJECT_ENVIRONMENT=.venv .venv/bin/uv sync --quiet --python .venv/bin/python
+# compiled now, so that the first run of each program does not pay for it
+UV_PROJECT_ENVIRONMENT=.venv .venv/bin/uv sync --quiet --compile-bytecode --python .venv/bin/python
 echo "$wanted" >"$stamp"
