@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from pathlib import Path
@@ -33,9 +34,9 @@ def test_killed_at_random_moments_ends_bit_identical(method: str, teacher: Path,
     code, output = run(arguments(whole, method, seed=seed, more=more), whole / "log")
     assert code == 0, output
     moments = random.Random(METHODS.index(method))
-    kills = 0
+    kills, attempts = 0, itertools.count()
     while kills < KILLS:
-        broken = place(teacher, tmp_path / f"broken-after-{kills}-kills")
+        broken = place(teacher, tmp_path / f"broken-{next(attempts)}")
         finished = False
         while not finished:
             begun = start(arguments(broken, method, seed=seed, more=more), broken / "log")
