@@ -14,12 +14,14 @@ from runs import arguments, directory, place, status
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import DeviceLoader, make_loader
 from kd_core.evaluate import evaluate
+from kd_core.frozen import Frozen, freeze
 from kd_core.lane import Lane, cosine
 from kd_core.methods import METHODS
-from kd_core.models import ResNet, build
+from kd_core.models import build
 from kd_core.objective import Objective
 from kd_core.optimizer import SGD
-from kd_core.train import teacher_outputs, train
+from kd_core.step import PlainStep
+from kd_core.train import train
 from kd_core.watchdog import Watchdog, non_finite
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import KdError, WatchdogStop
@@ -39,16 +41,16 @@ def loader(teacher: Path) -> DeviceLoader:
 
 
 @pytest.fixture
-def teacher_model() -> ResNet:
+def teacher_model() -> Frozen:
     torch.manual_seed(1)
-    return build("ResNetBaby", 10).requires_grad_(False)
+    return freeze(build("ResNetBaby", 10), torch.float32, fold=True)
 
 
 def distilled(method: str, alpha: float = 0.5) -> Experiment:
     return Experiment(dataset="Digits", method=method, alpha=alpha, teacher="ResNetBaby", student="ResNetBaby", seed=0)
 
 
-def lane(experiment: Experiment, teacher: ResNet | None, dtype: torch.dtype = torch.float32) -> Lane:
+def lane(experiment: Experiment, teacher: Frozen | None, dtype: torch.dtype = torch.float32) -> Lane:
     return Lane(experiment, RECIPE, teacher, CPU, dtype)
 
 
@@ -56,54 +58,50 @@ def weights(of: Lane) -> dict[str, torch.Tensor]:
     return dict(of.model.state_dict())
 
 
-def test_students_side_by_side_end_with_the_bits_each_has_alone(loader: DeviceLoader, teacher_model: ResNet) -> None:
+def test_students_side_by_side_end_with_the_bits_each_has_alone(loader: DeviceLoader, teacher_model: Frozen) -> None:
     together = [lane(distilled(method), teacher_model) for method in WITHOUT_STAGE]
-    train(together, teacher_model, loader, lambda lane, is_best: None)
+    train(together, PlainStep(loader, teacher_model), loader, lambda lane, is_best: None)
     for beside in together:
         alone = lane(beside.experiment, teacher_model)
-        train([alone], teacher_model, loader, lambda lane, is_best: None)
+        train([alone], PlainStep(loader, teacher_model), loader, lambda lane, is_best: None)
         assert beside.failure is None
         for name, value in weights(alone).items():
             assert torch.equal(value, weights(beside)[name]), (beside.experiment.method, name)
 
 
-def test_one_student_failing_stops_no_other(loader: DeviceLoader, teacher_model: ResNet) -> None:
+def test_one_student_failing_stops_no_other(loader: DeviceLoader, teacher_model: Frozen) -> None:
     failing, healthy = lane(distilled("rkd"), teacher_model), lane(distilled("logit"), teacher_model)
 
     def fail(batch: object, targets: object) -> None:
         raise WatchdogStop("injected")
 
     failing.step = fail  # type: ignore[method-assign]
-    train([failing, healthy], teacher_model, loader, lambda lane, is_best: None)
+    train([failing, healthy], PlainStep(loader, teacher_model), loader, lambda lane, is_best: None)
     assert isinstance(failing.failure, WatchdogStop)
     assert failing.epoch == 0
     assert healthy.failure is None
     assert healthy.epoch == RECIPE.epochs
 
 
-def test_students_resumed_one_epoch_apart_finish_level(loader: DeviceLoader, teacher_model: ResNet) -> None:
+def test_students_resumed_one_epoch_apart_finish_level(loader: DeviceLoader, teacher_model: Frozen) -> None:
     ahead, behind = lane(distilled("rkd"), teacher_model), lane(distilled("logit"), teacher_model)
     ahead.epoch = 1
     ahead.curves.data["test_acc"].append(0.0)
     order: list[tuple[str, int]] = []
-    train([ahead, behind], teacher_model, loader, lambda lane, best: order.append((lane.experiment.method, lane.epoch)))
+    train(
+        [ahead, behind],
+        PlainStep(loader, teacher_model),
+        loader,
+        lambda lane, best: order.append((lane.experiment.method, lane.epoch)),
+    )
     assert order == [("logit", 1), ("rkd", 2), ("logit", 2)]
 
 
-def test_every_method_starts_the_student_from_the_same_weights(teacher_model: ResNet) -> None:
+def test_every_method_starts_the_student_from_the_same_weights(teacher_model: Frozen) -> None:
     pure = weights(lane(Experiment(dataset="Digits", student="ResNetBaby", seed=0), None))
     for method in WITHOUT_STAGE:
         for name, value in weights(lane(distilled(method), teacher_model)).items():
             assert torch.equal(value, pure[name])
-
-
-def test_the_teacher_is_in_eval_mode_whatever_was_done_to_it(teacher_model: ResNet) -> None:
-    before = {name: value.clone() for name, value in teacher_model.state_dict().items()}
-    teacher_model.train()
-    outputs = teacher_outputs(teacher_model, torch.randn(8, 3, 8, 8), torch.float32)
-    assert outputs is not None
-    assert not outputs.logits.requires_grad
-    assert all(torch.equal(value, before[name]) for name, value in teacher_model.state_dict().items())
 
 
 def test_evaluation_builds_no_graph_changes_nothing_and_restores_the_mode(loader: DeviceLoader) -> None:
@@ -261,7 +259,7 @@ def test_accuracy_at_chance_level_marks_the_run_suspect_and_a_suspect_teacher_ge
     assert not (root / "experiments/Digits/logit").exists()
 
 
-def test_errors_of_a_lane_are_only_expected_ones(loader: DeviceLoader, teacher_model: ResNet) -> None:
+def test_errors_of_a_lane_are_only_expected_ones(loader: DeviceLoader, teacher_model: Frozen) -> None:
     broken = lane(distilled("rkd"), teacher_model)
 
     def crash(batch: object, targets: object) -> None:
@@ -269,5 +267,5 @@ def test_errors_of_a_lane_are_only_expected_ones(loader: DeviceLoader, teacher_m
 
     broken.step = crash  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
-        train([broken], teacher_model, loader, lambda lane, is_best: None)
+        train([broken], PlainStep(loader, teacher_model), loader, lambda lane, is_best: None)
     assert not issubclass(ZeroDivisionError, KdError)

@@ -57,10 +57,9 @@ class Journal:
         state, complaints = load_checkpoint(path, self.identity, lane.device)
         for complaint in complaints:
             print(complaint, file=sys.stderr)
-        asked = lane.recipe.model_dump(mode="json")
-        if state is not None and state["recipe"] != asked:
+        if state is not None and (differs := _differences(state["recipe"], lane.recipe)):
             raise CheckpointError(
-                f"{path} was made with another recipe: {_differences(state['recipe'], asked)}.",
+                f"{path} was made with another recipe: {differs}.",
                 remedy=f"Use that recipe again, or move {self.directory} away to start anew.",
             )
         if state is not None:
@@ -135,6 +134,8 @@ class Journal:
         self.record = self.store.write(self.experiment, record.with_attempt(**attempt))
 
 
-def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    names = [name for name in ours if theirs.get(name) != ours[name]]
-    return ", ".join(f"{name} {theirs.get(name)!r} (asked: {ours[name]!r})" for name in names)
+def _differences(saved: dict[str, Any], recipe: Recipe) -> str:
+    """Where two recipes differ, as words; a field that an earlier version did not know had its default then."""
+    theirs, ours = {**Recipe().model_dump(mode="json"), **saved}, recipe.model_dump(mode="json")
+    names = [name for name in ours if theirs[name] != ours[name]]
+    return ", ".join(f"{name} {theirs[name]!r} (asked: {ours[name]!r})" for name in names)

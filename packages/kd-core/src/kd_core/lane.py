@@ -13,9 +13,11 @@ from kd_core.curves import Curves
 from kd_core.data.loaders import Batch
 from kd_core.determinism import seed_of
 from kd_core.evaluate import Score
+from kd_core.frozen import Frozen
 from kd_core.methods import METHODS
 from kd_core.models import Outputs, ResNet, build
 from kd_core.objective import Objective
+from kd_core.tally import Tally
 from kd_core.update import Updater
 from kd_core.weights import place
 from kd_hpc.campaign import Recipe
@@ -33,7 +35,7 @@ class Lane:
         self,
         experiment: Experiment,
         recipe: Recipe,
-        teacher: ResNet | None,
+        teacher: Frozen | None,
         device: torch.device,
         dtype: torch.dtype,
         paraphraser: Mapping[str, Any] | None = None,
@@ -44,6 +46,7 @@ class Lane:
         extra = place(self.objective.method, device).parameters() if self.objective.method else ()
         trained = [*self.model.parameters(), *(parameter for parameter in extra if parameter.requires_grad)]
         self.updater = Updater(trained, recipe, device, dtype)
+        self.tally = Tally(("loss", *self.objective.factors), device)
         self.curves = Curves()
         self.epoch = 0
         self.best: dict[str, Tensor] = {}
@@ -54,25 +57,35 @@ class Lane:
         """Cosine from lr to 0 over the epochs, a function of the epoch alone."""
         self.updater.optimizer.lr = cosine(self.recipe.lr, self.epoch, self.recipe.epochs)
         self.model.train()
-        self._sums: dict[str, Tensor] = {}
+        self.tally.clear()
         self._norms: dict[str, float] = {}
 
+    @property
+    def begins_epoch(self) -> bool:
+        """True before an epoch's first step, which also measures gradient norms and so waits for the device."""
+        return not self._norms
+
     def step(self, batch: Batch, teacher: Outputs | None) -> None:
-        """One optimizer step. Raises WatchdogStop."""
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            outputs = self.model(batch.images)
-        terms = self.objective.terms(outputs, teacher, batch.labels)
-        if not self._norms:
+        """One optimizer step; after an epoch's first the host reads nothing of it, so that it can be recorded."""
+        terms, logits = self._forward(batch, teacher)
+        if self.begins_epoch:
             self._norms = self._gradient_norms(terms)
         loss = self.objective.total(terms)
         self.updater.apply(loss)
-        self._count({"loss": loss, **terms}, outputs.logits, batch.labels)
-        if self.updater.watchdog.has_tripped:
-            raise self.updater.watchdog.stop(self._terms_without_gradient(batch, teacher))
+        self.tally.add({"loss": loss, **terms}, logits, batch.labels)
+
+    def check(self, last: Callable[[], tuple[Batch, Outputs | None]]) -> None:
+        """The host's share of a step; `last` makes its batch again. Raises WatchdogStop."""
+        self.updater.require_health(lambda: self._terms_without_gradient(*last()))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Everything a step changes on the device."""
+        return [*self.updater.tensors, *self.model.buffers(), *self.tally.tensors]
 
     def end_epoch(self, score: Score, seconds: float) -> bool:
         """Book the epoch; True if its weights are the best so far. Raises WatchdogStop."""
-        means = {name: float(total) / float(self._sums["count"]) for name, total in self._sums.items()}
+        means = self.tally.means()
         self.updater.watchdog.require_scale(self.updater.scale)
         if not math.isfinite(means["loss"]):
             names = [name for name in self.objective.factors if not math.isfinite(means[name])]
@@ -117,19 +130,14 @@ class Lane:
         return norms
 
     def _terms_without_gradient(self, batch: Batch, teacher: Outputs | None) -> list[str]:
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            outputs = self.model(batch.images)
-        norms = self._gradient_norms(self.objective.terms(outputs, teacher, batch.labels))
+        norms = self._gradient_norms(self._forward(batch, teacher)[0])
         return [name for name, norm in norms.items() if not math.isfinite(norm)]
 
-    def _count(self, values: Mapping[str, Tensor], logits: Tensor, labels: Tensor) -> None:
-        """Sums over images, on the device: reading them each step would make the host wait."""
-        size = len(labels)
-        sums = {name: value.detach() * size for name, value in values.items()}
-        sums["correct"] = (logits.detach().argmax(dim=1) == labels).sum()
-        sums["count"] = torch.tensor(float(size))
-        for name, value in sums.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+    def _forward(self, batch: Batch, teacher: Outputs | None) -> tuple[dict[str, Tensor], Tensor]:
+        """The unweighted terms, and the logits (B, K)."""
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            outputs = self.model(batch.images)
+        return self.objective.terms(outputs, teacher, batch.labels), outputs.logits
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next epoch depends on, and everything already found."""
@@ -175,7 +183,7 @@ def _objective(
     experiment: Experiment,
     recipe: Recipe,
     student: ResNet,
-    teacher: ResNet | None,
+    teacher: Frozen | None,
     paraphraser: Mapping[str, Any] | None,
 ) -> Objective:
     if teacher is None:

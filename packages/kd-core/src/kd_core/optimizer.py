@@ -29,8 +29,20 @@ class SGD:
 
     def __init__(self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float) -> None:
         self.parameters = list(parameters)
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self.momentum, self.weight_decay = momentum, weight_decay
         self.velocity = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self._rate = torch.zeros((), device=self.parameters[0].device)
+        self.lr = lr
+
+    @property
+    def lr(self) -> float:
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        """Kept on the device, too: a recorded step reads it there."""
+        self._lr = lr
+        self._rate.fill_(lr)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -57,7 +69,7 @@ class SGD:
             found_inf=self.found_inf,
             weight_decay=self.weight_decay,
             momentum=self.momentum,
-            lr=self.lr,
+            lr=self._rate,
             dampening=0.0,
             nesterov=False,
             maximize=False,

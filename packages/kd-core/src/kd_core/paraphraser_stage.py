@@ -20,8 +20,8 @@ from kd_core.determinism import seed_of
 from kd_core.lane import cosine
 from kd_core.methods.factor_transfer import Paraphraser, reconstruction_loss
 from kd_core.teacher import Teacher
-from kd_core.train import teacher_outputs
 from kd_core.update import Updater
+from kd_core.weights import place
 from kd_hpc.campaign import Recipe
 
 STAGE = "paraphraser"
@@ -52,34 +52,31 @@ class ParaphraserStage:
         self.checkpoint = directory / STAGE_CHECKPOINT
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(STAGE, seed))
-            self.model = Paraphraser(teacher.model.widths.layer3).to(device)
+            self.model = place(Paraphraser(teacher.network.widths.layer3), device)
         self.updater = Updater(self.model.parameters(), recipe, device, torch.float32)
         self.epoch = 0
         self.losses: list[float] = []
 
-    def train(self, dtype: torch.dtype, on_epoch: Callable[[int, float], None]) -> dict[str, Tensor]:
+    def train(self, on_epoch: Callable[[int, float], None]) -> dict[str, Tensor]:
         """Train to the end and return the weights. `on_epoch(finished epochs, mean loss)` is called after each."""
         self._resume()
         self.model.train()
         while self.epoch < self.recipe.paraphraser_epochs:
             self.updater.optimizer.lr = cosine(self.recipe.lr, self.epoch, self.recipe.paraphraser_epochs)
-            self.losses.append(self._train_epoch(dtype))
+            self.losses.append(self._train_epoch())
             self.epoch += 1
             save_checkpoint(self.checkpoint, self._identity, self._state())
             on_epoch(self.epoch, self.losses[-1])
         return dict(self.model.state_dict())
 
-    def _train_epoch(self, dtype: torch.dtype) -> float:
+    def _train_epoch(self) -> float:
         total, count = torch.zeros((), device=self.device), 0
         for images, labels in self.loader.train(self.epoch, stage=STAGE):
-            outputs = teacher_outputs(self.teacher.model, images, dtype)
-            assert outputs is not None, "there is a teacher"
-            feature = outputs.layer3.float()
+            feature = self.teacher.network(images).layer3.float()
             _, reconstruction = self.model(feature)
             loss = reconstruction_loss(reconstruction, feature)
             self.updater.apply(loss)
-            if self.updater.watchdog.has_tripped:
-                raise self.updater.watchdog.stop([STAGE])
+            self.updater.require_health(lambda: [STAGE])
             total, count = total + loss.detach() * len(labels), count + len(labels)
         return float(total) / count
 

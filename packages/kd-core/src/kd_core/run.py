@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from kd_core.cuda_graphs import CudaGraphs
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.determinism import make_deterministic
@@ -18,6 +19,7 @@ from kd_core.lane import Lane
 from kd_core.methods import METHODS
 from kd_core.paraphraser_stage import ParaphraserStage, remove_stage_checkpoints, saved_paraphraser, shared_path
 from kd_core.provenance import provenance
+from kd_core.step import PlainStep, RecordedStep, Step
 from kd_core.teacher import Teacher, load_teacher
 from kd_core.train import train
 from kd_core.weights import save_weights
@@ -70,7 +72,7 @@ def train_runs(request: Request) -> list[Journal]:
                 if not record.is_done:
                     journals.append(_begin(request, experiment, record, around))
         try:
-            _train([journal for journal in journals if journal.failure is None], around)
+            _train([journal for journal in journals if journal.failure is None], around, request.recipe)
         except torch.OutOfMemoryError as error:
             raise _out_of_memory(error, request.recipe) from None
     return journals
@@ -84,9 +86,11 @@ def _recorded(store: Store, experiment: Experiment) -> StatusRecord:
 def _surroundings(request: Request, records: Sequence[StatusRecord]) -> Surroundings:
     first = request.experiments[0]
     device = choose_device(request.device)
+    dtype = choose_dtype(request.recipe.amp_dtype, device)
     dataset = _dataset(request.data, first.dataset)
     expected = next((record.teacher_sha256 for record in records if record.teacher_sha256), None)
-    teacher = None if first.is_pure else load_teacher(request.store, first, expected, device)
+    fold = request.recipe.step == "fast"
+    teacher = None if first.is_pure else load_teacher(request.store, first, expected, device, dtype, fold=fold)
     loader = make_loader(
         request.recipe.loader,
         dataset,
@@ -95,7 +99,7 @@ def _surroundings(request: Request, records: Sequence[StatusRecord]) -> Surround
         augment=request.recipe.augmentation,
         device=device,
     )
-    return Surroundings(device, choose_dtype(request.recipe.amp_dtype, device), dataset, loader, teacher)
+    return Surroundings(device, dtype, dataset, loader, teacher)
 
 
 def _dataset(root: Path, name: str) -> Dataset:
@@ -127,7 +131,7 @@ def _begin(request: Request, experiment: Experiment, record: StatusRecord, aroun
     journal.begin(request.recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
     try:
         paraphraser = _paraphraser(request, journal, teacher, around) if teacher else None
-        network = teacher.model if teacher else None
+        network = teacher.network if teacher else None
         lane = Lane(experiment, request.recipe, network, around.device, around.dtype, paraphraser)
         journal.resume(lane, around.loader)
     except KdError as error:
@@ -150,18 +154,18 @@ def _paraphraser(
         stage = ParaphraserStage(
             teacher, request.recipe, around.loader, journal.directory, around.device, experiment.seed
         )
-        weights = stage.train(around.dtype, journal.warmup_epoch)
+        weights = stage.train(journal.warmup_epoch)
         save_weights(shared, weights)
     save_weights(own, weights)
     remove_stage_checkpoints(journal.directory)
     return weights
 
 
-def _train(journals: Sequence[Journal], around: Surroundings) -> None:
+def _train(journals: Sequence[Journal], around: Surroundings, recipe: Recipe) -> None:
     journal_of = {journal.lane: journal for journal in journals}
     train(
         list(journal_of),
-        around.teacher.model if around.teacher else None,
+        _step(around, recipe),
         around.loader,
         lambda lane, is_best: journal_of[lane].end_epoch(is_best),
     )
@@ -170,6 +174,12 @@ def _train(journals: Sequence[Journal], around: Surroundings) -> None:
             journal.complete()
         else:
             journal.fail(lane.failure)
+
+
+def _step(around: Surroundings, recipe: Recipe) -> Step:
+    plain = PlainStep(around.loader, around.teacher.network if around.teacher else None)
+    is_recorded = recipe.step == "fast" and around.device.type == "cuda"
+    return RecordedStep(plain, CudaGraphs()) if is_recorded else plain
 
 
 def _out_of_memory(error: torch.OutOfMemoryError, recipe: Recipe) -> DeviceError:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from kd_core.models import ResNet
+from kd_core.frozen import Frozen, freeze
 from kd_core.weights import load_network
 from kd_hpc.errors import CheckpointError, TeacherError
 from kd_hpc.experiment import Experiment
@@ -16,9 +16,9 @@ from kd_hpc.store import BEST, Store
 
 
 class Teacher(NamedTuple):
-    """A frozen network in eval mode, and what its students' records say of it."""
+    """A frozen network, and what its students' records say of it."""
 
-    model: ResNet
+    network: Frozen
     path: str
     sha256: str
 
@@ -27,8 +27,10 @@ class Teacher(NamedTuple):
         return {"path": self.path, "sha256": self.sha256}
 
 
-def load_teacher(store: Store, student: Experiment, expected: str | None, device: torch.device) -> Teacher:
-    """The teacher of `student`: same data set, same seed, completed, best weights.
+def load_teacher(
+    store: Store, student: Experiment, expected: str | None, device: torch.device, dtype: torch.dtype, *, fold: bool
+) -> Teacher:
+    """The teacher of `student`, frozen for asking in `dtype`: same data set, same seed, completed, best weights.
 
     Raises TeacherError if it is missing, unfinished, flagged, unreadable, or not the one with SHA-256 `expected`.
     """
@@ -50,7 +52,7 @@ def load_teacher(store: Store, student: Experiment, expected: str | None, device
         model = load_network(content, path, run, device)
     except CheckpointError as error:
         raise TeacherError(error.what, remedy=_train_first(store, run)) from None
-    return Teacher(model.requires_grad_(False).eval(), str(run.path / BEST), sha256)
+    return Teacher(freeze(model.requires_grad_(False).eval(), dtype, fold=fold), str(run.path / BEST), sha256)
 
 
 def _require_completed(store: Store, run: Experiment) -> None:

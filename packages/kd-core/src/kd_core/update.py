@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ class Updater:
         return self.scaler.get_scale() if self.scaler else 1.0
 
     def apply(self, loss: Tensor) -> None:
-        """One step downhill, or none where a gradient is not finite."""
+        """One step downhill, or none where a gradient is not finite; the host reads nothing, so nothing waits."""
         self.optimizer.zero_grad()
         torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
         if self.scaler is None:
@@ -37,6 +37,30 @@ class Updater:
             self.scaler.step(self.optimizer)  # type: ignore[arg-type] # it asks for the protocol, not the class
             self.scaler.update()
         self.watchdog.saw(self.optimizer.skipped)
+
+    def require_health(self, culprits: Callable[[], list[str]]) -> None:
+        """After each step: count it on the host. Raises WatchdogStop, naming `culprits()`, if too many were skipped."""
+        self.watchdog.step += 1
+        if self.watchdog.has_tripped:
+            raise self.watchdog.stop(culprits())
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Everything `apply` changes on the device; a scaler's only after its first step."""
+        scaler = [self.scaler._scale, self.scaler._growth_tracker] if self.scaler else []
+        return [
+            *(parameter.detach() for parameter in self.optimizer.parameters),
+            *self.optimizer.velocity,
+            *(tensor for tensor in scaler if tensor is not None),
+            *self.watchdog.tensors,
+        ]
+
+    def renew_scaler(self) -> None:
+        """Forget a step that broke off between the scaler's parts; the scale stays."""
+        if self.scaler:
+            state = self.scaler.state_dict()
+            self.scaler = torch.amp.GradScaler(self.optimizer.velocity[0].device.type)
+            self.scaler.load_state_dict(state)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ from kd_hpc.errors import WatchdogStop
 
 
 class Watchdog:
-    """Counts on the device, without waiting for it; `check` waits."""
+    """Counts on the device, without waiting for it and always in the same tensors; `step` counts on the host."""
 
     def __init__(self, limit: int, device: torch.device) -> None:
         self.limit = limit
@@ -23,12 +23,11 @@ class Watchdog:
         self._skipped = torch.zeros((), device=device)
 
     def saw(self, found_inf: Tensor) -> None:
-        """Count one optimizer step; `found_inf` is not 0 where it was skipped."""
-        self.step += 1
+        """Count one optimizer step on the device; `found_inf` is not 0 where it was skipped."""
         skip = (found_inf != 0).float()
-        self._in_a_row = (self._in_a_row + skip) * skip
-        self._longest = torch.maximum(self._longest, self._in_a_row)
-        self._skipped = self._skipped + skip
+        self._in_a_row.add_(skip).mul_(skip)
+        torch.maximum(self._longest, self._in_a_row, out=self._longest)
+        self._skipped.add_(skip)
 
     @property
     def has_tripped(self) -> bool:
@@ -57,15 +56,19 @@ class Watchdog:
     def take_skipped(self) -> int:
         """Skipped steps since the last call."""
         skipped = int(self._skipped)
-        self._skipped = torch.zeros_like(self._skipped)
+        self._skipped.zero_()
         return skipped
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [self._in_a_row, self._longest, self._skipped]
 
     def state_dict(self) -> dict[str, float]:
         return {"step": self.step, "in_a_row": float(self._in_a_row)}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         self.step = int(state["step"])
-        self._in_a_row = self._in_a_row + state["in_a_row"]
+        self._in_a_row.fill_(state["in_a_row"])
 
 
 def non_finite(gradients: list[Tensor]) -> Tensor:

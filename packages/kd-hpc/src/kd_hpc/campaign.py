@@ -40,6 +40,8 @@ class Recipe(_Strict):
     augmentation: Literal["auto", "crop-flip", "crop", "resized-crop", "none"] = "auto"
     loader: Literal["device", "workers"] = "device"
     amp_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    step: Literal["fast", "plain"] = "fast"
+    """plain: every operation by itself and an unfolded teacher, to compare with."""
     paraphraser_epochs: int = Field(30, ge=1, description="stage 1 of factor_transfer")
     watchdog_skips: int = Field(100, ge=1, description="skipped optimizer steps in a row that stop a run")
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}

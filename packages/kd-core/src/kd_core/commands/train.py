@@ -60,6 +60,9 @@ def train(
     amp_dtype: Annotated[
         str | None, typer.Option(help="auto, float32 (no AMP), float16 or bfloat16.  [default: auto]")
     ] = None,
+    step: Annotated[
+        str | None, typer.Option(help="fast, or plain: operation by operation, to compare with.  [default: fast]")
+    ] = None,
     paraphraser_epochs: Annotated[int | None, typer.Option(help="Stage 1 of factor_transfer.  [default: 30]")] = None,
     watchdog_skips: Annotated[
         int | None, typer.Option(help="Skipped steps in a row that stop a run.  [default: 100]")
@@ -99,6 +102,7 @@ def train(
         augmentation=augmentation,
         loader=loader,
         amp_dtype=amp_dtype,
+        step=step,
         paraphraser_epochs=paraphraser_epochs,
         watchdog_skips=watchdog_skips,
     )

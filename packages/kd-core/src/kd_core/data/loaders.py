@@ -7,6 +7,7 @@ and all runs of one data set and seed see the same batches. B images of 3 channe
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -30,6 +31,10 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
+Inputs = tuple[Tensor, Tensor]
+"""What a loader draws for one batch, on the training device: to be handed back to its `make`."""
+
+
 class EpochPlan(NamedTuple):
     """`order` (N,): which image comes when; `choices` (N, ...): what is done to the image at that place."""
 
@@ -42,8 +47,16 @@ class Loader(Protocol):
 
     steps: int
 
+    def draw(self, epoch: int, stage: str = "train") -> Iterator[Inputs]:
+        """What the batches of `epoch`, counted from 0, are made from; `stage` names the stream of random choices."""
+        ...
+
+    def make(self, inputs: Inputs) -> Batch:
+        """The batch of these inputs: work for the device alone, the same each time."""
+        ...
+
     def train(self, epoch: int, stage: str = "train") -> Iterator[Batch]:
-        """The batches of `epoch`, counted from 0; `stage` names the stream of random choices."""
+        """The batches of `epoch`, made."""
         ...
 
     def test(self) -> Iterator[Batch]:
@@ -60,7 +73,7 @@ def make_loader(
     return cls(dataset, seed, batch_size, how, device)
 
 
-class _LoaderBase:
+class _LoaderBase(ABC):
     def __init__(
         self, dataset: Dataset, seed: int, batch_size: int, augment: Augmentation, device: torch.device
     ) -> None:
@@ -73,6 +86,15 @@ class _LoaderBase:
             _channels_last((255 * torch.tensor(values, device=device)).view(1, 3, 1, 1).expand(1, 3, size, size))
             for values in NORMALISATION[dataset.name]
         )
+
+    @abstractmethod
+    def draw(self, epoch: int, stage: str = "train") -> Iterator[Inputs]: ...
+
+    @abstractmethod
+    def make(self, inputs: Inputs) -> Batch: ...
+
+    def train(self, epoch: int, stage: str = "train") -> Iterator[Batch]:
+        return map(self.make, self.draw(epoch, stage))
 
     def test(self) -> Iterator[Batch]:
         images, labels = _tensors(self.dataset.test)
@@ -94,14 +116,16 @@ class DeviceLoader(_LoaderBase):
         images, labels = _tensors(dataset.train)
         self._pixels, self._labels = images.to(device).permute(0, 2, 3, 1).contiguous(), labels.to(device)
 
-    def train(self, epoch: int, stage: str = "train") -> Iterator[Batch]:
+    def draw(self, epoch: int, stage: str = "train") -> Iterator[Inputs]:
+        """For each batch the places of its images (B,), and what is done to each (B, ...)."""
         plan = plan_epoch(self.augment, self.dataset.train, self.seed, epoch, stage)
         order, choices = plan.order.to(self.device), plan.choices.to(self.device)
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            images = self._pixels.index_select(0, chosen).permute(0, 3, 1, 2)
-            augmented = self.augment.apply(images, choices[start : start + self.batch_size])
-            yield self._batch(augmented, self._labels[chosen])
+        return zip(torch.split(order, self.batch_size), torch.split(choices, self.batch_size), strict=True)
+
+    def make(self, inputs: Inputs) -> Batch:
+        chosen, choices = inputs
+        images = self._pixels.index_select(0, chosen).permute(0, 3, 1, 2)
+        return self._batch(self.augment.apply(images, choices), self._labels.index_select(0, chosen))
 
 
 class WorkerLoader(_LoaderBase):
@@ -122,10 +146,14 @@ class WorkerLoader(_LoaderBase):
             generator=generator("workers"),
         )
 
-    def train(self, epoch: int, stage: str = "train") -> Iterator[Batch]:
+    def draw(self, epoch: int, stage: str = "train") -> Iterator[Inputs]:
+        """For each batch its images (B, 3, S, S) uint8, augmented, and labels (B,)."""
         self._schedule.epoch, self._schedule.stage = epoch, stage
         for images, labels in self._batches:
-            yield self._batch(images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True))
+            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+    def make(self, inputs: Inputs) -> Batch:
+        return self._batch(*inputs)
 
 
 class _Schedule:

@@ -1,0 +1,165 @@
+"""One optimizer step of every lane: plain, or recorded once and replayed.
+
+A step of a deep, narrow network is a thousand small operations, and a GPU waits for the host to launch each of them.
+What is recorded is launched at once. A recording is used only after it was shown, on this machine and with these
+students, to change every bit as the plain step does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from kd_core.data.loaders import Batch, Inputs, Loader
+from kd_core.frozen import Frozen
+from kd_core.lane import Lane
+from kd_core.models import Outputs
+from kd_hpc.errors import KdError
+
+
+class Step(Protocol):
+    """Takes one step of each lane with what the loader drew; a lane that fails keeps its error."""
+
+    def __call__(self, lanes: Sequence[Lane], inputs: Inputs) -> None: ...
+
+
+class Recorder(Protocol):
+    """Something that can do again, faster, what it saw being done on the device."""
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """What does `work` again on the same tensors; whether `work` itself was done meanwhile is left open."""
+        ...
+
+    def side_by_side(self, works: Iterable[Callable[[], None]]) -> None:
+        """Do all `works`, none of which needs another's result."""
+        ...
+
+
+class PlainStep:
+    """Operation by operation; the teacher is asked once for all lanes."""
+
+    def __init__(self, loader: Loader, teacher: Frozen | None) -> None:
+        self.loader, self.teacher = loader, teacher
+
+    def __call__(self, lanes: Sequence[Lane], inputs: Inputs) -> None:
+        batch, targets = self.look(inputs)
+        for lane in lanes:
+            guarded(lane, lambda lane: lane.step(batch, targets))
+        check(lanes, lambda: (batch, targets))
+
+    def look(self, inputs: Inputs) -> tuple[Batch, Outputs | None]:
+        """The batch, and what the teacher makes of it."""
+        batch = self.loader.make(inputs)
+        return batch, self.teacher(batch.images) if self.teacher else None
+
+
+class RecordedStep:
+    """Replays a recording for each size of batch; the plain step takes over where none can be had, and says so."""
+
+    def __init__(self, plain: PlainStep, recorder: Recorder) -> None:
+        self.plain, self.recorder = plain, recorder
+        self._lanes: tuple[Lane, ...] = ()
+        self._recordings: dict[tuple[torch.Size, ...], _Recording] = {}
+        self._refused = ""
+
+    def __call__(self, lanes: Sequence[Lane], inputs: Inputs) -> None:
+        if self._refused or any(lane.begins_epoch for lane in lanes):
+            self.plain(lanes, inputs)
+            return
+        if tuple(lanes) != self._lanes:
+            self._lanes = tuple(lanes)
+            self._recordings.clear()
+        if recording := self._recordings.get(_shapes(inputs)):
+            recording(inputs)
+        else:
+            self._record(inputs)
+        check(lanes, lambda: self.plain.look(inputs))
+
+    def _record(self, inputs: Inputs) -> None:
+        """Take this step plainly, then record it, and keep the recording if it leads to the same bits."""
+        state = [tensor for lane in self._lanes for tensor in lane.tensors]
+        before = _copies(state)
+        self._work(inputs, one_after_another)
+        expected = _copies(state)
+        try:
+            _put(state, before)
+            recording = _Recording(inputs, partial(self._work, how=self.recorder.side_by_side), self.recorder)
+            _put(state, before)
+            recording(inputs)
+            problem = "" if _same(state, expected) else "it does not give the same bits"
+        except RuntimeError as error:
+            problem = str(error).strip().partition("\n")[0]
+        if problem:
+            _put(state, expected)
+            self._refuse(problem)
+        else:
+            self._recordings[_shapes(inputs)] = recording
+
+    def _work(self, inputs: Inputs, how: Callable[[Iterable[Callable[[], None]]], None]) -> None:
+        batch, targets = self.plain.look(inputs)
+        how(partial(lane.step, batch, targets) for lane in self._lanes)
+
+    def _refuse(self, problem: str) -> None:
+        self._refused = problem
+        self._recordings.clear()
+        for lane in self._lanes:
+            lane.updater.renew_scaler()
+        print(f"kd-core: the step cannot be recorded ({problem}); training goes on without, slower.", file=sys.stderr)
+
+
+class _Recording:
+    """A replay, and the places it reads its inputs from."""
+
+    def __init__(self, inputs: Inputs, work: Callable[[Inputs], None], recorder: Recorder) -> None:
+        first, second = inputs
+        self._places = first.clone(), second.clone()
+        self._replay = recorder.record(lambda: work(self._places))
+
+    def __call__(self, inputs: Inputs) -> None:
+        _put(self._places, inputs)
+        self._replay()
+
+
+def one_after_another(works: Iterable[Callable[[], None]]) -> None:
+    for work in works:
+        work()
+
+
+def guarded(lane: Lane, work: Callable[[Lane], None]) -> None:
+    """`work(lane)`; an error of ours ends this lane and no other."""
+    if lane.failure is None:
+        try:
+            work(lane)
+        except KdError as error:
+            lane.failure = error
+
+
+def check(lanes: Sequence[Lane], last: Callable[[], tuple[Batch, Outputs | None]]) -> None:
+    """Each lane's watchdog looks at the step just taken; `last` makes its batch again."""
+    for lane in lanes:
+        guarded(lane, lambda lane: lane.check(last))
+
+
+def _shapes(inputs: Inputs) -> tuple[torch.Size, ...]:
+    return tuple(tensor.shape for tensor in inputs)
+
+
+def _copies(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor.detach().clone() for tensor in tensors]
+
+
+@torch.no_grad()
+def _put(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for place, value in zip(places, values, strict=True):
+        place.copy_(value)
+
+
+def _same(left: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
+    """Whether all bits are the same; not-a-number counts as equal to itself."""
+    pairs = zip(left, right, strict=True)
+    return all(bool(((a == b) | ((a != a) & (b != b))).all()) for a, b in pairs)

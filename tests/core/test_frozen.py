@@ -1,0 +1,87 @@
+"""A frozen network answers as the network it was made from, and never changes."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from kd_core.frozen import FoldedNetwork, PlainNetwork, freeze
+from kd_core.models import ResNet, build
+from kd_core.weights import place
+from kd_hpc.catalogue import MODELS
+
+CPU = torch.device("cpu")
+
+
+def trained(name: str) -> ResNet:
+    """A network whose BatchNorm has seen images, and whose scales and shifts are no longer ones and zeros."""
+    torch.manual_seed(0)
+    network = place(build(name, 10), CPU)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.2)
+    for _ in range(20):
+        network.train()(torch.randn(32, 3, 16, 16))
+    return network.eval()
+
+
+def images() -> torch.Tensor:
+    return torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("fold", [True, False])
+def test_all_outputs_are_the_networks_own_in_double_precision(name: str, fold: bool) -> None:
+    network = trained(name)
+    exact = copy.deepcopy(network).double()(images().double())
+    frozen = freeze(network, torch.float32, fold=fold)
+    assert isinstance(frozen, FoldedNetwork if fold else PlainNetwork)
+    assert frozen.widths == network.widths
+    for ours, theirs in zip(frozen(images()), exact, strict=True):
+        scale = theirs.abs().mean().item()
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-3 * scale)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_folded_half_precision_is_as_near_to_the_truth_as_autocast(dtype: torch.dtype) -> None:
+    network = trained("ResNet56")
+    exact = copy.deepcopy(network).double()(images().double())
+    folded, plain = (freeze(network, dtype, fold=fold)(images()) for fold in (True, False))
+    for ours, theirs, truth in zip(folded, plain, exact, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert (ours.double() - truth).abs().mean() < 1.5 * (theirs.double() - truth).abs().mean()
+
+
+def test_no_graph_is_built_and_nothing_moves_even_in_train_mode() -> None:
+    network = trained("ResNetBaby")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    expected = freeze(network, torch.float32, fold=True)(images())
+    for fold in (True, False):
+        frozen = freeze(network, torch.float32, fold=fold)
+        network.train()
+        outputs = frozen(images())
+        assert not any(output.requires_grad for output in outputs)
+        torch.testing.assert_close(outputs.logits, expected.logits)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_folded_network_keeps_no_tie_to_the_one_it_was_made_from() -> None:
+    network = trained("ResNetBaby")
+    frozen = freeze(network, torch.float32, fold=True)
+    expected = frozen(images()).logits
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert torch.equal(frozen(images()).logits, expected)
+
+
+def test_weights_that_half_precision_cannot_hold_are_not_folded() -> None:
+    network = trained("ResNetBaby")
+    assert network.bn1.running_var is not None
+    network.bn1.running_var.fill_(0.0)  # dead channels: 1 / sqrt(eps), on weights made large
+    network.conv1.weight.data.mul_(1e5)
+    assert isinstance(freeze(network, torch.float16, fold=True), PlainNetwork)
+    assert isinstance(freeze(network, torch.float32, fold=True), FoldedNetwork)
