@@ -23,11 +23,12 @@ import numpy as np
 import psutil
 import torch
 from PIL import Image
-from rounds import interleaved, machine, spread
+from rounds import machine, spread
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import VisionDataset
 
+from kd_core.bench import interleaved
 from kd_core.data.images import NORMALISATION, Dataset, Split, load_dataset, save_dataset
 from kd_core.data.loaders import make_loader
 

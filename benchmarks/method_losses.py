@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from rounds import spread
 from torch import Tensor
 from torch.nn import functional
 
+from kd_core.bench import interleaved
 from kd_core.methods.nst import nst_loss
 from kd_core.methods.rkd import angle_loss
 
@@ -76,19 +78,8 @@ def seconds(loss: Loss, student: Tensor, teacher: Tensor) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(losses: dict[str, Loss], pair: tuple[Tensor, Tensor], rounds: int) -> dict[str, list[float]]:
-    for loss in losses.values():
-        seconds(loss, *pair)
-    times: dict[str, list[float]] = {name: [] for name in losses}
-    for _ in range(rounds):
-        for name, loss in losses.items():
-            times[name].append(seconds(loss, *pair))
-    return times
-
-
-def spread(values: list[float], unit: str) -> str:
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:9.2f} {unit} ({low:.2f} to {high:.2f})"
+def take_turns(losses: dict[str, Loss], pair: tuple[Tensor, Tensor], rounds: int) -> dict[str, list[float]]:
+    return interleaved({name: partial(seconds, loss, *pair) for name, loss in losses.items()}, rounds)
 
 
 def show(title: str, times: dict[str, list[float]], bases: list[str], notes: dict[str, str]) -> None:
@@ -141,11 +132,11 @@ def main() -> None:
     print(f"torch {torch.__version__}, {rounds} rounds, forward and backward, one thread")
     generator = torch.Generator().manual_seed(0)
     rows = torch.rand(B, D, generator=generator), torch.rand(B, D, generator=generator)
-    angle = interleaved(ANGLE, rows, rounds)
+    angle = take_turns(ANGLE, rows, rounds)
     show(f"RKD angle, B = {B}, D = {D}", angle, ["product", "traffic"], {})
     for tap, shape in TAPS.items():
         peaks = {name: f"peak + {peak_mebibytes(name, tap):.0f} MiB" for name in NST}
-        show(f"NST, {tap} {(B, *shape)}", interleaved(NST, maps(tap), rounds), ["ours"], peaks)
+        show(f"NST, {tap} {(B, *shape)}", take_turns(NST, maps(tap), rounds), ["ours"], peaks)
 
 
 if __name__ == "__main__":

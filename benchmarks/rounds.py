@@ -1,22 +1,10 @@
-"""Variants timed in turn, round after round, so that what else the machine does falls on all of them alike."""
+"""What the tables of this folder have in common: a median with its quartiles, and the machine they were made on."""
 
 from __future__ import annotations
 
 import os
 import platform
 import statistics
-from collections.abc import Callable, Mapping
-
-
-def interleaved(variants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """What each variant returned in each round, after one round that does not count."""
-    for variant in variants.values():
-        variant()
-    results: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(rounds):
-        for name, variant in variants.items():
-            results[name].append(variant())
-    return results
 
 
 def spread(values: list[float], unit: str) -> str:

@@ -8,8 +8,10 @@ import pytest
 import torch
 from emulated_graphs import EmulatedGraphs
 
+from kd_core.cuda_graphs import CudaGraphs
 from kd_core.data.images import Split, load_dataset
 from kd_core.data.loaders import Loader, make_loader
+from kd_core.determinism import make_deterministic
 from kd_core.frozen import Frozen, freeze
 from kd_core.lane import Lane
 from kd_core.methods import METHODS
@@ -17,6 +19,7 @@ from kd_core.methods.factor_transfer import Paraphraser
 from kd_core.models import build
 from kd_core.step import PlainStep, RecordedStep
 from kd_core.train import train
+from kd_core.weights import place
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import WatchdogStop
 from kd_hpc.experiment import Experiment
@@ -32,21 +35,21 @@ def frozen() -> Frozen:
     return freeze(build("ResNetBaby", 10), torch.float32, fold=True)
 
 
-def loader(teacher: Path, augment: str = "auto", kind: str = "device") -> Loader:
+def loader(teacher: Path, augment: str = "auto", kind: str = "device", device: torch.device = CPU) -> Loader:
     """An epoch of three steps: the first, a second of the same size, a smaller last one."""
     whole = load_dataset(teacher / "data", "Digits")
     train, test = (Split(split.images[:160], split.labels[:160]) for split in (whole.train, whole.test))
     few = whole._replace(train=train, test=test)
-    return make_loader(kind, few, seed=0, batch_size=64, augment=augment, device=CPU)
+    return make_loader(kind, few, seed=0, batch_size=64, augment=augment, device=device)
 
 
-def lane(method: str, frozen: Frozen, dtype: torch.dtype = torch.float32) -> Lane:
+def lane(method: str, frozen: Frozen, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Lane:
     experiment = Experiment(
         dataset="Digits", method=method, alpha=0.5, teacher="ResNetBaby", student="ResNetBaby", seed=0
     )
     torch.manual_seed(2)
     paraphraser = Paraphraser(64).state_dict() if METHODS[method].needs_paraphraser else None
-    return Lane(experiment, RECIPE, frozen, CPU, dtype, paraphraser)
+    return Lane(experiment, RECIPE, frozen, device, dtype, paraphraser)
 
 
 def outcome(of: Lane) -> dict[str, object]:
@@ -155,3 +158,22 @@ def test_the_watchdog_sees_through_a_recording(teacher: Path, frozen: Frozen) ->
     alone = lane("logit", frozen)
     train([alone], PlainStep(batches, frozen), batches, lambda lane, is_best: None)
     assert_same(healthy, alone)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+def test_on_a_gpu_all_methods_together_are_replayed_to_the_bits_each_has_alone(
+    dtype: torch.dtype, teacher: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpu = torch.device("cuda")
+    make_deterministic()
+    torch.manual_seed(1)
+    network = freeze(place(build("ResNetBaby", 10), gpu).eval(), dtype, fold=True)
+    batches = loader(teacher, device=gpu)
+    together = [lane(method, network, dtype, gpu) for method in METHODS]
+    train(together, RecordedStep(PlainStep(batches, network), CudaGraphs()), batches, lambda lane, is_best: None)
+    assert "cannot be recorded" not in capsys.readouterr().err
+    for beside in together:
+        alone = lane(beside.experiment.method, network, dtype, gpu)
+        train([alone], PlainStep(batches, network), batches, lambda lane, is_best: None)
+        assert_same(beside, alone)

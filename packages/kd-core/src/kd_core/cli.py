@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from kd_core.commands import data, evaluate, extract, methods, train
+from kd_core.commands import bench, data, evaluate, extract, methods, train
 from kd_hpc.entry import run
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("extract")(extract.extract)
 app.command("methods")(methods.methods)
+app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
 
 

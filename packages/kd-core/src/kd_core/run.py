@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from kd_core.cuda_graphs import CudaGraphs
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.determinism import make_deterministic
@@ -19,7 +18,7 @@ from kd_core.lane import Lane
 from kd_core.methods import METHODS
 from kd_core.paraphraser_stage import ParaphraserStage, remove_stage_checkpoints, saved_paraphraser, shared_path
 from kd_core.provenance import provenance
-from kd_core.step import PlainStep, RecordedStep, Step
+from kd_core.step import choose_step
 from kd_core.teacher import Teacher, load_teacher
 from kd_core.train import train
 from kd_core.weights import save_weights
@@ -165,7 +164,7 @@ def _train(journals: Sequence[Journal], around: Surroundings, recipe: Recipe) ->
     journal_of = {journal.lane: journal for journal in journals}
     train(
         list(journal_of),
-        _step(around, recipe),
+        choose_step(recipe.step, around.loader, around.teacher.network if around.teacher else None, around.device),
         around.loader,
         lambda lane, is_best: journal_of[lane].end_epoch(is_best),
     )
@@ -174,12 +173,6 @@ def _train(journals: Sequence[Journal], around: Surroundings, recipe: Recipe) ->
             journal.complete()
         else:
             journal.fail(lane.failure)
-
-
-def _step(around: Surroundings, recipe: Recipe) -> Step:
-    plain = PlainStep(around.loader, around.teacher.network if around.teacher else None)
-    is_recorded = recipe.step == "fast" and around.device.type == "cuda"
-    return RecordedStep(plain, CudaGraphs()) if is_recorded else plain
 
 
 def _out_of_memory(error: torch.OutOfMemoryError, recipe: Recipe) -> DeviceError:

@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from kd_core.cuda_graphs import CudaGraphs
 from kd_core.data.loaders import Batch, Inputs, Loader
 from kd_core.frozen import Frozen
 from kd_core.lane import Lane
@@ -123,6 +124,12 @@ class _Recording:
     def __call__(self, inputs: Inputs) -> None:
         _put(self._places, inputs)
         self._replay()
+
+
+def choose_step(kind: str, loader: Loader, teacher: Frozen | None, device: torch.device) -> Step:
+    """The step called `kind`: "fast" is recorded where there is something to record with, a GPU."""
+    plain = PlainStep(loader, teacher)
+    return RecordedStep(plain, CudaGraphs()) if kind == "fast" and device.type == "cuda" else plain
 
 
 def one_after_another(works: Iterable[Callable[[], None]]) -> None:

@@ -1,0 +1,176 @@
+"""How fast is a training step beside the ordinary way of writing it?
+
+    python benchmarks/step.py [--rounds 7] [--steps 1] [--method logit ...] [--students 6] [--with-data] [--json FILE]
+
+The ordinary way: teacher and student eager and in torch's own memory layout, torch.optim.SGD, autocast and GradScaler
+on a GPU and float32 on a CPU, torchvision's PIL transforms in a DataLoader, `.item()` every step, one student a
+process. Ours is `kd_core`'s fast step. Every round runs all variants in turn; a ratio is the median of the rounds'
+own. On a CPU the seconds are the processor's and data is left out unless asked for (benchmarks/loader.py measures
+it); on a GPU data is always part, with 8 worker processes for the ordinary way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import cycle, islice, product
+from pathlib import Path
+
+import torch
+from loader import USUAL_TRANSFORMS, UsualImages
+from rounds import machine, spread
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from torchvision import transforms
+
+from kd_core.bench import ALPHAS, Setting, Workload, interleaved, now, random_images
+from kd_core.data.images import NORMALISATION
+from kd_core.determinism import make_deterministic
+from kd_core.device import choose_device, choose_dtype
+from kd_core.methods import METHODS
+from kd_core.methods.base import Method
+from kd_core.methods.factor_transfer import Paraphraser
+from kd_core.models import build
+from kd_hpc.catalogue import DATASETS
+
+WORKERS_BESIDE_A_GPU = 8
+
+
+class Usual:
+    """One student in training the ordinary way; shares only networks and loss functions with kd_core."""
+
+    def __init__(self, setting: Setting, method: str, *, with_data: bool) -> None:
+        self.setting, self.device = setting, choose_device(setting.device)
+        self.dtype = choose_dtype(setting.amp_dtype, self.device)
+        classes = DATASETS[setting.dataset].classes
+        torch.manual_seed(0)
+        self.teacher = build(setting.teacher, classes).to(self.device).eval()
+        self.student = build(setting.student, classes).to(self.device)
+        self.method = self._method(METHODS[method])
+        parameters = [p for module in (self.student, self.method) for p in module.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=5e-4)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.batches = self._batches() if with_data else cycle([self._fixed_batch()])
+        self.step(*next(self.batches))
+
+    def _method(self, kind: type[Method]) -> Method:
+        method = kind.build(student=self.student.widths, teacher=self.teacher.widths, temperature=4.0)
+        if kind.needs_paraphraser:
+            method.load_paraphraser(Paraphraser(self.teacher.widths.layer3).state_dict())
+        return method.to(self.device)
+
+    def _fixed_batch(self) -> tuple[Tensor, Tensor]:
+        size = DATASETS[self.setting.dataset].size
+        labels = torch.randint(DATASETS[self.setting.dataset].classes, (self.setting.batch_size,))
+        return torch.randn(self.setting.batch_size, 3, size, size), labels
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        finish = [transforms.ToTensor(), transforms.Normalize(*NORMALISATION[self.setting.dataset])]
+        images = UsualImages(
+            *random_images(self.setting).train, transforms.Compose([*USUAL_TRANSFORMS["crop-flip"], *finish])
+        )
+        loader = DataLoader(
+            images,
+            batch_size=self.setting.batch_size,
+            shuffle=True,
+            num_workers=WORKERS_BESIDE_A_GPU if self.device.type == "cuda" else 0,
+            persistent_workers=self.device.type == "cuda",
+            pin_memory=self.device.type == "cuda",
+        )
+        while True:
+            yield from loader
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            with torch.no_grad():
+                target = self.teacher(images)
+            outputs = self.student(images)
+        ce = functional.cross_entropy(outputs.logits.float(), labels)
+        terms = self.method.terms(outputs, target)
+        distillation = sum(self.method.weights[name] * term for name, term in terms.items())
+        loss = 0.5 * ce + 0.5 * distillation
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        loss.item()
+
+    def seconds(self) -> float:
+        start = now(self.device)
+        for batch in islice(self.batches, self.setting.steps):
+            self.step(*batch)
+        return (now(self.device) - start) / self.setting.steps
+
+
+def the_ordinary_way(run: Callable[[], float]) -> float:
+    """`run` without the determinism that kd_core asks for and nobody has by default."""
+    torch.set_deterministic_debug_mode("default")
+    torch.backends.cudnn.deterministic = False
+    try:
+        return run()
+    finally:
+        make_deterministic()
+
+
+def main() -> None:
+    options = parse()
+    setting = Setting(options.teacher, options.student, "Cifar10", 128, options.students, options.rounds, options.steps)
+    with_data = options.with_data or choose_device(setting.device).type == "cuda"
+    print(f"{options.teacher} -> {options.student}, batch {setting.batch_size}, torch {torch.__version__}, ", end="")
+    print(f"{torch.get_num_threads()} threads; {machine()}")
+    print(f"{'':22}{'ordinary':>30}{'one student':>30}{'ratio':>26}", end="")
+    print(f"{f'{options.students} students':>30}{'ratio, student images':>26}")
+    results = {}
+    for method in options.method or METHODS:
+        times = measure(setting, method, with_data=with_data)
+        results[method] = times
+        show(method, times, options.students)
+    if options.json:
+        options.json.write_text(json.dumps({"setting": asdict(setting), "seconds": results}, indent=2))
+
+
+def measure(setting: Setting, method: str, *, with_data: bool) -> dict[str, list[float]]:
+    """Seconds a step by variant, round by round. Together train students of this method and then of the others."""
+    make_deterministic()
+    usual = Usual(setting, method, with_data=with_data)
+    others = (pair for pair in product(METHODS, ALPHAS) if pair != (method, 0.5))
+    students = list(islice(cycle([(method, 0.5), *others]), setting.students))
+    variants = {
+        "ordinary": lambda: the_ordinary_way(usual.seconds),
+        "one": Workload(setting, students[:1], "fast").seconds,
+        "together": Workload(setting, students, "fast").seconds,
+    }
+    return interleaved(variants, setting.rounds)
+
+
+def show(method: str, times: dict[str, list[float]], students: int) -> None:
+    def ratios(variant: str, count: int) -> list[float]:
+        return [count * usual / ours for usual, ours in zip(times["ordinary"], times[variant], strict=True)]
+
+    cells = [spread([1e3 * value for value in times[name]], "ms") for name in ("ordinary", "one", "together")]
+    print(
+        f"{method:22}{cells[0]:>30}{cells[1]:>30}{spread(ratios('one', 1), 'x'):>26}"
+        f"{cells[2]:>30}{spread(ratios('together', students), 'x'):>26}",
+        flush=True,
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", default="ResNet112")
+    parser.add_argument("--student", default="ResNet56")
+    parser.add_argument("--method", action="append", choices=list(METHODS))
+    parser.add_argument("--students", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--with-data", action="store_true")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
