@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import VisionDataset
 
-from kd_core.bench import interleaved
+from kd_core.bench import interleaved, make_ready
 from kd_core.data.images import NORMALISATION, Dataset, Split, load_dataset, save_dataset
 from kd_core.data.loaders import make_loader
 
@@ -89,6 +89,7 @@ def images_a_second(count: int, batches: Callable[[], object]) -> float:
 
 def compare_speed(rounds: int) -> None:
     torch.set_num_threads(1)
+    make_ready()
     print(f"\n{'':14}{'usual pipeline':>34}{'device loader':>34}{'ratio':>30}")
     variants = {(kind.__name__, name): kind(name) for name in USUAL_TRANSFORMS for kind in (usual, ours)}
     rates = interleaved({" ".join(key): variant for key, variant in variants.items()}, rounds)

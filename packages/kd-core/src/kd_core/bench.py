@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice, product
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from kd_core.allocator import keep_freed_memory
 from kd_core.checkpoint import save_checkpoint
 from kd_core.data.images import Dataset, Split
 from kd_core.data.loaders import make_loader
@@ -33,8 +34,6 @@ from kd_core.weights import place
 from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.experiment import Experiment
-
-ALPHAS = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def now(device: torch.device) -> float:
 
 def compare_steps(setting: Setting, methods: Sequence[str]) -> Iterator[Comparison]:
     """For each method the fast step, and the plain one beside it; one student."""
-    make_deterministic()
+    make_ready()
     for method in methods:
         fast, plain = (Workload(setting, [(method, 0.5)], step) for step in ("fast", "plain"))
         times = interleaved({method: fast.seconds, "plain": plain.seconds}, setting.rounds)
@@ -140,23 +139,34 @@ def compare_steps(setting: Setting, methods: Sequence[str]) -> Iterator[Comparis
 
 
 def compare_together(setting: Setting) -> Comparison:
-    """One student, and beside it `students` of several methods in one step."""
-    make_deterministic()
-    students = list(islice(cycle(product(METHODS, ALPHAS)), setting.students))
+    """One student, and beside it `students` in one step: of the same method, so that nothing else differs."""
+    make_ready()
+    students = same_method("logit", setting.students)
     together, alone = Workload(setting, students, "fast"), Workload(setting, students[:1], "fast")
     variants = {"one student": alone.seconds, f"{setting.students} students": together.seconds}
     times = interleaved(variants, setting.rounds)
     return compare(times, (setting.batch_size, setting.batch_size * setting.students))
 
 
+def same_method(method: str, count: int) -> list[tuple[str, float]]:
+    """So many students, their alphas evenly between 0 and 1."""
+    return [(method, round((number + 1) / (count + 1), 3)) for number in range(count)]
+
+
 def checkpoint_share(setting: Setting) -> Timing:
     """Percent of an epoch's training steps that writing its checkpoint takes, on the disk of temporary files."""
-    make_deterministic()
+    make_ready()
     work = Workload(setting, [("logit", 0.5)], "fast")
     steps = -(-DATASETS[setting.dataset].train_items // setting.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         times = interleaved({"step": work.seconds, "save": lambda: _save(work.lanes[0], Path(folder))}, setting.rounds)
     return timing([100 * save / (steps * step) for save, step in zip(times["save"], times["step"], strict=True)])
+
+
+def make_ready() -> None:
+    """What a training process does before anything else."""
+    make_deterministic()
+    keep_freed_memory()
 
 
 def random_images(setting: Setting) -> Dataset:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from kd_core.allocator import keep_freed_memory
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.determinism import make_deterministic
@@ -60,6 +61,7 @@ def train_runs(request: Request) -> list[Journal]:
     device's memory does not suffice.
     """
     make_deterministic()
+    keep_freed_memory()
     records = [_recorded(request.store, experiment) for experiment in request.experiments]
     _keep_threads(records)
     around = _surroundings(request, records)

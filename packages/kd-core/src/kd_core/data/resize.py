@@ -30,22 +30,39 @@ def enlarge_boxes(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     `images` (B, C, S, S) uint8; `boxes` (B, 4), or (1, 4) for all, integers: top, left, height, width, no side longer
     than `size`. Returns (B, C, size, size) uint8, channels last in memory.
     """
-    columns = images.permute(0, 3, 2, 1)
-    wide = _enlarge(columns, _taps(boxes[:, 1], boxes[:, 3], size))
-    return _enlarge(wide.transpose(1, 2), _taps(boxes[:, 0], boxes[:, 2], size)).permute(0, 3, 1, 2)
+    wide = _widen(images.permute(0, 2, 3, 1).contiguous(), _taps(boxes[:, 1], boxes[:, 3], size))
+    return _heighten(wide, _taps(boxes[:, 0], boxes[:, 2], size)).permute(0, 3, 1, 2)
 
 
-def _enlarge(lines: Tensor, taps: _Taps) -> Tensor:
-    """`lines` (B, S, ...) uint8, resized along S to (B, size, ...)."""
-    count, available = lines.shape[:2]
-    flat = lines.reshape(count * available, -1)
-    first = torch.arange(0, count * available, available, device=lines.device)[:, None]
-    low, high = (flat.index_select(0, (first + line).flatten()).int() for line in (taps.low, taps.high))
-    low_weight, high_weight = (
-        weight.expand(count, -1).reshape(-1, 1) for weight in (taps.low_weight, taps.high_weight)
+def _widen(pixels: Tensor, taps: _Taps) -> Tensor:
+    """(B, H, W, C) -> (B, H, size, C): pixels are chosen one by one, C bytes each."""
+    count, height, width, channels = pixels.shape
+    first = torch.arange(0, count * height * width, width, device=pixels.device).view(count, height, 1)
+    flat = pixels.view(-1, channels)
+    low, high = (
+        flat.index_select(0, (first + line.unsqueeze(1)).flatten()).view(count, height, -1)
+        for line in (taps.low, taps.high)
     )
-    sums = low.mul_(low_weight).add_(high.mul_(high_weight)).add_(1 << (_BITS - 1))
-    return sums.bitwise_right_shift_(_BITS).to(torch.uint8).view(count, -1, *lines.shape[2:])
+    weights = (weight.repeat_interleave(channels, dim=1).unsqueeze(1) for weight in (taps.low_weight, taps.high_weight))
+    return _blend(low, high, *weights).view(count, height, -1, channels)
+
+
+def _heighten(pixels: Tensor, taps: _Taps) -> Tensor:
+    """(B, H, W, C) -> (B, size, W, C): whole rows are chosen."""
+    count, height, width, channels = pixels.shape
+    first = torch.arange(0, count * height, height, device=pixels.device)[:, None]
+    flat = pixels.view(count * height, -1)
+    low, high = (
+        flat.index_select(0, (first + line).flatten()).view(count, -1, flat.shape[1]) for line in (taps.low, taps.high)
+    )
+    blended = _blend(low, high, taps.low_weight.unsqueeze(2), taps.high_weight.unsqueeze(2))
+    return blended.view(count, -1, width, channels)
+
+
+def _blend(low: Tensor, high: Tensor, low_weight: Tensor, high_weight: Tensor) -> Tensor:
+    """The weighted sum of two selections, rounded to bytes as PIL rounds."""
+    sums = low.int().mul_(low_weight).add_(high.int().mul_(high_weight)).add_(1 << (_BITS - 1))
+    return sums.bitwise_right_shift_(_BITS).to(torch.uint8)
 
 
 def _taps(start: Tensor, length: Tensor, size: int) -> _Taps:
