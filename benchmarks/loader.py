@@ -1,6 +1,6 @@
 """How much faster does the `device` loader make batches than the usual pipeline, and how much memory does a job need?
 
-    python benchmarks/loader.py [--rounds 11] [--skip-memory]
+    python benchmarks/loader.py [--rounds 11] [--skip-memory] [--json FILE]
 
 Images a second of CPU time (other processes touch it less than the clock) on one thread, from arrays to normalised
 float batches of 128, on random images of CIFAR's size: the `device` loader beside a torchvision data set with PIL
@@ -12,6 +12,7 @@ SVHN's size (73,257 + 26,032 images of 3x32x32) with either loader, its worker p
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import tempfile
 import time
@@ -87,16 +88,19 @@ def images_a_second(count: int, batches: Callable[[], object]) -> float:
     return count / (time.process_time() - start)
 
 
-def compare_speed(rounds: int) -> None:
+def compare_speed(rounds: int) -> dict[str, list[float]]:
+    """How many times as fast the device loader is, by augmentation, round by round."""
     torch.set_num_threads(1)
     make_ready()
     print(f"\n{'':14}{'usual pipeline':>34}{'device loader':>34}{'ratio':>30}")
     variants = {(kind.__name__, name): kind(name) for name in USUAL_TRANSFORMS for kind in (usual, ours)}
     rates = interleaved({" ".join(key): variant for key, variant in variants.items()}, rounds)
+    ratios = {}
     for name in USUAL_TRANSFORMS:
         usually, device = rates[f"usual {name}"], rates[f"ours {name}"]
-        ratios = [fast / slow for fast, slow in zip(device, usually, strict=True)]
-        print(f"{name:14}{spread(usually, '/s'):>34}{spread(device, '/s'):>34}{spread(ratios, 'x'):>30}")
+        ratios[name] = [fast / slow for fast, slow in zip(device, usually, strict=True)]
+        print(f"{name:14}{spread(usually, '/s'):>34}{spread(device, '/s'):>34}{spread(ratios[name], 'x'):>30}")
+    return ratios
 
 
 def tree_memory() -> float:
@@ -137,9 +141,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Speed and memory of the data loaders.")
     parser.add_argument("--rounds", type=int, default=11, help="rounds of the comparison (default 11)")
     parser.add_argument("--skip-memory", action="store_true", help="compare speed only")
+    parser.add_argument("--json", type=Path, help="also keep the ratios here")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {options.rounds} rounds, one thread, batches of {BATCH}; {machine()}")
-    compare_speed(options.rounds)
+    ratios = compare_speed(options.rounds)
+    if options.json:
+        options.json.write_text(json.dumps(ratios))
     if not options.skip_memory:
         compare_memory()
 

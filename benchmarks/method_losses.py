@@ -1,6 +1,6 @@
 """What do the two dear losses cost, against the least they could cost and against the way they are usually written?
 
-    python benchmarks/method_losses.py [--rounds 15]
+    python benchmarks/method_losses.py [--rounds 15] [--json FILE]
 
 RKD's angles at B = 128, D = 64, forward and backward, beside two floors: `product`, one (B, B, D) tensor of
 differences and one (B, B, B) tensor of their products for one network, left to autograd; and `traffic`, tensors of
@@ -12,6 +12,7 @@ the median of the rounds' own ratios.
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -127,12 +128,18 @@ def peak_mebibytes(name: str, tap: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Cost of the RKD angle and NST losses.")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each comparison (default 15)")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--json", type=Path, help="only take the times of one thread, and keep them here")
+    options = parser.parse_args()
+    rounds = options.rounds
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, {rounds} rounds, forward and backward, one thread")
     generator = torch.Generator().manual_seed(0)
     rows = torch.rand(B, D, generator=generator), torch.rand(B, D, generator=generator)
     angle = take_turns(ANGLE, rows, rounds)
+    if options.json:
+        nst = take_turns(NST, maps("layer3"), rounds)
+        options.json.write_text(json.dumps({"angle": angle, "nst": nst}))
+        return
     show(f"RKD angle, B = {B}, D = {D}", angle, ["product", "traffic"], {})
     for tap, shape in TAPS.items():
         peaks = {name: f"peak + {peak_mebibytes(name, tap):.0f} MiB" for name in NST}
