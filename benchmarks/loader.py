@@ -30,8 +30,9 @@ from torchvision import transforms
 from torchvision.datasets import VisionDataset
 
 from kd_core.bench import interleaved, make_ready
-from kd_core.data.images import NORMALISATION, Dataset, Split, load_dataset, save_dataset
+from kd_core.data.images import Dataset, Split, load_dataset, save_dataset
 from kd_core.data.loaders import make_loader
+from kd_core.data.sources import SOURCES
 
 BATCH = 128
 OURS, USUAL = 12_800, 1_280  # images a round: about the same time
@@ -75,7 +76,7 @@ def ours(augment: str) -> Callable[[], float]:
 
 
 def usual(augment: str) -> Callable[[], float]:
-    finish = [transforms.ToTensor(), transforms.Normalize(*NORMALISATION["Cifar10"])]
+    finish = [transforms.ToTensor(), transforms.Normalize(SOURCES["Cifar10"].mean, SOURCES["Cifar10"].deviation)]
     transform = transforms.Compose([*USUAL_TRANSFORMS[augment], *finish])
     loader = DataLoader(UsualImages(*random_split(USUAL, 0), transform), batch_size=BATCH, shuffle=True)
     return lambda: images_a_second(USUAL, lambda: loader)

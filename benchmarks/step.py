@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from kd_core.bench import Setting, Workload, interleaved, make_ready, now, random_images, same_method
-from kd_core.data.images import NORMALISATION
+from kd_core.data.sources import SOURCES
 from kd_core.device import choose_device, choose_dtype
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method
@@ -71,7 +71,8 @@ class Usual:
         return torch.randn(self.setting.batch_size, 3, size, size), labels
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        finish = [transforms.ToTensor(), transforms.Normalize(*NORMALISATION[self.setting.dataset])]
+        source = SOURCES[self.setting.dataset]
+        finish = [transforms.ToTensor(), transforms.Normalize(source.mean, source.deviation)]
         images = UsualImages(
             *random_images(self.setting).train, transforms.Compose([*USUAL_TRANSFORMS["crop-flip"], *finish])
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from typer.main import get_command
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
+CATALOGUE = "packages/kd-hpc/src/kd_hpc/catalogue.py"
 OUTSIDE = ("bash toolbox/quickstart.sh", "bash toolbox/test.sh")
 """Run by tests/test_quickstart.py (--long), and the command that runs this very test."""
 SHORTER = {
@@ -49,8 +52,7 @@ def all_commands() -> list[tuple[str, str]]:
 
 
 def printed_commands(page: Path) -> list[str]:
-    blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line and not line.startswith("#")]
+    return [step.line for step in steps_of(page) if isinstance(step, Typed)]
 
 
 @pytest.mark.parametrize(("command", "text"), all_commands(), ids=lambda value: value if "\n" not in value else "")
@@ -62,21 +64,104 @@ def test_every_command_has_help_with_an_example_and_is_in_the_guide(command: str
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_in_a_page_works(page: Path, tmp_path: Path) -> None:
-    for name in ("campaigns", "toolbox", "packages"):
-        if name != "campaigns":
-            (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "campaigns").mkdir()
+    environment = workplace(tmp_path, own_packages=f"of `{CATALOGUE}`" in page.read_text())
+    printed = ""
+    for step in steps_of(page):
+        match step:
+            case Typed(line):
+                printed = type_in(line, tmp_path, environment)
+            case Written():
+                step.write(tmp_path)
+            case Quoted(line):
+                assert plain(line) in plain(printed)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A command that a page prints."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """A line, or part of one, that the last command printed."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that a page prints, or lines for the list called `within` in a file that there is."""
+
+    path: str
+    text: str
+    within: str = ""
+
+    def write(self, root: Path) -> None:
+        path = root / self.path
+        if not self.within:
+            path.write_text(self.text)
+            return
+        opening = re.compile(rf"^{self.within}: .*[({{]\n", flags=re.MULTILINE)
+        assert len(opening.findall(path.read_text())) == 1
+        path.write_text(opening.sub(lambda found: found[0] + self.text, path.read_text()))
+
+
+def steps_of(page: Path) -> Iterator[Typed | Quoted | Written]:
+    """What a reader does, in the page's order. The paragraph above a block of toml, python or diff names its file."""
+    for above, kind, block in blocks_of(page.read_text()):
+        if kind == "bash":
+            yield from (Typed(line) for line in block.splitlines() if line and not line.startswith("#"))
+        elif kind == "text":
+            yield from map(Quoted, block.splitlines())
+        elif kind == "diff":
+            within, path = re.findall(r"[Ii]n\s`(\w+)`\sof\s`([\w./-]+)`", above)[-1]
+            yield Written(path, re.sub(r"^\+", "", block, flags=re.MULTILINE), within)
+        elif kind in ("toml", "python"):
+            yield Written(re.findall(r"`([\w./-]+\.(?:toml|py))`", above)[-1], block)
+
+
+def blocks_of(text: str) -> Iterator[tuple[str, str, str]]:
+    """Each fenced block: the paragraph above it, its language, its content."""
+    outside, *fenced = re.split(r"^```", text, flags=re.MULTILINE)
+    for inside, after in zip(fenced[::2], fenced[1::2], strict=True):
+        language, _, content = inside.partition("\n")
+        yield outside.rstrip().rpartition("\n\n")[2], language, content
+        outside = after
+
+
+def workplace(root: Path, *, own_packages: bool) -> dict[str, str]:
+    """Make `root` a clone with a short quickstart, with packages to change if asked; the environment to type in."""
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    for name in ("toolbox", "tests"):
+        (root / name).symlink_to(ROOT / name)
+    if own_packages:
+        shutil.copytree(ROOT / "packages", root / "packages", ignore=shutil.ignore_patterns("__pycache__"))
+        environment["PYTHONPATH"] = ":".join(str(path) for path in root.glob("packages/*/src"))
+    else:
+        (root / "packages").symlink_to(ROOT / "packages")
+    (root / "campaigns").mkdir()
     for campaign in (ROOT / "campaigns").glob("*.toml"):
         text = campaign.read_text()
         for long, short in SHORTER.items():
             text = text.replace(long, short) if campaign.name == "digits.toml" else text
-        (tmp_path / "campaigns" / campaign.name).write_text(text)
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    for line in printed_commands(page):
-        if line in OUTSIDE:
-            continue
-        done = subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        (root / "campaigns" / campaign.name).write_text(text)
+    return environment
+
+
+def plain(text: str) -> str:
+    """With one space wherever there are some: columns are as wide as what is in them."""
+    return re.sub(r"\s+", " ", text)
+
+
+def type_in(line: str, root: Path, environment: dict[str, str]) -> str:
+    """What the command prints, having succeeded."""
+    if line in OUTSIDE:
+        return ""
+    done = subprocess.run(shlex.split(line), cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
 
 
 def test_the_readme_names_every_folder_there_is() -> None:

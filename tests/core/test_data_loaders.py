@@ -12,9 +12,9 @@ import torch
 from published import noise
 
 from kd_core.data.augment import augmentation
-from kd_core.data.images import NORMALISATION, Dataset, Split
+from kd_core.data.images import Dataset, Split
 from kd_core.data.loaders import Batch, Loader, make_loader, plan_epoch
-from kd_core.data.sources import read_digits, read_fashion_mnist
+from kd_core.data.sources import SOURCES
 
 CPU = torch.device("cpu")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -84,7 +84,7 @@ def test_the_order_of_images_is_the_same_under_every_augmentation() -> None:
 
 def test_images_stay_beside_their_labels_and_are_normalised_as_the_table_says() -> None:
     data = dataset()
-    mean, deviation = (np.array(values).reshape(3, 1, 1) for values in NORMALISATION["Cifar10"])
+    mean, deviation = (np.array(values).reshape(3, 1, 1) for values in SOURCES["Cifar10"][2:4])
     for batch in loader(augment="none", data=data).train(0):
         expected = (data.train.images[batch.labels.numpy()] / 255 - mean) / deviation
         np.testing.assert_allclose(batch.images.numpy(), expected, atol=2e-6)
@@ -111,24 +111,24 @@ def test_grey_images_are_three_equal_channels_before_they_are_normalised() -> No
 
 def expect_measured(name: str, train: Split) -> None:
     scaled = train.images.astype(np.float64) / 255
-    for constant, measured in zip(NORMALISATION[name], (scaled.mean(), scaled.std()), strict=True):
+    for constant, measured in zip(SOURCES[name][2:4], (scaled.mean(), scaled.std()), strict=True):
         assert constant == pytest.approx((measured,) * 3, abs=5.1e-4)
 
 
 def test_the_constants_of_digits_are_measured_ones(tmp_path: Path) -> None:
-    expect_measured("Digits", read_digits(tmp_path)[0])
+    expect_measured("Digits", SOURCES["Digits"].read(tmp_path)[0])
 
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_the_constants_of_fashion_mnist_are_measured_ones() -> None:
-    expect_measured("FashionMNIST", read_fashion_mnist(DEBIAN)[0])
+    expect_measured("FashionMNIST", SOURCES["FashionMNIST"].read(DEBIAN)[0])
 
 
 def test_the_constants_of_the_thesis_data_sets_are_those_of_the_design() -> None:
-    assert NORMALISATION["Cifar10"] == ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
-    assert NORMALISATION["Cifar100"] == ((0.5071, 0.4867, 0.4409), (0.267, 0.256, 0.276))
-    assert NORMALISATION["SVHN"] == ((0.4377, 0.4438, 0.4728), (0.198, 0.201, 0.197))
-    assert NORMALISATION["TinyImageNet"] == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert SOURCES["Cifar10"][2:4] == ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
+    assert SOURCES["Cifar100"][2:4] == ((0.5071, 0.4867, 0.4409), (0.267, 0.256, 0.276))
+    assert SOURCES["SVHN"][2:4] == ((0.4377, 0.4438, 0.4728), (0.198, 0.201, 0.197))
+    assert SOURCES["TinyImageNet"][2:4] == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def test_workers_outlive_an_epoch_and_end_with_their_loader() -> None:

@@ -17,10 +17,11 @@ import published
 import pytest
 from processes import run, start
 
-from kd_core.data import prepare, sources
+from kd_core.data import prepare
 from kd_core.data.images import MANIFEST, Manifest, load_dataset, verify_dataset
 from kd_core.data.prepare import prepare_dataset
-from kd_core.data.sources import PublishedFile, Source
+from kd_core.data.sources import SOURCES
+from kd_core.data.sources.base import PublishedFile
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import DataError, FolderError, UsageError
 
@@ -54,11 +55,9 @@ def publish_small(
 ) -> None:
     """Write a small `name` into `folder`, and let the tables say that it is the published one."""
     WRITERS[name](folder)
-    read = sources.SOURCES[name].read
-    files = tuple(
-        PublishedFile(address + file.name, digest(folder / file.name, name)) for file in sources.SOURCES[name].files
-    )
-    monkeypatch.setitem(sources.SOURCES, name, Source(files, read))
+    read = SOURCES[name].read
+    files = tuple(PublishedFile(address + file.name, digest(folder / file.name, name)) for file in SOURCES[name].files)
+    monkeypatch.setattr(f"kd_core.data.sources.{name.lower()}.SOURCE", SOURCES[name]._replace(files=files))
     train, test = read(folder)
     facts = DATASETS[name]._replace(train_items=len(train.labels), test_items=len(test.labels))
     monkeypatch.setitem(DATASETS, name, facts)
@@ -95,7 +94,7 @@ def test_prepared_arrays_are_the_published_images(
     publish_small(name, folder, monkeypatch)
     manifest = prepare_dataset(name, tmp_path / "data", folder)
     prepared = load_dataset(tmp_path / "data", name)
-    for ours, theirs in zip((prepared.train, prepared.test), sources.SOURCES[name].read(folder), strict=True):
+    for ours, theirs in zip((prepared.train, prepared.test), SOURCES[name].read(folder), strict=True):
         assert np.array_equal(ours.images, theirs.images)
         assert np.array_equal(ours.labels, theirs.labels)
     assert prepared.sha256 == manifest.sha256
@@ -168,12 +167,12 @@ def test_a_file_that_is_not_the_published_one_is_refused_and_nothing_is_written(
     damage: str, name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_small(name, folder, monkeypatch)
-    path = folder / sources.SOURCES[name].files[-1].name
+    path = folder / SOURCES[name].files[-1].name
     match damage:
         case "missing":
             path.unlink()
         case "other":
-            path.write_bytes((folder / sources.SOURCES[name].files[0].name).read_bytes())
+            path.write_bytes((folder / SOURCES[name].files[0].name).read_bytes())
         case "truncated":
             path.write_bytes(path.read_bytes()[:-20])
         case "garbage":

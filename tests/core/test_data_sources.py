@@ -16,8 +16,9 @@ import published
 import pytest
 from torchvision import datasets
 
-from kd_core.data import sources
 from kd_core.data.images import Split, save_dataset
+from kd_core.data.sources import SOURCES
+from kd_core.data.sources.base import Source
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import DataError
 
@@ -48,8 +49,8 @@ class LocalCifar100(LocalCifar10, datasets.CIFAR100):
 @pytest.mark.parametrize(
     ("write", "read", "oracle"),
     [
-        (published.write_cifar10, sources.read_cifar10, LocalCifar10),
-        (published.write_cifar100, sources.read_cifar100, LocalCifar100),
+        (published.write_cifar10, SOURCES["Cifar10"].read, LocalCifar10),
+        (published.write_cifar100, SOURCES["Cifar100"].read, LocalCifar100),
     ],
 )
 def test_cifar_archives_written_by_python_2_are_read_as_torchvision_reads_them(write, read, oracle, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -64,7 +65,7 @@ def test_cifar_archives_written_by_python_2_are_read_as_torchvision_reads_them(w
 
 def test_a_cifar_row_is_the_red_plane_then_green_then_blue_row_by_row(tmp_path: Path) -> None:
     published.write_cifar10(tmp_path)
-    train, test = sources.read_cifar10(tmp_path)
+    train, test = SOURCES["Cifar10"].read(tmp_path)
     assert (train.images.shape, test.images.shape) == ((20, 3, 32, 32), (4, 3, 32, 32))
     row = published.noise(4, 3072, seed=1)[2]  # the third image of data_batch_2
     for channel, y, x in np.random.default_rng(0).integers((3, 32, 32), size=(200, 3)):
@@ -76,7 +77,7 @@ def test_cifar_batches_pickled_again_by_a_newer_numpy_are_read_too(protocol: int
     rows = published.noise(3, 3072)
     batch = pickle.dumps({"data": rows, "fine_labels": [1, 99, 0]}, protocol=protocol)
     published.write_tar(tmp_path / "cifar-100-python.tar.gz", {"x/train": batch, "x/test": batch})
-    train, _ = sources.read_cifar100(tmp_path)
+    train, _ = SOURCES["Cifar100"].read(tmp_path)
     assert np.array_equal(train.images.reshape(3, 3072), rows)
     assert train.labels.tolist() == [1, 99, 0]
 
@@ -97,7 +98,7 @@ def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(protocol:
     batch = pickle.dumps({"data": Command(f"touch {proof}"), "fine_labels": [0]}, protocol=protocol)
     published.write_tar(tmp_path / "cifar-100-python.tar.gz", {"x/train": batch, "x/test": batch})
     with pytest.raises(DataError, match=r"asks for .*system"):
-        sources.read_cifar100(tmp_path)
+        SOURCES["Cifar100"].read(tmp_path)
     assert not proof.exists()
     pickle.loads(batch)  # the bait is real
     assert proof.exists()
@@ -112,12 +113,12 @@ def test_only_what_arrays_need_is_ever_looked_up(asked: str, tmp_path: Path) -> 
     batch = b"\x80\x04\x8c" + bytes([len(module)]) + module.encode() + b"\x8c" + bytes([len(name)]) + name.encode()
     published.write_tar(tmp_path / "cifar-100-python.tar.gz", {"x/train": batch + b"\x93.", "x/test": b""})
     with pytest.raises(DataError, match=f"asks for {module}"):
-        sources.read_cifar100(tmp_path)
+        SOURCES["Cifar100"].read(tmp_path)
 
 
 def test_svhn_pixels_stand_where_the_mat_file_says_and_label_10_is_the_digit_0(tmp_path: Path) -> None:
     written = published.write_svhn(tmp_path)
-    for name, split in zip(("train", "test"), sources.read_svhn(tmp_path), strict=True):
+    for name, split in zip(("train", "test"), SOURCES["SVHN"].read(tmp_path), strict=True):
         assert split.images.shape == (11, 3, 32, 32)
         for n in range(11):
             for channel in range(3):
@@ -127,7 +128,7 @@ def test_svhn_pixels_stand_where_the_mat_file_says_and_label_10_is_the_digit_0(t
 
 def test_svhn_is_read_as_torchvision_reads_it(tmp_path: Path) -> None:
     published.write_svhn(tmp_path)
-    for name, split in zip(("train", "test"), sources.read_svhn(tmp_path), strict=True):
+    for name, split in zip(("train", "test"), SOURCES["SVHN"].read(tmp_path), strict=True):
         file = f"{name}_32x32.mat"
         digest = hashlib.md5((tmp_path / file).read_bytes()).hexdigest()
         local = type("LocalSvhn", (datasets.SVHN,), {"split_list": {name: ["", file, digest]}})
@@ -140,7 +141,7 @@ def test_tiny_imagenet_has_the_classes_and_order_of_an_image_folder(tmp_path: Pa
     with zipfile.ZipFile(tmp_path / "tiny-imagenet-200.zip") as archive:
         archive.extractall(tmp_path)
     folder = datasets.ImageFolder(tmp_path / "tiny-imagenet-200" / "train")
-    train, test = sources.read_tiny_imagenet(tmp_path)
+    train, test = SOURCES["TinyImageNet"].read(tmp_path)
     expect(train, np.stack([np.asarray(image) for image, _ in folder]), folder.targets)
     assert folder.classes == sorted(published.WNIDS)
     assert (train.images.shape, test.images.shape) == ((6, 3, 64, 64), (12, 3, 64, 64))
@@ -157,7 +158,7 @@ def test_tiny_imagenet_validation_images_get_the_labels_of_the_annotations(tmp_p
         shutil.move(top / "val" / "images" / name, top / "val" / wnid / name)
     (top / "val" / "images").rmdir()
     folder = datasets.ImageFolder(top / "val")  # the reorganised folder that earlier rounds trained on
-    _, test = sources.read_tiny_imagenet(tmp_path)
+    _, test = SOURCES["TinyImageNet"].read(tmp_path)
     theirs = {np.asarray(image).tobytes(): label for image, label in folder}
     ours = {image.transpose(1, 2, 0).tobytes(): int(label) for image, label in zip(*test, strict=True)}
     assert ours == theirs
@@ -166,7 +167,7 @@ def test_tiny_imagenet_validation_images_get_the_labels_of_the_annotations(tmp_p
 
 def test_grey_jpegs_become_three_equal_channels(tmp_path: Path) -> None:
     published.write_tiny_imagenet(tmp_path)
-    train, _ = sources.read_tiny_imagenet(tmp_path)
+    train, _ = SOURCES["TinyImageNet"].read(tmp_path)
     is_grey = [bool((image == image[:1]).all()) for image in train.images]
     assert sum(is_grey) == 2
 
@@ -176,7 +177,7 @@ def expect_fashion_mnist(folder: Path, scratch: Path) -> None:
     raw.mkdir(parents=True)
     for path in folder.glob("*.gz"):
         (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-    for split, is_train in zip(sources.read_fashion_mnist(folder), (True, False), strict=True):
+    for split, is_train in zip(SOURCES["FashionMNIST"].read(folder), (True, False), strict=True):
         theirs = datasets.FashionMNIST(scratch, train=is_train)
         assert split.images.shape == (len(theirs), 1, 32, 32)
         assert np.array_equal(split.images[:, 0, 2:30, 2:30], theirs.data.numpy())
@@ -201,7 +202,7 @@ DIGITS_SHA256 = "afd157fd2100ae4ffae0f3d482f18e3086a57d024927ec2363c8f738abe4787
 
 
 def test_digits_are_split_once_and_for_all(tmp_path: Path) -> None:
-    train, test = sources.read_digits(tmp_path)
+    train, test = SOURCES["Digits"].read(tmp_path)
     assert (train.images.shape, test.images.shape) == ((1433, 1, 8, 8), (364, 1, 8, 8))
     for label in range(10):
         count = int((train.labels == label).sum()), int((test.labels == label).sum())
@@ -213,7 +214,7 @@ def test_digits_are_split_once_and_for_all(tmp_path: Path) -> None:
 def test_digits_are_all_of_the_published_scans_at_full_contrast(tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 
-    train, test = sources.read_digits(tmp_path)
+    train, test = SOURCES["Digits"].read(tmp_path)
     ours = sorted(
         (*np.round(image.ravel() * (16 / 255)).astype(int), label)
         for part in (train, test)
@@ -223,14 +224,12 @@ def test_digits_are_all_of_the_published_scans_at_full_contrast(tmp_path: Path) 
     assert ours == sorted((*row.astype(int), label) for row, label in zip(scans.data, scans.target, strict=True))
 
 
-def test_every_data_set_a_campaign_may_name_has_a_source_and_a_normalisation() -> None:
-    from kd_core.data.images import NORMALISATION
-
-    assert set(sources.SOURCES) == set(DATASETS) == set(NORMALISATION)
+def test_every_data_set_a_campaign_may_name_has_a_file_that_reads_it() -> None:
+    assert all(isinstance(SOURCES[name], Source) for name in DATASETS)
 
 
 def test_the_hashes_and_addresses_are_those_torchvision_knows() -> None:
-    ours = {file.name: file for source in sources.SOURCES.values() for file in source.files}
+    ours = {file.name: file for source in SOURCES.values() for file in source.files}
     theirs = {
         datasets.CIFAR10.filename: datasets.CIFAR10.tgz_md5,
         datasets.CIFAR100.filename: datasets.CIFAR100.tgz_md5,

@@ -112,7 +112,8 @@ class Journal:
         return {
             "state": State.SUSPECT,
             "reason": f"test accuracy {accuracy:.2f} % is at chance level on {dataset} (below {chance:.2f} %)",
-            "remedy": "Look at the loss terms in metrics.json; mend the recipe, then kd-hpc retry this run.",
+            "remedy": "Look at the loss terms in metrics.json; mend the recipe, then: "
+            f"kd-hpc retry --anew {self.experiment.label}",
         }
 
     def _progress(self) -> dict[str, Any]:

@@ -10,11 +10,13 @@ Shapes: B images, C channels, H x W positions, K classes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kd_core.catalogued import Catalogued
 from kd_hpc.catalogue import MODELS
 from kd_hpc.errors import UsageError
 
@@ -50,6 +52,12 @@ class Outputs(NamedTuple):
         return Widths(*(output.shape[1] for output in self))
 
 
+class Network(nn.Module):
+    """What every network here is: images (B, 3, H, W) -> Outputs, whose channels `widths` tells beforehand."""
+
+    widths: Widths
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut: (B, in, H, W) -> (B, out, H/stride, W/stride)."""
 
@@ -70,7 +78,7 @@ class BasicBlock(nn.Module):
         return functional.relu(residual + self.shortcut(x), inplace=True)
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """Images (B, 3, H, W) of any size that 4 divides -> Outputs."""
 
     def __init__(self, blocks: tuple[int, int, int], num_classes: int) -> None:
@@ -104,13 +112,20 @@ def _stage(blocks: int, in_channels: int, out_channels: int, *, stride: int) -> 
     return nn.Sequential(BasicBlock(in_channels, out_channels, stride), *rest)
 
 
+NETWORKS: Catalogued[Callable[[int], Network]] = Catalogued("model", MODELS, "networks", "NETWORK")
+"""Networks of other kinds, one file each: from the number of classes to the network."""
+
+
 def build(name: str, num_classes: int) -> ResNet:
     """The network called `name`, its weights drawn from torch's global generator: seed that first.
 
-    Raises UsageError for a name outside `kd_hpc.catalogue.MODELS` or less than one class.
+    Raises UsageError for a name outside `kd_hpc.catalogue.MODELS`, a file of it that is missing or unusable, or less
+    than one class.
     """
     if name not in MODELS:
         raise UsageError(f"There is no model {name!r}.", remedy=f"Choose one of {', '.join(MODELS)}.")
     if num_classes < 1:
         raise UsageError(f"{name} cannot tell {num_classes} classes apart.", remedy="Give at least 1 class.")
-    return ResNet(MODELS[name], num_classes)
+    blocks = MODELS[name]
+    # All callers read no more of a ResNet than a Network promises.
+    return ResNet(blocks, num_classes) if blocks else cast(ResNet, NETWORKS[name](num_classes))

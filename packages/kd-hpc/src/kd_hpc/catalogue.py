@@ -1,7 +1,8 @@
 """The names a campaign may use, with the few facts every package needs about them.
 
-kd-core holds what a name stands for (the loader, the network, the loss); a test keeps both lists equal. The names
-live here because a login node and a laptop check them without torch.
+Each has its line here, because a login node and a laptop check names without torch, and one file in kd-core that holds
+what it stands for: in `data/sources/`, `methods/` or `networks/`, called like it in small letters. How to add one:
+docs/guide/a-campaign-of-your-own.md
 """
 
 from __future__ import annotations
@@ -35,14 +36,22 @@ DATASETS: dict[str, DatasetFacts] = {
     "Digits": DatasetFacts(10, 1_433, 364, 8),
 }
 
-MODELS: dict[str, tuple[int, int, int]] = {
+MODELS: dict[str, tuple[int, int, int] | None] = {
     "ResNet112": (18, 18, 18),
     "ResNet56": (9, 9, 9),
     "ResNet20": (3, 3, 3),
     "ResNetBaby": (1, 1, 1),
 }
+"""Blocks in each of a residual network's three stages; None for a network with a file of its own in networks/."""
 
-METHODS: tuple[str, ...] = ("logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst")
+METHODS: tuple[str, ...] = (
+    "logit",
+    "factor_transfer",
+    "attention_transfer",
+    "fitnets",
+    "rkd",
+    "nst",
+)
 
 PURE = "pure"
 

@@ -174,7 +174,7 @@ def _node(case: _Case) -> _Finding | None:
     status = case.gone.exit_status
     if (status is None or status >= 0) and _slurm_state(case.gone) not in _SLURM_NODE_STATES:
         return None
-    where = f" on {case.gone.host}" if case.gone.host else ""
+    where = f" {case.gone.host}" if case.gone.host else ""
     detail = f"the node{where} could not run it ({_official(case.gone)})"
     return _Finding(Cause.NODE, detail, case.goes_on)
 

@@ -12,6 +12,7 @@ from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
 from kd_hpc.errors import IdentityError
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+NEW_NAME = "A new one needs its line in kd_hpc/catalogue.py: docs/guide/a-campaign-of-your-own.md"
 
 
 class Experiment(BaseModel):
@@ -125,4 +126,4 @@ def _parse_alpha(level: str) -> float | None:
 
 def _require(kind: str, name: str, known: Any) -> None:
     if name not in known:
-        raise IdentityError(f"{kind} {name!r} is not known.", remedy=f"Known: {', '.join(known)}.")
+        raise IdentityError(f"{kind} {name!r} is not known.", remedy=f"Known: {', '.join(known)}. {NEW_NAME}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kd_core.commands.options import DataOption
+from kd_hpc.catalogue import DATASETS
 
 app = typer.Typer(
     help="Prepare and verify data sets; jobs only read them.",
@@ -15,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-NameArgument = Annotated[str, typer.Argument(help="Cifar10, Cifar100, SVHN, TinyImageNet, FashionMNIST or Digits.")]
+NameArgument = Annotated[str, typer.Argument(help=f"{', '.join(DATASETS)}.")]
 
 
 @app.command()

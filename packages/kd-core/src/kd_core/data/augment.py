@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from kd_core.data.resize import enlarge_boxes
+from kd_core.data.sources import SOURCES
 from kd_hpc.errors import UsageError
-
-_WITHOUT_FLIP = ("SVHN", "Digits")
 
 
 class Augmentation(Protocol):
@@ -109,7 +108,7 @@ _LOG_RATIO = float(torch.log(torch.tensor(4 / 3, dtype=torch.float64)))
 def augmentation(name: str, dataset: str) -> Augmentation:
     """The augmentation called `name`; "auto" is crop-flip, or crop where a mirrored image is another thing."""
     if name == "auto":
-        name = "crop" if dataset in _WITHOUT_FLIP else "crop-flip"
+        name = "crop-flip" if SOURCES[dataset].mirrored else "crop"
     match name:
         case "crop-flip":
             return Crop(flip=True)

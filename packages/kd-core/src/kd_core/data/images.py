@@ -17,16 +17,6 @@ from kd_hpc.files import publish, publish_text
 
 MANIFEST = "manifest.json"
 
-NORMALISATION: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
-    "Cifar10": ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)),
-    "Cifar100": ((0.5071, 0.4867, 0.4409), (0.267, 0.256, 0.276)),
-    "SVHN": ((0.4377, 0.4438, 0.4728), (0.198, 0.201, 0.197)),
-    "TinyImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "FashionMNIST": ((0.219, 0.219, 0.219), (0.332, 0.332, 0.332)),
-    "Digits": ((0.305, 0.305, 0.305), (0.376, 0.376, 0.376)),
-}
-"""Per-channel mean and standard deviation of the training images as trained on (padding included), scaled to [0, 1]."""
-
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 

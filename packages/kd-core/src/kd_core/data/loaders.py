@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from kd_core.data.augment import Augmentation, augmentation
-from kd_core.data.images import NORMALISATION, Dataset, Split
+from kd_core.data.images import Dataset, Split
+from kd_core.data.sources import SOURCES
 from kd_core.determinism import generator
 
 _TEST_BATCH = 1000
@@ -80,11 +81,11 @@ class _LoaderBase(ABC):
         self.dataset, self.seed, self.batch_size = dataset, seed, batch_size
         self.augment, self.device = augment, device
         self.steps = -(-len(dataset.train.labels) // batch_size)
-        size = dataset.train.images.shape[-1]
+        size, source = dataset.train.images.shape[-1], SOURCES[dataset.name]
         # of a whole image's size: broadcast over channels-last images, they would take six times as long
         self._mean, self._deviation = (
             _channels_last((255 * torch.tensor(values, device=device)).view(1, 3, 1, 1).expand(1, 3, size, size))
-            for values in NORMALISATION[dataset.name]
+            for values in (source.mean, source.deviation)
         )
 
     @abstractmethod

@@ -11,7 +11,8 @@ from http.client import HTTPException
 from pathlib import Path
 
 from kd_core.data.images import Manifest, Split, save_dataset
-from kd_core.data.sources import SOURCES, PublishedFile, Source
+from kd_core.data.sources import SOURCES
+from kd_core.data.sources.base import PublishedFile, Source
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import DataError, KdError, UsageError
 

@@ -1,15 +1,9 @@
-"""The six distillation methods by name, one file each."""
+"""The distillation methods by name, one file each."""
 
 from __future__ import annotations
 
-from kd_core.methods.attention_transfer import AttentionTransfer
+from kd_core.catalogued import Catalogued
 from kd_core.methods.base import Method
-from kd_core.methods.factor_transfer import FactorTransfer
-from kd_core.methods.fitnets import FitNets
-from kd_core.methods.logit import Logit
-from kd_core.methods.nst import NST
-from kd_core.methods.rkd import RKD
+from kd_hpc import catalogue
 
-METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (Logit, FactorTransfer, AttentionTransfer, FitNets, RKD, NST)
-}
+METHODS: Catalogued[type[Method]] = Catalogued("method", catalogue.METHODS, "methods", "METHOD")

@@ -61,3 +61,6 @@ class AttentionTransfer(Method):
 
     def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         return {"attention": attention_loss(student.features, teacher.features)}
+
+
+METHOD = AttentionTransfer

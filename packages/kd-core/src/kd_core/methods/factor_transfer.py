@@ -129,3 +129,6 @@ class FactorTransfer(Method):
             with torch.no_grad():
                 teacher_factor = self.paraphraser.encoder(teacher.layer3.float())
             return {"factor": factor_loss(self.translator(student.layer3.float()), teacher_factor)}
+
+
+METHOD = FactorTransfer

@@ -62,3 +62,6 @@ class Logit(Method):
 
     def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         return {"kl": logit_loss(student.logits, teacher.logits, self.temperature)}
+
+
+METHOD = Logit

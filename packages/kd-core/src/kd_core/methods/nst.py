@@ -53,3 +53,6 @@ class NST(Method):
     def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs = zip(student.features, teacher.features, strict=True)
         return {"nst": torch.stack([nst_loss(*pair) for pair in pairs]).mean()}
+
+
+METHOD = NST

@@ -178,3 +178,6 @@ class RKD(Method):
     def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         embeddings = [outputs.layer3.float().mean((2, 3)) for outputs in (student, teacher)]
         return {"distance": distance_loss(*embeddings), "angle": angle_loss(*embeddings)}
+
+
+METHOD = RKD

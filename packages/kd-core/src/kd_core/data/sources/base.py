@@ -1,0 +1,38 @@
+"""What the file of a data set holds: its published files, how they are read, and the constants of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from kd_core.data.images import Split
+
+Channels = tuple[float, float, float]
+
+
+class PublishedFile(NamedTuple):
+    """`digest` is the MD5 the publisher gives for the file, or the SHA-256 of what a .gz file holds."""
+
+    url: str
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
+
+class Source(NamedTuple):
+    """A data set: where it is published, how it is read, what its images are normalised with.
+
+    `read` takes the folder of the published files and gives the train and the test split, in the files' own order.
+    `mean` and `deviation` are those of each channel of the training images as trained on (padding included), scaled to
+    [0, 1]; of grey images, the same number three times.
+    """
+
+    files: tuple[PublishedFile, ...]
+    read: Callable[[Path], tuple[Split, Split]]
+    mean: Channels
+    deviation: Channels
+    mirrored: bool = True
+    """Whether a mirrored image is still one of its class, so that `auto` augmentation may flip it."""
