@@ -22,6 +22,29 @@ def completed(file: str) -> list[str]:
     return [row["run"] for row in rows(file) if row["state"] == "completed"]
 
 
+def closed(state: str, analysis: str) -> list[str]:
+    """Runs of closed rounds that are not closed on the cluster: ROUND RUN; `state` holds the records there.
+
+    The same run, and no later one of its name, is what began with the same job.
+    """
+    there = {path.parent.relative_to(state): path for path in Path(state).rglob("status.json")}
+    return [
+        f"{archive.parent.name.removeprefix('experiment_')} {run}"
+        for archive in sorted(Path(analysis).glob("experiment_*/experiments"))
+        for run, record in sorted(there.items())
+        if (ours := archive / run / "status.json").is_file() and _beginning(ours) == _beginning(record)
+    ]
+
+
+def _beginning(record: Path) -> object:
+    """What tells a run from a later one of the same name: its first job, else its whole record."""
+    content = record.read_bytes()
+    with suppress(ValueError, LookupError, TypeError):
+        first = json.loads(content)["attempts"][0]
+        return first["token"] or first["job_id"] or content
+    return content
+
+
 def lost(file: str, listing: str) -> list[str]:
     """Completed runs whose status.json is not in `listing`, the paths that find printed on the cluster."""
     there = set(Path(listing).read_text(errors="replace").splitlines())
@@ -64,7 +87,7 @@ def remarks(file: str) -> list[str]:
 
 
 SUBMISSIONS = ("submit", "resubmit")
-ANSWERS = {answer.__name__: answer for answer in (completed, lost, counts, drawn, submitted, remarks)}
+ANSWERS = {answer.__name__: answer for answer in (completed, closed, lost, counts, drawn, submitted, remarks)}
 
 if __name__ == "__main__":
     for line in ANSWERS[sys.argv[1]](*sys.argv[2:]):

@@ -211,13 +211,35 @@ pull() {
     facts completed "$work/records.out" | sed 's|.*|/&/|' >"$work/keep" || return
     ours+=("--exclude-from=$work/keep")
     copy pull-state "$there" "$staged" "${ours[@]}" --include='*/' --include=status.json --exclude='*' -m || return
+    leave_closed "$staged" || return
+    ours+=("--exclude-from=$work/leave")
     copy pull "$there" "$experiments" "${ours[@]}" --exclude=status.json --exclude='checkpoint*.pth' \
-        --exclude='paraphraser.checkpoint*' || return
+        --exclude='paraphraser.checkpoint*' -m || return
     if [ "$PULL_CHECKPOINTS" = yes ]; then
-        copy pull-checkpoints "$there" "$experiments" --exclude='.*' --include='*/' --include='checkpoint*.pth' \
+        copy pull-checkpoints "$there" "$experiments" --exclude='.*' "--exclude-from=$work/leave" --include='*/' --include='checkpoint*.pth' \
             --include='paraphraser.checkpoint*' --exclude='*' -m || return
     fi
-    copy show-state "$staged" "$experiments"
+    copy show-state "$staged" "$experiments" -m
+}
+
+# leave_closed STATE: what was closed here stays closed, though its runs still lie there.
+leave_closed() {
+    local name run
+    facts closed "$1" analysis >"$work/closed" || return
+    while read -r name run; do
+        rm "$1/$run/status.json"
+        printf '/%s/\n' "$run"
+    done <"$work/closed" >"$work/leave"
+}
+
+# all_closed: a round that is closed here would be trained on there.
+all_closed() {
+    [ -s "$work/closed" ] || return 0
+    local name
+    read -r name _ <"$work/closed"
+    problem "not queued: $(wc -l <"$work/closed") runs of round $name, which is closed here, still lie in experiments/ on the cluster. They were not brought back." \
+        "close it there, too: $by_hand, then: cd $CHPC_FOLDER && .venv/bin/kd-hpc archive $name --runs-only"
+    return 1
 }
 
 # nothing_lost: the scratch space there is swept, and kd-hpc would train again what it no longer knows.
@@ -226,7 +248,7 @@ nothing_lost() {
     read_grid && lost=$(facts lost "$work/grid.out" "$work/reach.out") || return 0
     [ -n "$lost" ] || return 0
     problem "not queued: $(wc -l <<<"$lost") runs that are completed here are no longer on the cluster, which would train them again, such as $(head -n 1 <<<"$lost")." \
-        "give them back: rsync -rt --ignore-existing --exclude='.*' -e '${by_hand% *}' $experiments/ $target:$CHPC_FOLDER/experiments/ (or move them out of $experiments/ to have them trained again)."
+        "give them back: rsync -rt --ignore-existing --exclude='.*' -e '${by_hand% *}' $experiments/ $target:$CHPC_FOLDER/experiments/ (or, if the round was closed there, close it here, too: .venv/bin/kd-hpc archive NAME; or move them out of $experiments/ to have them trained again)."
     return 1
 }
 
@@ -260,7 +282,7 @@ round() {
     touch "$log"
     rotate
     load_settings
-    touch "$work/queue.out" # where nothing is asked, nothing is submitted
+    touch "$work/queue.out" "$work/closed" # where nothing is asked, nothing is submitted
     say "round begins"
     local reached=0
     reach || reached=$?
@@ -269,7 +291,7 @@ round() {
     fi
     draw || true
     if [ "$reached" -eq 0 ]; then
-        if nothing_lost; then queue || true; fi
+        if all_closed && nothing_lost; then queue || true; fi
     fi
     summarize
     [ "$problems" -eq 0 ]

@@ -119,12 +119,14 @@ def require_nobody_at_work(found: Round, *, word_given: bool) -> None:
         raise RunOwned(_listed(lively), remedy=f"\nIf you know that nothing works on them, say so: {NO_JOB}")
 
 
-def steps(found: Round) -> Iterator[str]:
+def steps(found: Round, *, runs_only: bool) -> Iterator[str]:
     """What closing the round would do, as sentences."""
     if not found.runs.exists():
         count = sum(1 for _ in Store(found.source).run_directories())
         yield f"move {found.experiments}, {count} runs, to {found.place / 'experiments'}"
         yield f"make a fresh {found.experiments}"
+    if runs_only:
+        return
     yield f"write {found.place / 'README.md'} from the records"
     if not _is_closed(found):
         kept = f"; the old text is kept in {found.place / found.former_section.name}"
@@ -132,8 +134,13 @@ def steps(found: Round) -> Iterator[str]:
         yield "replace the campaign section of README.md" + kept if has else _no_section(found)
 
 
-def close(found: Round, upcoming: tuple[Path, Campaign] | None, *, word_given: bool) -> Iterator[str]:
-    """Do what is left to do, one sentence after each step. Raises RunOwned, LockHeld or StoreError."""
+def close(
+    found: Round, upcoming: tuple[Path, Campaign] | None, *, word_given: bool, runs_only: bool = False
+) -> Iterator[str]:
+    """Do what is left to do, one sentence after each step. Raises RunOwned, LockHeld or StoreError.
+
+    `runs_only` leaves page and README to a later call without it.
+    """
     _make(found.folder)
     with locks.held(found.folder / ".closing"):
         if not _journal(found):
@@ -142,6 +149,10 @@ def close(found: Round, upcoming: tuple[Path, Campaign] | None, *, word_given: b
             yield from _move(found, word_given=word_given)
         if not _is_closed(found):
             _make(found.source)
+        if runs_only:
+            yield f"the runs of {found.name} are in {found.place / 'experiments'}; README.md is as it was"
+            return
+        if not _is_closed(found):
             _keep_section(found)
         yield _write_page(found)
         if not _is_closed(found):

@@ -21,6 +21,10 @@ def archive(
         bool,
         typer.Option("--no-job-is-alive", help="You know that no job works on runs whose records leave it open."),
     ] = False,
+    runs_only: Annotated[
+        bool,
+        typer.Option("--runs-only", help="Move the runs and write no page: for a cluster's clone, left as git has it."),
+    ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Close a round: move its runs to analysis/experiment_NAME, write their page there, and begin with an empty folder.
@@ -32,6 +36,8 @@ def archive(
     Look first: kd-hpc archive beta --dry-run
 
     Then: kd-hpc archive beta --next campaigns/charlie.toml
+
+    On a cluster whose results were pulled, first: kd-hpc archive beta --runs-only
     """
     from kd_hpc.archive import close, open_round, require_nobody_at_work, steps
     from kd_hpc.campaign import load_campaign
@@ -40,9 +46,9 @@ def archive(
     found = open_round(name, experiments)
     require_nobody_at_work(found, word_given=no_job_is_alive)
     if dry_run:
-        for sentence in steps(found):
+        for sentence in steps(found, runs_only=runs_only):
             print(sentence)
         print("Nothing was done.", file=sys.stderr)
         return
-    for sentence in close(found, following, word_given=no_job_is_alive):
+    for sentence in close(found, following, word_given=no_job_is_alive, runs_only=runs_only):
         print(sentence, flush=True)
