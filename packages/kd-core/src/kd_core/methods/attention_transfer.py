@@ -1,4 +1,4 @@
-"""Activation-based attention transfer, "AT" (Zagoruyko & Komodakis 2017, arXiv:1612.03928, section 3.1, equation 2).
+"""Activation-based attention transfer, "AT" (Zagoruyko & Komodakis 2017, arXiv:1612.03928: the activation-based loss).
 
     Q(A)   = vec( sum_c A_c^2 ) / || vec( sum_c A_c^2 ) ||_2         (one unit vector an image, over H * W positions)
     L      = mean over the taps of  (1/B) sum_b || Q(student) - Q(teacher) ||_2^2
@@ -57,7 +57,7 @@ class AttentionTransfer(Method):
     name: ClassVar[str] = "attention_transfer"
     weights: ClassVar[Mapping[str, float]] = {"attention": 1.0}
     definition: ClassVar[str] = "attention: squared distance of unit maps of summed squares, mean over layer1 to layer3"
-    source: ClassVar[str] = "Zagoruyko & Komodakis 2017, arXiv:1612.03928, eq. 2"
+    source: ClassVar[str] = "Zagoruyko & Komodakis 2017, arXiv:1612.03928, activation-based"
 
     def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         return {"attention": attention_loss(student.features, teacher.features)}

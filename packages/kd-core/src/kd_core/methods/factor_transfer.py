@@ -1,4 +1,4 @@
-"""Factor transfer, "FT" (Kim, Park, Kwak 2018, arXiv:1802.04977, section 3, equations 1 and 4).
+"""Factor transfer, "FT" (Kim, Park, Kwak 2018, arXiv:1802.04977: paraphraser and factor loss).
 
 Stage 1, once a teacher: the paraphraser, a convolutional auto-encoder, learns to reconstruct the frozen teacher's
 layer3; its code is the teacher's factor F_T. Stage 2: paraphraser frozen, the student trains with a translator whose
@@ -7,9 +7,9 @@ output is the student's factor F_S.
     L_rec = mean (layer3 - decoder(encoder(layer3)))^2
     L_FT  = mean over B and the factor's elements of | F_S / ||F_S||_2 - F_T / ||F_T||_2 |       (vectors an image)
 
-Equation 4 leaves the norm p open; the paper and its code use p = 1. As in that code all six layers of the paraphraser
-end in LeakyReLU(0.1) and none has BatchNorm, whose running statistics would go on moving in a "frozen" paraphraser
-left in train mode; ours is kept in eval mode besides. Popular code that has no stage 1, or takes
+The paper leaves the norm of that difference open; the published code takes p = 1. As in that code all six layers of
+the paraphraser end in LeakyReLU(0.1) and none has BatchNorm, whose running statistics would go on moving in a
+"frozen" paraphraser left in train mode; ours is kept in eval mode besides. Popular code that has no stage 1, or takes
 normalize(factor.pow(2).mean(1)), is attention transfer on random factors, not this.
 
 Shapes: B images, C channels, H x W positions.
@@ -96,7 +96,7 @@ class FactorTransfer(Method):
     name: ClassVar[str] = "factor_transfer"
     weights: ClassVar[Mapping[str, float]] = {"factor": 500.0}
     definition: ClassVar[str] = "factor: mean absolute difference of unit factors of layer3; paraphraser trained first"
-    source: ClassVar[str] = "Kim, Park, Kwak 2018, arXiv:1802.04977, eq. 1 and 4"
+    source: ClassVar[str] = "Kim, Park, Kwak 2018, arXiv:1802.04977, reconstruction and factor loss"
     needs_paraphraser: ClassVar[bool] = True
 
     def __init__(self, student_channels: int, teacher_channels: int) -> None:

@@ -1,4 +1,4 @@
-"""Hint training, "FitNets" (Romero et al. 2015, arXiv:1412.6550, section 2.2, equation 3).
+"""Hint training, "FitNets" (Romero et al. 2015, arXiv:1412.6550: the loss of the hint).
 
     L = mean over B, C, H, W of ( r(student layer1) - teacher layer2 )^2
 
@@ -41,7 +41,7 @@ class FitNets(Method):
     name: ClassVar[str] = "fitnets"
     weights: ClassVar[Mapping[str, float]] = {"hint": 1.0}
     definition: ClassVar[str] = "hint: mean squared error of a 1x1 convolution of the student's layer1 to layer2"
-    source: ClassVar[str] = "Romero et al. 2015, arXiv:1412.6550, eq. 3"
+    source: ClassVar[str] = "Romero et al. 2015, arXiv:1412.6550, hint loss"
 
     def __init__(self, student_channels: int, teacher_channels: int) -> None:
         super().__init__()

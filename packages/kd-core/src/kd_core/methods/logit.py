@@ -1,4 +1,4 @@
-"""Logit distillation, "KD" (Hinton, Vinyals, Dean 2015, arXiv:1503.02531, section 2, equation 1 and the T^2 below it).
+"""Logit distillation, "KD" (Hinton, Vinyals, Dean 2015, arXiv:1503.02531: soft targets, and the factor T^2).
 
     L = T^2 * (1/B) sum_b KL( softmax(t_b / T) || softmax(s_b / T) )
 
@@ -49,7 +49,7 @@ class Logit(Method):
     name: ClassVar[str] = "logit"
     weights: ClassVar[Mapping[str, float]] = {"kl": 1.0}
     definition: ClassVar[str] = "kl: T^2 * KL(softmax(teacher / T) || softmax(student / T)), batch mean"
-    source: ClassVar[str] = "Hinton, Vinyals, Dean 2015, arXiv:1503.02531, eq. 1"
+    source: ClassVar[str] = "Hinton, Vinyals, Dean 2015, arXiv:1503.02531, soft targets"
 
     def __init__(self, temperature: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Neuron selectivity transfer, "NST" (Huang & Wang 2017, arXiv:1707.01219, equation 2 with the polynomial kernel).
+"""Neuron selectivity transfer, "NST" (Huang & Wang 2017, arXiv:1707.01219: its loss with the polynomial kernel).
 
     MMD^2 = mean_{c,c'} k(t_c, t_c') + mean_{c,c'} k(s_c, s_c') - 2 mean_{c,c'} k(s_c, t_c'),    k(x, y) = (x . y)^2
 
@@ -48,7 +48,7 @@ class NST(Method):
     name: ClassVar[str] = "nst"
     weights: ClassVar[Mapping[str, float]] = {"nst": 50.0}
     definition: ClassVar[str] = "nst: MMD^2 with kernel (x . y)^2 on unit channel maps, mean over layer1 to layer3"
-    source: ClassVar[str] = "Huang & Wang 2017, arXiv:1707.01219, eq. 2, polynomial kernel"
+    source: ClassVar[str] = "Huang & Wang 2017, arXiv:1707.01219, the polynomial kernel"
 
     def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         pairs = zip(student.features, teacher.features, strict=True)

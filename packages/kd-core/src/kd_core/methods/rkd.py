@@ -1,4 +1,4 @@
-"""Relational knowledge distillation, "RKD" (Park et al. 2019, arXiv:1904.05068, section 3.2, equations 5 to 10).
+"""Relational knowledge distillation, "RKD" (Park et al. 2019, arXiv:1904.05068: distance-wise and angle-wise loss).
 
 With e_i the rows of an embedding (here layer3, averaged over positions), smooth-L1 l of Huber's form, delta 1:
 
@@ -173,7 +173,7 @@ class RKD(Method):
         "distance, angle: smooth-L1 of relative pairwise distances and of the cosines of all triplets, "
         "embedding = layer3 averaged over space"
     )
-    source: ClassVar[str] = "Park et al. 2019, arXiv:1904.05068, eq. 5 to 10"
+    source: ClassVar[str] = "Park et al. 2019, arXiv:1904.05068, distance-wise and angle-wise loss"
 
     def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         embeddings = [outputs.layer3.float().mean((2, 3)) for outputs in (student, teacher)]
