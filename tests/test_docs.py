@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
 CATALOGUE = "packages/kd-hpc/src/kd_hpc/catalogue.py"
-OUTSIDE = ("bash toolbox/quickstart.sh", "bash toolbox/test.sh")
+OUTSIDE = ("bash toolbox/setup.sh", "bash toolbox/quickstart.sh", "bash toolbox/test.sh")
 """Run by tests/test_quickstart.py (--long), and the command that runs this very test."""
 SHORTER = {
     "epochs = 20": "epochs = 3",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from chpcsite import BIN, STUDENT, TEACHER, Cluster, Laptop, make_run
+from chpcsite import BIN, ROOT, STUDENT, TEACHER, Cluster, Laptop, make_run
 
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
@@ -47,8 +48,12 @@ def pulled(cluster: Cluster, laptop: Laptop) -> None:
 @pytest.mark.usefixtures("pulled")
 def test_first_there_then_here_as_the_page_says(cluster: Cluster, laptop: Laptop) -> None:
     (cluster.folder / "README.md").write_text("<!-- campaign: begin -->\nold\n<!-- campaign: end -->\n")
-    close(cluster.folder, "--runs-only")
-    close(laptop.root)
+    shutil.copy(ROOT / "campaigns/charlie.toml", laptop.root / "campaigns")
+    page = (ROOT / "docs/guide/closing-a-round.md").read_text()
+    printed = re.findall(r"```sh-(cluster|laptop)\n *\.venv/bin/kd-hpc archive beta (.*)\n *```", page)
+    assert [place for place, _ in printed] == ["cluster", "laptop"]
+    for place, options in printed:
+        close(cluster.folder if place == "cluster" else laptop.root, *options.split())
     assert "old" in (cluster.folder / "README.md").read_text()
     assert not (cluster.folder / "analysis/experiment_tiny/README.md").exists()
     assert laptop.tick().returncode == 0, laptop.log

@@ -1,4 +1,4 @@
-"""docs/guide/first-day-on-the-cluster.md: its commands, typed in their order, do what the page says."""
+"""docs/guide/first-day-on-*.md: the commands for cluster and laptop, typed in their order, do what the pages say."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from chpcsite import BIN, CAMPAIGN, ROOT, STUDENT, Cluster, Crontab, Laptop, make_run, program
 from test_setup_chpc import LoginNode
 
 from kd_hpc.records import State
 
-PAGE = (ROOT / "docs/guide/first-day-on-the-cluster.md").read_text()
+PAGES = {place: (ROOT / f"docs/guide/first-day-on-the-{place}.md").read_text() for place in ("cluster", "laptop")}
 
 
-def printed(place: str) -> list[str]:
-    blocks = re.findall(rf"^```sh-{place}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+def printed(place: str, page: str = "cluster") -> list[str]:
+    blocks = re.findall(rf"^```sh-{place}\n(.*?)^```", PAGES[page], flags=re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line]
 
 
@@ -42,10 +43,13 @@ def test_the_commands_for_the_login_node_work_in_their_order(tmp_path: Path) -> 
     assert "Digits/pure/ResNet20/0" in said[2]
 
 
-def test_the_commands_for_the_laptop_work_in_their_order(cluster: Cluster, laptop: Laptop, crontab: Crontab) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_for_the_laptop_work_in_their_order(
+    page: str, cluster: Cluster, laptop: Laptop, crontab: Crontab
+) -> None:
     make_run(cluster.experiments, STUDENT, State.IN_PROGRESS)
     said = {}
-    for line in printed("laptop"):
+    for line in printed("laptop", page):
         said[line] = type_in(line, laptop.root, PATH=crontab.path)
         if line.startswith("cp "):
             laptop.set()
@@ -56,6 +60,6 @@ def test_the_commands_for_the_laptop_work_in_their_order(cluster: Cluster, lapto
 def test_the_page_quotes_what_the_log_says() -> None:
     script = (ROOT / "toolbox/chpc_train.sh").read_text()
     for words in ("skipped: the round before is still at work", "failed with exit status", "no longer on the cluster"):
-        assert words in PAGE
+        assert words in PAGES["cluster"]
         assert words in script
     assert "FOLDER_GONE=41 VENV_GONE=42" in script

@@ -12,7 +12,7 @@ from kd_hpc.entry import run
 app = typer.Typer(
     name="kd-analysis",
     help="Read finished distillation runs on a laptop: triage, statistics, geometry, figures, one report.",
-    epilog="Example: kd-analysis report experiments -o report",
+    epilog="Example: kd-analysis report experiments -o report\n\nGuide: docs/guide/first-day-on-the-laptop.md",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -12,7 +12,8 @@ from kd_hpc.entry import run
 app = typer.Typer(
     name="kd-core",
     help="Train distillation runs that resume to the bit. Runs inside a job, or by hand.",
-    epilog="Example: kd-core train --experiments experiments --dataset Digits --model ResNet20 --seed 0 --epochs 3",
+    epilog="Example: kd-core train --experiments experiments --dataset Digits --model ResNet20 --seed 0 --epochs 3\n\n"
+    "A new method, data set or model: docs/guide/a-campaign-of-your-own.md",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

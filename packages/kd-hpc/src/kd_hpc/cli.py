@@ -13,7 +13,7 @@ app = typer.Typer(
     name="kd-hpc",
     help="Bring a campaign of training runs onto this machine or a cluster: each run exactly once, none lost, all "
     "explained.",
-    epilog="Example: kd-hpc queue campaigns/digits.toml --watch",
+    epilog="Example: kd-hpc queue campaigns/digits.toml --watch\n\nGuides: docs/guide, such as when-something-died.md",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -16,6 +16,8 @@ def methods(
     """List the distillation methods: definition, source, weights.
 
     Example: kd-core methods --probe
+
+    How to add one: docs/guide/a-campaign-of-your-own.md
     """
     import json
     from dataclasses import asdict

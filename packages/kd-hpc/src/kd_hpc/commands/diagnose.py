@@ -20,6 +20,8 @@ def diagnose(
     One run: kd-hpc diagnose Cifar10/pure/ResNet112/0
 
     By its job: kd-hpc diagnose 7002784.sched01
+
+    What each cause means: docs/guide/when-something-died.md
     """
     from kd_hpc.lookup import find_run
     from kd_hpc.postmortem import examine
