@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from kd_core.models import Outputs, Widths, build
+from kd_core.models import Network, Outputs, Widths, build
 from kd_hpc.catalogue import MODELS
 from kd_hpc.errors import UsageError
+
+RESIDUAL = {name: blocks for name, blocks in MODELS.items() if blocks}
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def test_parameter_count_at_ten_classes(name, parameters):
     assert sum(weight.numel() for weight in build(name, 10).parameters()) == parameters
 
 
-@pytest.mark.parametrize(("name", "blocks"), MODELS.items())
+@pytest.mark.parametrize(("name", "blocks"), RESIDUAL.items())
 def test_every_name_of_the_catalogue_builds_with_its_blocks(name, blocks):
     network = build(name, 7)
     assert tuple(map(len, (network.layer1, network.layer2, network.layer3))) == blocks
@@ -50,9 +52,18 @@ def _old_keys(blocks: tuple[int, int, int]) -> set[str]:
     return keys
 
 
-@pytest.mark.parametrize(("name", "blocks"), MODELS.items())
+@pytest.mark.parametrize(("name", "blocks"), RESIDUAL.items())
 def test_state_dict_has_the_keys_of_the_old_weights(name, blocks):
     assert set(build(name, 10).state_dict()) == _old_keys(blocks)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_gives_what_its_widths_promise(name):
+    network = build(name, 7)
+    assert isinstance(network, Network)
+    outputs = network(torch.randn(2, 3, 16, 16))
+    assert outputs.widths == network.widths
+    assert [maps.shape[2:] for maps in outputs.features] == [(16, 16), (8, 8), (4, 4)]
 
 
 def test_weights_survive_the_file_format_of_best_pth(network):

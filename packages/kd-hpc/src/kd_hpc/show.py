@@ -41,6 +41,7 @@ def show_plan(plan: Plan, *, unreachable: str, as_json: bool) -> None:
     rows = [(decision.action.value, decision.experiment.label, decision.reason) for decision in plan.decisions]
     print_table(("action", "run", "reason"), rows)
     print_remarks(plan, unreachable)
+    print_needs(plan)
     print(f"{summary(plan)}. Nothing was done.", file=sys.stderr)
 
 
