@@ -68,8 +68,13 @@ def _plan_ending(store: Store, word: str, campaign_file: Path | None) -> Ended:
     scheduler = make(known[1], store.root / CONTROL) if known else None
     if attempt.job_id and (scheduler is None or scheduler.kind != attempt.scheduler):
         raise UsageError(
-            f"{found.label} has {attempt.scheduler} job {attempt.job_id}, and no campaign queued here uses it.",
-            remedy="Name its campaign: --campaign campaigns/NAME.toml",
+            f"{found.label} has job {attempt.job_id} in {attempt.scheduler}, and "
+            + (
+                f"campaign {known[1].name} runs in {scheduler.kind}."
+                if known and scheduler
+                else "no campaign is known."
+            ),
+            remedy="Name the campaign that it was queued with: --campaign campaigns/NAME.toml",
         )
     what = f"job {attempt.job_id} is deleted" if attempt.job_id else "it has no job on record"
     return Ended(f"{found.label}: {what}; it is not queued any more", experiment, attempt.job_id, scheduler)
