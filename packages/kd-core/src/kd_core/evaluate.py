@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from kd_core.data.loaders import Batch
-from kd_core.models import ResNet
+from kd_core.models import Network
 
 
 class Score(NamedTuple):
@@ -20,7 +20,7 @@ class Score(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(model: ResNet, batches: Iterable[Batch], dtype: torch.dtype) -> Score:
+def evaluate(model: Network, batches: Iterable[Batch], dtype: torch.dtype) -> Score:
     """The score of `model`, in eval mode during the call, building no graph."""
     was_training = model.training
     model.eval()

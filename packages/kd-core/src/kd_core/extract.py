@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kd_core.data.loaders import Batch
-from kd_core.models import ResNet
+from kd_core.models import Network
 from kd_hpc.files import publish
 
 REPRESENTATIONS_BEST = "representations_best.npz"
@@ -23,7 +23,7 @@ def at_epoch(epoch: int) -> str:
 
 
 @torch.no_grad()
-def extract(model: ResNet, batches: Iterable[Batch]) -> dict[str, NDArray[np.generic]]:
+def extract(model: Network, batches: Iterable[Batch]) -> dict[str, NDArray[np.generic]]:
     """Per test image, in the data set's order: layer1 (N, 16), layer2 (N, 32), layer3 (N, 64), averaged over space, and
     logits (N, K), all computed in float32; labels (N,) and item_index (N,) as int64.
     """

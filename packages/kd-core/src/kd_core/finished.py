@@ -9,7 +9,7 @@ import torch
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.device import choose_device
-from kd_core.models import ResNet
+from kd_core.models import Network
 from kd_core.weights import load_network
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import CheckpointError, UsageError
@@ -28,7 +28,7 @@ def experiment_at(run: str) -> Experiment:
     return Experiment(**fields).require_known()
 
 
-def load_weights(path: Path, experiment: Experiment, device: torch.device) -> ResNet:
+def load_weights(path: Path, experiment: Experiment, device: torch.device) -> Network:
     """The run's network, in eval mode, with the weights in `path`. Raises CheckpointError."""
     try:
         content = path.read_bytes()

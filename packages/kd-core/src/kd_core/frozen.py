@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from kd_core.models import BasicBlock, Outputs, ResNet, Widths
+from kd_core.models import BasicBlock, Network, Outputs, ResNet, Widths
 
 
 class Frozen(Protocol):
@@ -26,12 +26,13 @@ class Frozen(Protocol):
     def __call__(self, images: Tensor) -> Outputs: ...
 
 
-def freeze(network: ResNet, dtype: torch.dtype, *, fold: bool) -> Frozen:
+def freeze(network: Network, dtype: torch.dtype, *, fold: bool) -> Frozen:
     """`network` for asking in `dtype`: folded, or layer by layer as it was trained.
 
-    Both give the same outputs up to rounding. A network whose folded weights `dtype` cannot hold stays as it is.
+    Both give the same outputs up to rounding. A network of another kind than ResNet stays as it is, and so does one
+    whose folded weights `dtype` cannot hold.
     """
-    if fold and (folded := FoldedNetwork(network, dtype)).is_finite:
+    if fold and isinstance(network, ResNet) and (folded := FoldedNetwork(network, dtype)).is_finite:
         return folded
     return PlainNetwork(network, dtype)
 
@@ -39,7 +40,7 @@ def freeze(network: ResNet, dtype: torch.dtype, *, fold: bool) -> Frozen:
 class PlainNetwork:
     """The network itself, under autocast. Eval mode is set again each time, for nothing may have undone it."""
 
-    def __init__(self, network: ResNet, dtype: torch.dtype) -> None:
+    def __init__(self, network: Network, dtype: torch.dtype) -> None:
         self.network, self.dtype = network.requires_grad_(False), dtype
 
     @property

@@ -15,7 +15,7 @@ from kd_core.determinism import seed_of
 from kd_core.evaluate import Score
 from kd_core.frozen import Frozen
 from kd_core.methods import METHODS
-from kd_core.models import Outputs, ResNet, build
+from kd_core.models import Network, Outputs, build
 from kd_core.objective import Objective
 from kd_core.tally import Tally
 from kd_core.update import Updater
@@ -162,7 +162,7 @@ class Lane:
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
 
 
-def new_student(experiment: Experiment) -> ResNet:
+def new_student(experiment: Experiment) -> Network:
     """An untrained network whose weights depend on its name and the seed alone: equal for every method and alpha."""
     return seeded(lambda: build(experiment.student, DATASETS[experiment.dataset].classes), experiment, "model")
 
@@ -182,7 +182,7 @@ def cosine(lr: float, epoch: int, epochs: int) -> float:
 def _objective(
     experiment: Experiment,
     recipe: Recipe,
-    student: ResNet,
+    student: Network,
     teacher: Frozen | None,
     paraphraser: Mapping[str, Any] | None,
 ) -> Objective:

@@ -11,7 +11,7 @@ Shapes: B images, C channels, H x W positions, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -116,7 +116,7 @@ NETWORKS: Catalogued[Callable[[int], Network]] = Catalogued("model", MODELS, "ne
 """Networks of other kinds, one file each: from the number of classes to the network."""
 
 
-def build(name: str, num_classes: int) -> ResNet:
+def build(name: str, num_classes: int) -> Network:
     """The network called `name`, its weights drawn from torch's global generator: seed that first.
 
     Raises UsageError for a name outside `kd_hpc.catalogue.MODELS`, a file of it that is missing or unusable, or less
@@ -127,5 +127,4 @@ def build(name: str, num_classes: int) -> ResNet:
     if num_classes < 1:
         raise UsageError(f"{name} cannot tell {num_classes} classes apart.", remedy="Give at least 1 class.")
     blocks = MODELS[name]
-    # All callers read no more of a ResNet than a Network promises.
-    return ResNet(blocks, num_classes) if blocks else cast(ResNet, NETWORKS[name](num_classes))
+    return ResNet(blocks, num_classes) if blocks else NETWORKS[name](num_classes)

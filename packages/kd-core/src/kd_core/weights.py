@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from kd_core.models import ResNet, build
+from kd_core.models import Network, build
 from kd_core.torchfile import publish_torch
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError
 from kd_hpc.experiment import Experiment
 
-Network = TypeVar("Network", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def save_weights(path: Path, state: Mapping[str, Any]) -> None:
@@ -26,7 +26,7 @@ def save_weights(path: Path, state: Mapping[str, Any]) -> None:
     publish_torch(path, {"weights": weights})
 
 
-def load_network(content: bytes, path: Path, experiment: Experiment, device: torch.device) -> ResNet:
+def load_network(content: bytes, path: Path, experiment: Experiment, device: torch.device) -> Network:
     """The network of `experiment` with the weights in `content`, read from `path`. Raises CheckpointError."""
     model = build(experiment.student, DATASETS[experiment.dataset].classes)
     try:
@@ -39,6 +39,6 @@ def load_network(content: bytes, path: Path, experiment: Experiment, device: tor
     return place(model, device)
 
 
-def place(network: Network, device: torch.device) -> Network:
-    """`network` on `device`, its convolutions in the memory layout they are fastest in."""
-    return network.to(device).to(memory_format=torch.channels_last)
+def place(module: Module, device: torch.device) -> Module:
+    """`module` on `device`, its convolutions in the memory layout they are fastest in."""
+    return module.to(device).to(memory_format=torch.channels_last)

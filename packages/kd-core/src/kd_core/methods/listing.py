@@ -12,7 +12,7 @@ from torch.nn import functional
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.models import Outputs, ResNet, Widths, build
+from kd_core.models import Network, Outputs, Widths, build
 
 SIZE = 32
 """Height and width of a probe's images."""
@@ -88,7 +88,7 @@ def probe(
 
 
 @torch.no_grad()
-def _settled(teacher: ResNet, images: Tensor) -> Outputs:
+def _settled(teacher: Network, images: Tensor) -> Outputs:
     """The teacher's outputs in eval mode, its running statistics taken from these images.
 
     Without them an untrained deep network multiplies its activations block by block, and its hints mean nothing.
@@ -109,13 +109,13 @@ def _ready(kind: type[Method], student: Outputs, teacher: Outputs, temperature: 
 
 
 def _rows(
-    method: Method, student: Outputs, teacher: Outputs, network: ResNet, cross_entropy: float
+    method: Method, student: Outputs, teacher: Outputs, network: Network, cross_entropy: float
 ) -> Iterable[TermProbe]:
     for term, loss in method.terms(student, teacher).items():
         weight, ratio = method.weights[term], _gradient_norm(loss, network) / cross_entropy
         yield TermProbe(method.name, term, weight, loss.item(), ratio, weight * ratio)
 
 
-def _gradient_norm(loss: Tensor, network: ResNet) -> float:
+def _gradient_norm(loss: Tensor, network: Network) -> float:
     gradients = torch.autograd.grad(loss, list(network.parameters()), retain_graph=True, allow_unused=True)
     return float(torch.stack([gradient.norm() for gradient in gradients if gradient is not None]).norm())
