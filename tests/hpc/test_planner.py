@@ -198,6 +198,172 @@ def test_an_id_only_record_of_an_earlier_round_is_followed_to_its_end() -> None:
     assert decide(TEACHER, old, jobs={"7002781.sched01": Gone("F", 0)}).action == Action.RESUBMIT
 
 
+# Students that share a job
+
+METHODS = ["logit", "rkd", "nst"]
+
+
+def sharing(size: int = 6, slots: int = 2, **changes: Any) -> Campaign:
+    """Eight runs of one seed, six of them students of one teacher."""
+    fields = {"seeds": [0], "methods": METHODS, "alphas": [0.25, 0.5], "scheduler": {"kind": "pbs", "slots": slots}}
+    return tiny_campaign(**fields | changes, students_per_job=size)
+
+
+def student(method: str, alpha: float = 0.5, seed: int = 0) -> Experiment:
+    return STUDENT.model_copy(update={"method": method, "alpha": alpha, "seed": seed})
+
+
+PURE_DONE = {TEACHER: completed(), PURE: completed()}
+
+
+def job_sizes(found: Plan) -> list[int]:
+    return [len(job) for job in found.jobs.values()]
+
+
+def test_students_of_one_teacher_share_a_slot_and_each_names_the_run_that_leads() -> None:
+    found = planned(PURE_DONE, campaign=sharing(), limits=Limits(queued=1))
+    assert job_sizes(found) == [6]
+    leader, *others = found.submissions
+    assert leader.shares_job_of is None
+    assert {decision.shares_job_of for decision in others} == {leader.experiment}
+    assert all(f"shares the job of {leader.experiment.label}" in decision.reason for decision in others)
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(1, [1, 1]), (2, [2, 2]), (4, [4, 2]), (5, [5, 1]), (9, [6])])
+def test_a_job_takes_no_more_students_than_the_campaign_says(size: int, sizes: list[int]) -> None:
+    found = planned(PURE_DONE, campaign=sharing(size))
+    assert job_sizes(found) == sizes
+    assert {d.action for d in found.decisions if d not in found.submissions} <= {Action.DONE, Action.WAIT}
+
+
+def test_pure_runs_and_students_of_other_seeds_or_data_sets_share_no_job() -> None:
+    campaign = sharing(slots=99, datasets=["Digits", "SVHN"], seeds=[0, 1])
+    done = {run: completed() for run in campaign.experiments() if run.is_pure and run.student == "ResNet20"}
+    found = planned(done, campaign=campaign)
+    assert sorted(job_sizes(found)) == [1] * 4 + [6] * 4
+    for job in found.jobs.values():
+        runs = [decision.experiment for decision in job]
+        assert len({(run.dataset, run.seed) for run in runs}) == 1
+        assert len(job) == 1 or not any(run.is_pure for run in runs)
+
+
+def test_a_student_two_epochs_ahead_gets_a_job_of_its_own_and_one_epoch_is_near_enough() -> None:
+    def at(epoch: int) -> StatusRecord:
+        return record(State.IN_PROGRESS, epoch=epoch, start_epoch=0, end_epoch=epoch, ended_at=NOW)
+
+    ahead = {student("logit", 0.25): at(0), student("logit"): at(1), student("rkd"): at(2)}
+    found = planned(PURE_DONE | ahead, campaign=sharing())
+    assert job_sizes(found) == [5, 1]
+    assert decision(found, student("logit")).shares_job_of == student("logit", 0.25)
+    assert decision(found, student("rkd")).shares_job_of is None
+
+
+def test_a_shared_job_asks_for_the_largest_memory_of_its_students() -> None:
+    grown = record(State.IN_PROGRESS, epoch=1, start_epoch=0, end_epoch=1, ended_at=NOW, next_memory="12gb")
+    found = planned(PURE_DONE | {student("rkd"): grown}, campaign=sharing())
+    assert {decision.memory for decision in found.submissions} == {"12gb"}
+
+
+def test_who_died_in_vain_is_trained_alone_until_it_has_an_epoch_more() -> None:
+    in_vain = record(State.NOT_STARTED, ended_at=NOW, start_epoch=0, end_epoch=0, charged=True)
+    found = planned(PURE_DONE | {student("logit", 0.25): in_vain}, campaign=sharing())
+    assert job_sizes(found) == [1, 5]
+    gained = record(State.IN_PROGRESS, epoch=1, start_epoch=0, end_epoch=1, ended_at=NOW)
+    assert job_sizes(planned(PURE_DONE | {student("logit", 0.25): gained}, campaign=sharing())) == [6]
+
+
+def in_one_job(state: State, *methods: str, **fields: Any) -> dict[Experiment, StatusRecord]:
+    runs = [student(method) for method in methods]
+    labels = tuple(run.label for run in runs)
+    return {run: record(state, runs=labels, token="sharedjb", **fields) for run in runs}
+
+
+def test_a_shared_job_takes_one_slot_and_one_that_nobody_knows_of_one_too() -> None:
+    shared = in_one_job(State.QUEUED, "logit", "rkd", "nst")
+    name = job_name(ROOT, student("logit"), "sharedjb", is_shared=True)
+    alive = {"7.vm": Live(Phase.RUNNING)}
+    found = planned(PURE_DONE | shared, campaign=sharing(), jobs=alive, listed_jobs=(listed("7.vm", name),))
+    assert (found.in_use, job_sizes(found), found.strays) == (1, [3], ())
+    unlisted = planned(PURE_DONE | shared, campaign=sharing(), jobs={"7.vm": Unknown("hung")})
+    assert (unlisted.in_use, job_sizes(unlisted)) == (1, [3])
+
+
+def test_intents_of_a_shared_job_are_all_adopted_by_it_even_where_one_run_recorded_it_already() -> None:
+    name = job_name(ROOT, student("logit"), "sharedjb", is_shared=True)
+    intents = in_one_job(State.SUBMITTING, "logit", "rkd", "nst", job_id=None)
+    recorded = intents | {student("logit"): intents[student("logit")].with_attempt(job_id="18.vm")}
+    jobs = (listed("17.vm", name, Phase.HELD), listed("18.vm", name, Phase.HELD))
+    for records, kept, surplus in ((intents, "17.vm", "18.vm"), (recorded, "18.vm", "17.vm")):
+        found = planned(PURE_DONE | records, campaign=sharing(slots=9), listed_jobs=jobs)
+        assert [decision(found, student(m)).job_id for m in ("rkd", "nst")] == [kept, kept]
+        assert decision(found, student("rkd")).action == Action.ADOPT
+        assert [job.job_id for job in found.surplus] == [surplus]
+
+
+@pytest.mark.parametrize("lost", ["logit", "rkd"])
+def test_a_held_job_that_any_of_its_runs_knows_is_not_deleted_when_another_s_record_is_lost(lost: str) -> None:
+    name = job_name(ROOT, student("logit"), "sharedjb", is_shared=True)
+    job = (listed("7.vm", name, Phase.HELD),)
+    for job_id in ("7.vm", None):
+        shared = in_one_job(State.QUEUED if job_id else State.SUBMITTING, "logit", "rkd", job_id=job_id)
+        del shared[student(lost)]
+        found = planned(PURE_DONE | shared, campaign=sharing(), listed_jobs=job, jobs={"7.vm": Live(Phase.HELD)})
+        assert not found.surplus
+        (other,) = shared
+        assert decision(found, other).action in (Action.RELEASE, Action.ADOPT)
+
+
+def test_the_remedy_of_who_waits_for_a_shared_job_does_not_cancel_the_others() -> None:
+    shared = in_one_job(State.IN_PROGRESS, "logit", "rkd")
+    del shared[student("rkd")]
+    job = (listed("7.vm", job_name(ROOT, student("logit"), "sharedjb", is_shared=True)),)
+    waits = decision(planned(PURE_DONE | shared, campaign=sharing(), listed_jobs=job), student("rkd"))
+    assert waits.action == Action.WAIT
+    assert "kd-hpc cancel" not in waits.remedy
+
+
+def test_each_student_of_a_dead_job_is_charged_by_what_it_gained_itself() -> None:
+    shared = in_one_job(State.IN_PROGRESS, "logit", "rkd", "nst", start_epoch=0)
+    shared[student("rkd")] = shared[student("rkd")].model_copy(update={"epoch": 1})
+    shared[student("nst")] = shared[student("nst")].with_attempt(start_epoch=None)
+    dead = planned(PURE_DONE | shared, campaign=sharing(), jobs={"7.vm": Gone("F", 1)})
+    endings = {method: decision(dead, student(method)).ending for method in METHODS}
+    assert [ending and ending.charged for ending in endings.values()] == [True, False, False], "nst never had its turn"
+    unbegun = {run: found.with_attempt(start_epoch=None) for run, found in shared.items()}
+    dead = planned(PURE_DONE | unbegun, campaign=sharing(), jobs={"7.vm": Gone("F", 1)})
+    assert all(ending.charged for m in METHODS if (ending := decision(dead, student(m)).ending))
+
+
+@given(
+    size=st.integers(1, 7),
+    slots=st.integers(1, 8),
+    epochs=st.lists(st.integers(0, 3), min_size=12, max_size=12),
+    vain=st.sets(st.integers(0, 11)),
+)
+def test_however_they_are_shared_out_jobs_are_whole_level_and_no_more_than_there_are_slots(
+    size: int, slots: int, epochs: list[int], vain: set[int]
+) -> None:
+    campaign = sharing(size, slots, seeds=[0, 1])
+    students = [run for run in campaign.experiments() if not run.is_pure]
+    records: dict[Experiment, Any] = {run: completed() for run in campaign.experiments() if run.is_pure}
+    for number, run in enumerate(students):
+        charged = number in vain
+        records[run] = record(
+            State.NOT_STARTED, epoch=epochs[number], start_epoch=0, end_epoch=0, ended_at=NOW, charged=charged
+        )
+    found = planned(records, campaign=campaign)
+    assert found == planned(records, campaign=campaign)
+    assert len(found.jobs) <= slots
+    assert len(found.jobs) == slots or len(found.submissions) == len(students)
+    for leader, job in found.jobs.items():
+        runs = [decision.experiment for decision in job]
+        assert runs[0] == leader
+        assert 1 <= len(runs) <= size
+        assert len({run.seed for run in runs}) == 1
+        assert all(abs(records[run].epoch - records[leader].epoch) <= 1 for run in runs)
+        assert len(runs) == 1 or not any(students.index(run) in vain for run in runs)
+
+
 # Submissions that got stuck
 
 
@@ -395,7 +561,7 @@ def test_names_are_short_and_find_their_token_and_run() -> None:
     token = new_token()
     name = job_name(ROOT, STUDENT, token)
     assert len(name) == 15
-    assert parse_job_name(name) == (tag(ROOT, STUDENT), token)
+    assert parse_job_name(name) == (tag(ROOT, STUDENT), token, False)
     assert parse_job_name("my_own_job") is None
 
 

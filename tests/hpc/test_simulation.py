@@ -27,7 +27,7 @@ from kd_hpc.acts import Acts
 from kd_hpc.claim import Superseded
 from kd_hpc.decision import Action
 from kd_hpc.gate import Gate
-from kd_hpc.listed_jobs import ListedJobs
+from kd_hpc.listed_jobs import ListedJobs, _Trained
 from kd_hpc.planner import _Planner
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.runner import Runner
@@ -35,7 +35,7 @@ from kd_hpc.schedulers.base import Gone, Phase, Unknown
 from kd_hpc.simulation.campaigns import live_through, random_world
 from kd_hpc.simulation.faults import CALM, Faults
 from kd_hpc.simulation.scheduler import SimScheduler
-from kd_hpc.simulation.trainer import Violation
+from kd_hpc.simulation.trainer import Nature, Violation
 from kd_hpc.simulation.world import World
 from kd_hpc.situation import RunView
 
@@ -86,6 +86,14 @@ class Campaigns(RuleBasedStateMachine):
     @rule(choice=st.randoms(use_true_random=False))
     def purge_a_run_directory(self, choice: Any) -> None:
         self.world.purge(choice.choice(self.world.experiments))
+
+    @rule(choice=st.randoms(use_true_random=False))
+    def cancel_a_run(self, choice: Any) -> None:
+        self.world.cancel(choice.choice(self.world.experiments))
+
+    @rule(choice=st.randoms(use_true_random=False))
+    def retry_a_run(self, choice: Any) -> None:
+        self.world.retry(choice.choice(self.world.experiments))
 
     @rule(hours=st.integers(-1000, 1000))
     def set_the_clock(self, hours: int) -> None:
@@ -178,6 +186,120 @@ def test_a_runner_killed_after_any_step_loses_and_doubles_nothing() -> None:
         assert world.witness.starts == 6, f"killed at step {step}"
         completed = [world.store.read(experiment) for experiment in world.experiments]
         assert all(isinstance(record, StatusRecord) and record.state == State.COMPLETED for record in completed)
+
+
+SHARED: dict[str, Any] = {
+    "seeds": [0],
+    "methods": ["logit", "rkd", "nst"],
+    "alphas": [0.25, 0.5],
+    "students_per_job": 6,
+    "recipe": {"epochs": 3},
+    "scheduler": {"kind": "pbs", "slots": 3},
+}
+
+
+def test_six_students_in_one_job_are_each_trained_exactly_once() -> None:
+    world = World(tiny_campaign(**SHARED), running_limit=2)
+    assert {decision.action for decision in world.settle().decisions} == {Action.DONE}
+    assert (world.witness.starts, len(world.cluster.jobs)) == (8, 3)
+
+
+def test_a_runner_killed_after_any_step_of_a_shared_submission_loses_and_doubles_nothing() -> None:
+    for step in range(1, 40):
+        world = World(tiny_campaign(**SHARED), running_limit=2)
+        for _ in range(12):
+            world.tick_killed(step)
+            world.advance(600)
+        world.settle()
+        assert world.witness.starts == 8, f"killed at step {step}"
+        completed = [world.store.read(experiment) for experiment in world.experiments]
+        assert all(isinstance(record, StatusRecord) and record.state == State.COMPLETED for record in completed)
+
+
+def test_a_student_that_kills_its_jobs_fails_alone_and_the_others_complete() -> None:
+    campaign = tiny_campaign(**SHARED)
+    broken = campaign.experiments()[4]
+    world = World(campaign, natures={broken: Nature(600, is_broken=True)})
+    decisions = world.settle().decisions
+    assert {d.experiment for d in decisions if d.action != Action.DONE} == {broken}
+    failed = world.store.read(broken)
+    assert isinstance(failed, StatusRecord)
+    assert "ValueError: broken" in failed.reason
+    assert runs_of_its_jobs(failed) == [6, 1, 1]
+
+
+def runs_of_its_jobs(record: StatusRecord) -> list[int]:
+    """How many runs each of its jobs had."""
+    return [len(attempt.runs or ("",)) for attempt in record.attempts]
+
+
+def test_a_student_stopped_by_its_watchdog_stops_no_other_and_is_retried_while_they_go_on() -> None:
+    campaign = tiny_campaign(**SHARED, resources={"walltime": "10:00:00"})
+    stopped = campaign.experiments()[4]
+    world = World(campaign, natures={stopped: Nature(600, stops_at=2)})
+    while stopped not in world.witness.writers:
+        world.tick()
+        world.advance(600)
+    job = world.witness.writers[stopped]
+    while stopped in world.witness.writers:
+        world.advance(600)
+    world.natures[stopped] = Nature(600)
+    world.retry(stopped)
+    world.tick()
+    world.advance(60)
+    assert world.witness.writers[stopped] != job
+    assert list(world.witness.writers.values()).count(job) == 5
+    assert {decision.action for decision in world.settle().decisions} == {Action.DONE}
+    assert len(world.cluster.jobs) == 4
+
+
+def lose_records_of_a_shared_job(lost: slice) -> World:
+    """A world whose shared job is at work when run directories of it vanish; it has gone on for a day since."""
+    world = World(tiny_campaign(**SHARED | {"recipe": {"epochs": 100}}, resources={"walltime": "90:00:00"}))
+    students = [run for run in world.experiments if not run.is_pure]
+    while students[0] not in world.witness.writers:
+        world.tick()
+        world.advance(600)
+    for run in students[lost]:
+        world.purge(run)
+    for _ in range(24):
+        world.tick()
+        world.advance(5)
+        world.require_promises()
+    return world
+
+
+@pytest.mark.parametrize("lost", [slice(1), slice(1, 2), slice(1, 6), slice(6)], ids=["first", "one", "rest", "all"])
+def test_runs_whose_records_were_lost_wait_for_the_job_that_they_share(lost: slice) -> None:
+    world = lose_records_of_a_shared_job(lost)
+    assert len(world.cluster.jobs) == 3
+    waiting = [decision for decision in world.look().decisions if decision.action == Action.WAIT]
+    assert all("a job of it that its record does not know" in decision.reason for decision in waiting)
+    assert len(waiting) == len(range(6)[lost])
+
+
+def test_if_only_the_run_in_the_job_s_name_waited_the_others_would_have_two_writers() -> None:
+    with broken(_Trained, "by", lambda self, name: [run for tag, run in self.by_tag.items() if tag == name.tag]):
+        for lost in (slice(1, 2), slice(6)):
+            with pytest.raises(Violation):
+                lose_records_of_a_shared_job(lost)
+
+
+def test_a_cancelled_student_ends_the_job_and_the_others_go_on_together_uncharged() -> None:
+    world = World(tiny_campaign(**SHARED))
+    cancelled, *others = [run for run in world.experiments if not run.is_pure]
+    while cancelled not in world.witness.writers:
+        world.tick()
+        world.advance(60)
+    world.cancel(cancelled)
+    decisions = world.settle().decisions
+    assert {d.experiment for d in decisions if d.action != Action.DONE} == {cancelled}
+    for run in others:
+        record = world.store.read(run)
+        assert isinstance(record, StatusRecord)
+        first, second = record.attempts
+        assert (first.cause, first.charged, len(second.runs or ())) == ("deleted", False, 5)
+        assert cancelled.label in str(first.detail)
 
 
 def test_one_fault_of_every_kind_in_every_tick_only_delays() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,35 +40,39 @@ class Acts:
         self.unreachable = ""
 
     def carry_out(self, planned: Plan) -> Report:
+        jobs = planned.jobs
         try:
             for decision in planned.decisions:
-                if not (decision.action.is_submission and (self.refused or self.unreachable)):
+                if not decision.action.is_submission:
                     self._act(decision)
+                elif decision.experiment in jobs and not (self.refused or self.unreachable):
+                    self._submit(jobs[decision.experiment])
         finally:
             self._tell_scheduler([surplus.job_id for surplus in planned.surplus])
-        jobs = tuple(dict.fromkeys((*self.situation.job_ids, *self.to_release)))
-        return Report(planned, jobs, tuple(self.acted), tuple(self.problems), self.refused, self.unreachable)
+        live = tuple(dict.fromkeys((*self.situation.job_ids, *self.to_release)))
+        return Report(planned, live, tuple(self.acted), tuple(self.problems), self.refused, self.unreachable)
 
     def _act(self, decision: Decision) -> None:
         run = self.situation.by_run[decision.experiment]
         if decision.action == Action.RELEASE and decision.job_id:
             self.to_release.append(decision.job_id)
-        elif self._changes_record(decision) and self.store.read(run.experiment) != run.record:
-            self.problems.append(f"{run.experiment.label} changed while it was planned: left for the next tick.")
+        elif self._changes_record(decision) and not self._is_unchanged(run):
             return
         elif decision.action == Action.QUARANTINE and isinstance(run.record, Unreadable):
             if self.store.quarantine_record(run.record) is None:
                 return
-        elif decision.action.is_submission:
-            self._submit(run, decision)
-            return
         elif not self._keep_record(run, decision):
             return
         self.acted.append(decision)
 
     def _changes_record(self, decision: Decision) -> bool:
-        is_change = decision.action in (Action.ADOPT, Action.FAIL, Action.QUARANTINE)
-        return is_change or decision.action.is_submission or decision.ending is not None
+        return decision.action in (Action.ADOPT, Action.FAIL, Action.QUARANTINE) or decision.ending is not None
+
+    def _is_unchanged(self, run: RunView) -> bool:
+        if self.store.read(run.experiment) == run.record:
+            return True
+        self.problems.append(f"{run.experiment.label} changed while it was planned: left for the next tick.")
+        return False
 
     def _keep_record(self, run: RunView, decision: Decision) -> bool:
         """Write down what was decided without a submission; False if there is nothing to write."""
@@ -91,29 +95,48 @@ class Acts:
         record = record.model_copy(update={"experiment": run.experiment})
         return with_ending(record, ending, self.situation.now) if ending and record.attempts else record
 
-    def _submit(self, run: RunView, decision: Decision) -> None:
-        """Intent on disk, job held, job id on disk; it is released with all others of this tick."""
-        intent = self._intent(run, decision)
-        self.store.write(run.experiment, intent)
+    def _submit(self, decisions: Sequence[Decision]) -> None:
+        """Intents on disk, one job held, its id on disk; it is released with all others of this tick.
+
+        `decisions` are about the runs of one job. It is not to be released before all of them know its id: it would
+        leave the others alone.
+        """
+        by_run = self.situation.by_run
+        decisions = [decision for decision in decisions if self._is_unchanged(by_run[decision.experiment])]
+        if not decisions:
+            return
+        intents = self._intents(decisions)
+        for run, intent in intents.items():
+            self.store.write(run, intent)
         try:
-            job_id = self.scheduler.submit_held(self._spec(run.experiment, intent))
+            job_id = self.scheduler.submit_held(self._spec(intents))
         except SubmissionRefused as error:
-            self.store.write(run.experiment, self._base(run, decision.ending))
+            for decision in decisions:
+                self.store.write(decision.experiment, self._base(by_run[decision.experiment], decision.ending))
             self.refused = str(error)
         except SubmissionUncertain as error:
-            self.unreachable = f"{run.experiment.label}: {error}"
+            self.unreachable = f"{decisions[0].experiment.label}: {error}"
         else:
-            queued = intent.with_attempt(job_id=job_id).model_copy(update={"state": State.QUEUED})
-            self.store.write(run.experiment, queued)
+            for run, intent in intents.items():
+                queued = intent.with_attempt(job_id=job_id)
+                self.store.write(run, queued.model_copy(update={"state": State.QUEUED}))
             self.to_release.append(job_id)
-            self.acted.append(decision)
+            self.acted += decisions
 
-    def _intent(self, run: RunView, decision: Decision) -> StatusRecord:
-        record, campaign = self._base(run, decision.ending), self.situation.campaign
+    def _intents(self, decisions: Sequence[Decision]) -> dict[Experiment, StatusRecord]:
+        """What to write before there is a job, for its leader first: one token, and an attempt of its own a run."""
+        token, labels = self.trainer.new_token(), tuple(decision.experiment.label for decision in decisions)
+        runs = labels if len(labels) > 1 else None
+        return {decision.experiment: self._intent(decision, token, runs) for decision in decisions}
+
+    def _intent(self, decision: Decision, token: str, runs: tuple[str, ...] | None) -> StatusRecord:
+        record = self._base(self.situation.by_run[decision.experiment], decision.ending)
+        campaign = self.situation.campaign
         attempt = Attempt(
             number=len(record.attempts) + 1,
-            token=self.trainer.new_token(),
+            token=token,
             scheduler=self.scheduler.kind,
+            runs=runs,
             submitted_at=self.situation.now,
             memory=decision.memory,
             walltime=campaign.resources.walltime,
@@ -130,22 +153,24 @@ class Acts:
             }
         )
 
-    def _spec(self, run: Experiment, intent: StatusRecord) -> JobSpec:
-        campaign, attempt, root = self.situation.campaign, intent.attempt, self.situation.root
+    def _spec(self, intents: Mapping[Experiment, StatusRecord]) -> JobSpec:
+        campaign, root = self.situation.campaign, self.situation.root
+        (leader, *others), attempt = intents, next(iter(intents.values())).attempt
         assert attempt is not None, "an intent has an attempt"
-        resources = campaign.resources
-        arguments = train_arguments(run, campaign.recipe, Path(root), self.trainer.data.absolute(), gpus=resources.gpus)
+        data, resources = self.trainer.data.absolute(), campaign.resources
+        arguments = train_arguments(leader, campaign.recipe, Path(root), data, gpus=resources.gpus, beside=others)
         return JobSpec(
-            name=job_name(root, run, attempt.token),
+            name=job_name(root, leader, attempt.token, is_shared=bool(others)),
             token=attempt.token,
             command=[self.trainer.program, *arguments],
-            directory=self.store.create(run),
+            directory=self.store.create(leader),
             resources=resources.model_copy(update={"memory": attempt.memory or resources.memory}),
         )
 
     def _tell_scheduler(self, surplus: list[str]) -> None:
         """The last acts of a tick: one call to release, one to delete. Either may be repeated by the next tick."""
-        for ask, job_ids in ((self.scheduler.release, self.to_release), (self.scheduler.cancel, surplus)):
+        to_release = list(dict.fromkeys(self.to_release))
+        for ask, job_ids in ((self.scheduler.release, to_release), (self.scheduler.cancel, surplus)):
             try:
                 if job_ids:
                     ask(job_ids)

@@ -69,8 +69,8 @@ def _by_files(run: str, record: StatusRecord | Unreadable | None, last: Owner | 
 
 def _by_schedulers(store: Store, asked: list[tuple[str, Attempt]]) -> Iterator[MayLive]:
     schedulers = _schedulers(store) if asked else {}
-    ids = {kind: [a.job_id for _, a in asked if a.job_id and a.scheduler == kind] for kind in schedulers}
-    looks = {kind: scheduler.look(ids[kind]) for kind, scheduler in schedulers.items()}
+    ids = {kind: {a.job_id: None for _, a in asked if a.job_id and a.scheduler == kind} for kind in schedulers}
+    looks = {kind: scheduler.look(list(ids[kind])) for kind, scheduler in schedulers.items()}
     for run, attempt in asked:
         seen = _observation(attempt, looks)
         name = attempt.job_id or f"with token {attempt.token}"

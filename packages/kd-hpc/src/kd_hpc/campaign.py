@@ -120,6 +120,8 @@ class Campaign(_Strict):
     methods: tuple[str, ...] = ()
     alphas: tuple[Alpha, ...] = ()
     seeds: tuple[Seed, ...] = Field(min_length=1)
+    students_per_job: int = Field(1, ge=1)
+    """So many distilled runs of one teacher may share a job, and its passes over the images and through the teacher."""
     recipe: Recipe = Recipe()
     resources: Resources = Resources()
     scheduler: SchedulerSettings = SchedulerSettings()

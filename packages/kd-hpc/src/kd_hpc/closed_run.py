@@ -100,7 +100,7 @@ def _read(root: Path, path: PurePosixPath) -> ClosedRun:
         unreadable=found.reason if isinstance(found, Unreadable) else "",
         test_acc=_test_accuracies(directory / METRICS),
         dates=tuple(_dates(directory, record)),
-        cause=_cause(directory, path, record),
+        cause=_cause(root, path, record),
     )
 
 
@@ -125,7 +125,7 @@ def _dates(directory: Path, record: StatusRecord | None) -> Iterator[date]:
         return
 
 
-def _cause(directory: Path, path: PurePosixPath, record: StatusRecord | None) -> str:
+def _cause(root: Path, path: PurePosixPath, record: StatusRecord | None) -> str:
     """Why a run that is not completed is not, as far as anything says."""
     if record and record.is_done:
         return record.reason
@@ -135,6 +135,7 @@ def _cause(directory: Path, path: PurePosixPath, record: StatusRecord | None) ->
     if attempt and attempt.detail:
         return attempt.detail
     token, progress = (attempt.token, record.progress) if attempt and record else ("", record.progress if record else 0)
+    directory = root / (attempt.leader if attempt and attempt.leader else path)
     return diagnose(None, stderr_tail(directory), end_epoch=progress, token=token, run=str(path)).detail
 
 

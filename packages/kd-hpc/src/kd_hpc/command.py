@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kd_hpc.campaign import Recipe
@@ -9,9 +10,15 @@ from kd_hpc.experiment import Experiment, format_alpha
 
 
 def train_arguments(
-    experiment: Experiment, recipe: Recipe, experiments: Path, data: Path, *, gpus: int = 0
+    experiment: Experiment,
+    recipe: Recipe,
+    experiments: Path,
+    data: Path,
+    *,
+    gpus: int = 0,
+    beside: Sequence[Experiment] = (),
 ) -> list[str]:
-    """Arguments of `kd-core` for one run; only what differs from the recipe's defaults is spelled out."""
+    """Arguments of `kd-core` for one run and those `beside` it; only what differs from the defaults is spelled out."""
     arguments = ["train", "--experiments", str(experiments), "--data", str(data), "--dataset", experiment.dataset]
     if experiment.is_pure:
         arguments += ["--model", experiment.student]
@@ -19,6 +26,8 @@ def train_arguments(
         arguments += ["--method", experiment.method, "--alpha", format_alpha(experiment.alpha)]
         arguments += ["--teacher", str(experiment.teacher), "--student", experiment.student]
     arguments += ["--seed", str(experiment.seed), "--device", "cuda" if gpus else "cpu"]
+    for other in beside:
+        arguments += ["--beside", f"{other.method}:{format_alpha(other.alpha)}"]
     return [*arguments, *recipe_arguments(recipe)]
 
 

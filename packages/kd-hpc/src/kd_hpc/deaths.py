@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from kd_hpc.campaign import Campaign
 from kd_hpc.decision import Action, Decision, Ending
 from kd_hpc.diagnose import Cause, diagnose
-from kd_hpc.experiment import Experiment
+from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.memory import in_kilobytes
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.base import Gone
@@ -44,6 +45,21 @@ def ending_of(run: RunView, record: StatusRecord, gone: Gone) -> Ending:
         host=gone.host or attempt.host or "",
         next_memory=found.next_memory,
     )
+
+
+def spared(ending: Ending, run: RunView, record: StatusRecord, situation: Situation) -> Ending:
+    """`ending`, not charged where the end of a shared job says nothing about this run.
+
+    A person ended the job to cancel another run of it, or the job died before this run's turn to begin had come.
+    """
+    attempt = record.attempt or Attempt()
+    others = [other for other in _sharing(attempt, situation) if other.experiment != run.experiment]
+    if cancelled := next((other for other in others if other.cancelled), None):
+        detail = f"it was ended to cancel {cancelled.experiment.label}, which shared it"
+        return ending if run.cancelled else replace(ending, detail=detail, charged=False)
+    if attempt.start_epoch is None and any(_began(other, attempt.token) for other in others):
+        return replace(ending, charged=False)
+    return ending
 
 
 def after_death(experiment: Experiment, record: StatusRecord, ending: Ending, campaign: Campaign) -> Decision | None:
@@ -111,6 +127,24 @@ def _in_a_row(record: StatusRecord, ending: Ending) -> tuple[int, int]:
 
 def _gained(attempt: Attempt, end_epoch: int | None) -> bool:
     return attempt.start_epoch is not None and (end_epoch or 0) > attempt.start_epoch
+
+
+def _sharing(attempt: Attempt, situation: Situation) -> Iterable[RunView]:
+    """The runs of a shared job whose records still name it."""
+    for label in attempt.runs or ():
+        experiment = experiment_at(label)
+        view = situation.by_run.get(experiment) if experiment else None
+        if view and _in_job(view, attempt.token):
+            yield view
+
+
+def _began(run: RunView, token: str) -> bool:
+    return any(attempt.start_epoch is not None for attempt in _in_job(run, token))
+
+
+def _in_job(run: RunView, token: str) -> list[Attempt]:
+    attempts = run.record.attempts if isinstance(run.record, StatusRecord) else ()
+    return [attempt for attempt in attempts if attempt.token == token]
 
 
 def _within_limit(next_memory: str, record: StatusRecord, campaign: Campaign) -> str | None:

@@ -52,7 +52,11 @@ class Ending:
 
 @dataclass(frozen=True)
 class Decision:
-    """`ending` is to be recorded before anything else; `job_id` is the job to adopt or release."""
+    """`ending` is to be recorded before anything else; `job_id` is the job to adopt or release, or that is at work.
+
+    `shares_job_of` is the run that leads the job this one is to be submitted in; None for a run that has, or leads, its
+    own.
+    """
 
     experiment: Experiment
     action: Action
@@ -62,6 +66,7 @@ class Decision:
     memory: str | None = None
     teacher_sha256: str | None = None
     ending: Ending | None = None
+    shares_job_of: Experiment | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,15 @@ class Plan:
     @property
     def submissions(self) -> tuple[Decision, ...]:
         return tuple(decision for decision in self.decisions if decision.action.is_submission)
+
+    @property
+    def jobs(self) -> dict[Experiment, tuple[Decision, ...]]:
+        """The submissions of each job to be, by the run that leads it, which comes first."""
+        found: dict[Experiment, tuple[Decision, ...]] = {}
+        for decision in self.submissions:
+            leader = decision.shares_job_of or decision.experiment
+            found[leader] = (*found.get(leader, ()), decision)
+        return found
 
     @property
     def is_settled(self) -> bool:

@@ -67,4 +67,5 @@ class Events:
 
 
 def _why(decision: Decision) -> str:
-    return "" if decision.action == Action.SUBMIT else f": {decision.reason}"
+    is_plain = decision.action == Action.SUBMIT and decision.shares_job_of is None
+    return "" if is_plain else f": {decision.reason}"

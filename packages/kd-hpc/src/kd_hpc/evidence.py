@@ -37,9 +37,9 @@ class Evidence:
             return None
         return owner.is_alive() if owner else None
 
-    def stderr_tail(self, experiment: Experiment) -> str:
-        """The end of the run's `errors` file; empty if there is none."""
-        return stderr_tail(self._store.directory(experiment))
+    def stderr_tail(self, run: str) -> str:
+        """The end of the `errors` file of the run with that label; empty if there is none."""
+        return stderr_tail(self._store.root / run)
 
     def is_cancelled(self, experiment: Experiment) -> bool:
         return (self._store.directory(experiment) / CANCELLED).exists()

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
 from kd_hpc.errors import IdentityError
@@ -93,6 +93,14 @@ def format_alpha(alpha: float | None) -> str:
 
     text = format(Decimal(repr(alpha)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def experiment_at(label: str) -> Experiment | None:
+    """The run with this label; None for a label of an earlier layout, which does not say all, and for what is none."""
+    try:
+        return Experiment(**(parse_path(PurePosixPath(label)) or {}))
+    except (IdentityError, ValidationError):
+        return None
 
 
 def parse_path(relative: PurePosixPath) -> dict[str, Any] | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from kd_hpc.decision import Surplus
-from kd_hpc.names import age_order, parse_job_name, tag
+from kd_hpc.experiment import Experiment
+from kd_hpc.names import JobName, age_order, parse_job_name, tag
 from kd_hpc.records import StatusRecord
 from kd_hpc.schedulers.base import ListedJob, Phase
+from kd_hpc.sharing import class_of
 from kd_hpc.situation import Situation
 
 
@@ -22,20 +25,20 @@ class ListedJobs:
         self.current = {attempt.token for attempt in latest if attempt.token and attempt.ended_at is None}
         self.recorded = {attempt.job_id for record in records for attempt in record.attempts if attempt.job_id}
         self.replaced = {a.token for record in records for a in record.attempts if a.token} - self.current
-        tags = {tag(situation.root, run.experiment): run.experiment for run in situation.runs} if self.names else {}
-        self.lost = [
-            (job, tags[name.tag])
-            for job in self.listed
-            if (name := self.names.get(job.job_id))
-            and name.tag in tags
-            and name.token not in self.current | self.replaced
-        ]
-        """Jobs of runs whose records do not know of them: those records were lost."""
+        self.lost = list(self._lost(situation)) if self.names else []
+        """Jobs, each with a run that it may train and whose record does not know of it: that record was lost."""
         self.orphans = {run: job for job, run in reversed(self.lost) if job.observation.phase != Phase.HELD}
 
-    def first_with(self, token: str) -> ListedJob | None:
-        """The oldest job with `token`."""
-        return next((job for job in self.listed if self._token(job) == token), None)
+    def keeper(self, token: str) -> ListedJob | None:
+        """The one job of a submission that stays: the one on record, else the oldest."""
+        jobs = [job for job in self.listed if self._token(job) == token]
+        return next((job for job in jobs if job.job_id in self.recorded), jobs[0] if jobs else None)
+
+    def remedy(self, job: ListedJob) -> str:
+        """What a run that waits for the end of `job` can hope for."""
+        if job.job_id in self.recorded:
+            return "It waits for that job's end: it trains other runs, too"
+        return f"It waits for that job's end; to end it now: kd-hpc cancel {job.job_id}"
 
     def surplus(self) -> Iterable[Surplus]:
         """Jobs of ours that will never run: held ones that nobody will release, and those the scheduler gave up."""
@@ -48,9 +51,9 @@ class ListedJobs:
                 continue
             if token in self.replaced:
                 yield Surplus(job.job_id, f"its submission {token} was given up and made again")
-            elif job.job_id in lost:
+            elif job.job_id in lost and token not in self.current:
                 yield Surplus(job.job_id, f"the record of its submission {token} is lost")
-            elif token in self.current and job != self._keeper(token):
+            elif token in self.current and job != self.keeper(token):
                 yield Surplus(job.job_id, f"its submission {token} has another job")
 
     def strays(self, surplus: Iterable[Surplus]) -> tuple[ListedJob, ...]:
@@ -62,7 +65,32 @@ class ListedJobs:
         name = self.names.get(job.job_id)
         return name.token if name else ""
 
-    def _keeper(self, token: str) -> ListedJob | None:
-        """The one job of a submission that stays: the one on record, else the oldest."""
-        jobs = [job for job in self.listed if self._token(job) == token]
-        return next((job for job in jobs if job.job_id in self.recorded), jobs[0])
+    def _lost(self, situation: Situation) -> Iterator[tuple[ListedJob, Experiment]]:
+        trained = _Trained(situation, {name.token for name in self.names.values()})
+        for job in self.listed:
+            if name := self.names.get(job.job_id):
+                yield from ((job, run) for run in trained.by(name) if run not in trained.knowing[name.token])
+
+
+class _Trained:
+    """Which runs jobs may train, as far as names and records tell. `knowing`: by token, runs whose records have it."""
+
+    def __init__(self, situation: Situation, tokens: set[str]) -> None:
+        self.runs = [run.experiment for run in situation.runs]
+        self.by_tag = {tag(situation.root, run): run for run in self.runs}
+        self.knowing: dict[str, set[Experiment]] = defaultdict(set)
+        self.labels: dict[str, set[str]] = defaultdict(set)
+        for run in situation.runs:
+            for attempt in run.record.attempts if isinstance(run.record, StatusRecord) else ():
+                if attempt.token in tokens:
+                    self.knowing[attempt.token].add(run.experiment)
+                    self.labels[attempt.token].update(attempt.runs or ())
+
+    def by(self, name: JobName) -> list[Experiment]:
+        """The run in the job's name, and those that share it; all that could, where every record of it is lost."""
+        leader, labels = self.by_tag.get(name.tag), self.labels[name.token]
+        if labels:
+            return [run for run in self.runs if run == leader or run.label in labels]
+        if leader and name.is_shared:
+            return [run for run in self.runs if class_of(run) == class_of(leader)]
+        return [leader] if leader else []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pydantic import ValidationError
-
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.errors import KdError, UsageError
-from kd_hpc.experiment import Experiment, parse_path
+from kd_hpc.experiment import Experiment, experiment_at, parse_path
 from kd_hpc.names import parse_job_name
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import Store, Unreadable, read_record
@@ -30,10 +29,7 @@ class FoundRun:
     @property
     def experiment(self) -> Experiment | None:
         """What the path says; None in the layout of earlier rounds, which does not say all."""
-        try:
-            return Experiment(**(parse_path(self.path) or {}))
-        except (KdError, ValidationError):
-            return None
+        return experiment_at(self.label)
 
     def require_experiment(self) -> Experiment:
         """Raises UsageError for a run of an earlier round."""
@@ -43,24 +39,41 @@ class FoundRun:
 
 
 def find_run(store: Store, text: str) -> FoundRun:
-    """The run that `text` names. Raises UsageError if none does."""
+    """The run that `text` names; of a job that several share, the one that leads it. Raises UsageError if none does."""
+    return find_runs(store, text)[0]
+
+
+def find_runs(store: Store, text: str) -> list[FoundRun]:
+    """The run at the path `text`, or every run that the job `text` trains or trained, the one that leads it first.
+
+    Raises UsageError if there is none.
+    """
     for path in _as_paths(store, text):
         if parse_path(path) is not None and (store.root / path).is_dir():
-            return FoundRun(path, read_record(store.root / path))
+            return [FoundRun(path, read_record(store.root / path))]
+    if sharing := sorted(_runs_of_job(store, text), key=lambda found: found[0]):
+        return [run for _, run in sharing]
+    for path in _as_paths(store, text):
+        if (planned := FoundRun(path, None)).experiment:
+            return [planned]
+    raise UsageError(
+        f"No run in {store.root} is called {text!r}, and none has such a job or token.",
+        remedy="All runs: kd-hpc status",
+    )
+
+
+def _runs_of_job(store: Store, text: str) -> Iterator[tuple[int, FoundRun]]:
+    """Runs with their places in the job that `text` names by id, number, name or token."""
     name = parse_job_name(text)
     wanted = {text, name.token} if name else {text}
     for path in store.run_directories():
         record = read_record(store.root / path)
         attempts = record.attempts if isinstance(record, StatusRecord) else ()
-        if any(wanted & {attempt.token, attempt.job_id, _number(attempt.job_id)} for attempt in attempts):
-            return FoundRun(path, record)
-    for path in _as_paths(store, text):
-        if (planned := FoundRun(path, None)).experiment:
-            return planned
-    raise UsageError(
-        f"No run in {store.root} is called {text!r}, and none has such a job or token.",
-        remedy="All runs: kd-hpc status",
-    )
+        for attempt in attempts:
+            if wanted & {attempt.token, attempt.job_id, _number(attempt.job_id)}:
+                labels = attempt.runs or ()
+                yield labels.index(str(path)) if str(path) in labels else 0, FoundRun(path, record)
+                break
 
 
 def campaign_of(store: Store, experiment: Experiment | None, named: Path | None) -> tuple[Path, Campaign] | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kd_hpc.campaign import Recipe
-from kd_hpc.deaths import after_death, breaker, ending_of, memory_needed
+from kd_hpc.deaths import after_death, breaker, ending_of, memory_needed, spared
 from kd_hpc.decision import Action, Decision, Ending, Plan
 from kd_hpc.diagnose import Cause
 from kd_hpc.experiment import Experiment
-from kd_hpc.gate import Gate, teacher_gate
+from kd_hpc.gate import teacher_gate
 from kd_hpc.listed_jobs import ListedJobs
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live, Observation, Phase, Unknown
+from kd_hpc.sharing import Job, Ready
 from kd_hpc.situation import RunView, Situation
 from kd_hpc.store import Unreadable
 
@@ -30,17 +31,6 @@ def importance(experiment: Experiment, teacher: str) -> tuple[bool, int]:
 
 NOT_LISTED = "it could start, but your jobs could not be listed, so nobody knows which slots are free"
 _DEFAULT_RECIPE = Recipe().model_dump(mode="json")
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A run that only needs a slot."""
-
-    run: RunView
-    gate: Gate
-    memory: str
-    why: str
-    ending: Ending | None
 
 
 class _Planner:
@@ -74,12 +64,9 @@ class _Planner:
 
     def _unlisted(self, runs: Iterable[RunView]) -> int:
         """Recorded jobs that nobody listed and nobody proved gone: each may sit in a slot."""
-        listed = {job.job_id for job in self.listed or ()}
-        return sum(
-            run.record.job_id not in listed
-            for run in runs
-            if isinstance(run.record, StatusRecord) and isinstance(self._job(run.record), Unknown)
-        )
+        records = [run.record for run in runs if isinstance(run.record, StatusRecord)]
+        unknown = {record.job_id for record in records if isinstance(self._job(record), Unknown)}
+        return len(unknown - {job.job_id for job in self.listed or ()})
 
     def _unknown(self, run: RunView) -> str:
         seen = self._job(run.record) if isinstance(run.record, StatusRecord) else None
@@ -94,16 +81,25 @@ class _Planner:
             return Unknown(f"its job {attempt.job_id} is in {attempt.scheduler}, not in {self.situation.scheduler}")
         return self.situation.snapshot.of(attempt.job_id)
 
-    def _fill(self, outcomes: Iterable[Decision | _Ready], free: int) -> Iterable[Decision]:
-        """Give the free slots away, the most important runs first."""
+    def _fill(self, outcomes: Iterable[Decision | Ready], free: int) -> Iterable[Decision]:
+        """Give the free slots away, the most important runs first; who joins another's job needs none."""
+        outcomes, jobs, obstacles = list(outcomes), dict[Experiment, Job](), dict[Experiment, str]()
+        for ready in (outcome for outcome in outcomes if isinstance(outcome, Ready)):
+            job = next((job for job in jobs.values() if job.takes(ready)), None)
+            if job is None and (obstacle := self._obstacle(free)):
+                obstacles[ready.run.experiment] = obstacle
+                continue
+            if job is None:
+                job, free = Job(self.situation.campaign.students_per_job), free - 1
+            job.members.append(ready)
+            jobs[ready.run.experiment] = job
         for outcome in outcomes:
             if isinstance(outcome, Decision):
                 yield outcome
-            elif obstacle := self._obstacle(free):
+            elif obstacle := obstacles.get(outcome.run.experiment, ""):
                 yield Decision(outcome.run.experiment, Action.WAIT, obstacle, ending=outcome.ending)
             else:
-                free -= 1
-                yield self._submission(outcome)
+                yield _submission(outcome, jobs[outcome.run.experiment])
 
     def _obstacle(self, free: int) -> str:
         if self.listed is None:
@@ -112,19 +108,7 @@ class _Planner:
             return self.breaker
         return "" if free > 0 else f"all {self._capacity()} slots are taken"
 
-    def _submission(self, ready: _Ready) -> Decision:
-        record = ready.run.record
-        again = isinstance(record, StatusRecord) and bool(record.attempts)
-        return Decision(
-            ready.run.experiment,
-            Action.RESUBMIT if again else Action.SUBMIT,
-            ready.why,
-            memory=ready.memory,
-            teacher_sha256=ready.gate.sha256,
-            ending=ready.ending,
-        )
-
-    def _decide(self, run: RunView) -> Decision | _Ready:
+    def _decide(self, run: RunView) -> Decision | Ready:
         record = run.record
         if isinstance(record, Unreadable):
             return _unreadable(run.experiment, record)
@@ -144,7 +128,7 @@ class _Planner:
         differs = self._recipe_differs(record)
         return f"completed, with another recipe than the campaign's ({differs})" if differs else "completed"
 
-    def _by_hand(self, run: RunView, record: StatusRecord) -> Decision | _Ready:
+    def _by_hand(self, run: RunView, record: StatusRecord) -> Decision | Ready:
         if run.owner_alive is False:
             return self._after_death(run, record, Gone("the process that was training it is gone"))
         if run.owner_alive:
@@ -156,25 +140,26 @@ class _Planner:
             remedy=f"If none does: kd-hpc retry {run.experiment.label}",
         )
 
-    def _intent(self, run: RunView, record: StatusRecord) -> Decision | _Ready:
+    def _intent(self, run: RunView, record: StatusRecord) -> Decision | Ready:
         """A submission was begun and its job id never came back: the token tells whether there is a job."""
         assert record.attempt is not None, "an intent has an attempt"
         token = record.attempt.token
         if self.listed is None:
             return Decision(run.experiment, Action.LEAVE, "your jobs could not be listed: its job may be among them")
-        if job := self.jobs.first_with(token):
+        if job := self.jobs.keeper(token):
             found = f"its job {job.job_id} was found by its token {token}"
             return Decision(run.experiment, Action.ADOPT, found, job_id=job.job_id)
         why = f"its submission {token} left no job behind"
         lost = Ending(cause=Cause.UNKNOWN, detail=why, remedy="", charged=False)
         return self._ready(run, why, lost)
 
-    def _with_job(self, run: RunView, record: StatusRecord) -> Decision | _Ready:
+    def _with_job(self, run: RunView, record: StatusRecord) -> Decision | Ready:
         match self._job(record):
             case Live(phase=Phase.HELD):
                 return Decision(run.experiment, Action.RELEASE, "its job is still held", job_id=record.job_id)
             case Live() as seen:
-                return Decision(run.experiment, Action.LEAVE, f"job {record.job_id}: {seen.detail or seen.phase}")
+                at_work = f"job {record.job_id}: {seen.detail or seen.phase}"
+                return Decision(run.experiment, Action.LEAVE, at_work, job_id=record.job_id)
             case Gone() as gone:
                 return self._after_death(run, record, gone)
             case seen:
@@ -184,10 +169,11 @@ class _Planner:
                     Action.LEAVE,
                     f"nobody knows of job {record.job_id}: {reason}",
                     remedy=f"kd-hpc why {run.experiment.label}",
+                    job_id=record.job_id,
                 )
 
-    def _after_death(self, run: RunView, record: StatusRecord, gone: Gone) -> Decision | _Ready:
-        ending = ending_of(run, record, gone)
+    def _after_death(self, run: RunView, record: StatusRecord, gone: Gone) -> Decision | Ready:
+        ending = spared(ending_of(run, record, gone), run, record, self.situation)
         if run.cancelled:
             remedy = f"kd-hpc retry {run.experiment.label}"
             return Decision(run.experiment, Action.FAIL, "cancelled by you", remedy=remedy, ending=ending)
@@ -195,7 +181,7 @@ class _Planner:
             return failure
         return self._ready(run, f"its job has ended: {ending.detail}", ending)
 
-    def _ready(self, run: RunView, why: str, ending: Ending | None) -> Decision | _Ready:
+    def _ready(self, run: RunView, why: str, ending: Ending | None) -> Decision | Ready:
         """Everything but a slot: the last obstacles of a run that has no job."""
         record = run.record if isinstance(run.record, StatusRecord) else None
         if run.cancelled:
@@ -206,7 +192,7 @@ class _Planner:
                 run.experiment,
                 Action.WAIT,
                 f"job {job.job_id} is a job of it that its record does not know",
-                remedy=f"It waits for that job's end; to end it now: kd-hpc cancel {job.job_id}",
+                remedy=self.jobs.remedy(job),
                 ending=ending,
             )
         if record and record.progress and (differs := self._recipe_differs(record)):
@@ -220,13 +206,28 @@ class _Planner:
         gate = teacher_gate(self.situation, run)
         if gate.decision:
             return replace(gate.decision, ending=ending)
-        return _Ready(run, gate, memory_needed(self.situation.campaign, record, ending), why, ending)
+        return Ready(run, gate, memory_needed(self.situation.campaign, record, ending), why, ending)
 
     def _recipe_differs(self, record: StatusRecord) -> str:
         defaults = _DEFAULT_RECIPE
         theirs = {name: record.recipe.get(name, defaults[name]) for name in self.recipe} if record.recipe else {}
         names = [name for name, value in theirs.items() if value != self.recipe[name]]
         return ", ".join(f"{name} {theirs[name]}, now {self.recipe[name]}" for name in names)
+
+
+def _submission(ready: Ready, job: Job) -> Decision:
+    run, record = ready.run.experiment, ready.run.record
+    again = isinstance(record, StatusRecord) and bool(record.attempts)
+    joins = job.leader if job.leader != run else None
+    return Decision(
+        run,
+        Action.RESUBMIT if again else Action.SUBMIT,
+        f"{ready.why}; it shares the job of {joins.label}" if joins else ready.why,
+        memory=job.memory,
+        teacher_sha256=ready.gate.sha256,
+        ending=ready.ending,
+        shares_job_of=joins,
+    )
 
 
 def _unreadable(experiment: Experiment, record: Unreadable) -> Decision:

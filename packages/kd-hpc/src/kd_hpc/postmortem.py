@@ -63,7 +63,12 @@ def examine(store: Store, found: FoundRun, campaign: Path | None) -> Postmortem:
     if isinstance(seen, Unknown) and diagnosis.cause == Cause.UNKNOWN:
         return about(f"nobody can know now whether its job lives: {seen.reason}", None)
     word = seen.evidence if isinstance(seen, Gone) else ""
-    return about("; ".join(filter(None, (str(store.root / found.path / ERRORS), word))), diagnosis)
+    return about("; ".join(filter(None, (str(_output(store, found, attempt) / ERRORS), word))), diagnosis)
+
+
+def _output(store: Store, found: FoundRun, attempt: Attempt) -> Path:
+    """The run directory that has the output of the attempt's job."""
+    return store.root / (attempt.leader or found.path)
 
 
 def _state(record: StatusRecord | Unreadable | None) -> str:
@@ -80,7 +85,7 @@ def _earlier(record: StatusRecord) -> tuple[str, ...]:
 def _diagnose(store: Store, found: FoundRun, record: StatusRecord, attempt: Attempt, gone: Gone | None) -> Diagnosis:
     diagnosis = diagnose(
         gone,
-        stderr_tail(store.root / found.path),
+        stderr_tail(_output(store, found, attempt)),
         start_epoch=attempt.start_epoch,
         end_epoch=record.progress if attempt.end_epoch is None else attempt.end_epoch,
         memory=attempt.memory,

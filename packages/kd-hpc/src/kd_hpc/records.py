@@ -44,6 +44,8 @@ class Attempt(BaseModel):
     token: str = ""
     scheduler: str = "hand"
     job_id: str | None = None
+    runs: tuple[str, ...] | None = None
+    """Labels of all runs of the job where several share it, the one that leads it first; None for a job of one run."""
     submitted_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -60,6 +62,11 @@ class Attempt(BaseModel):
     """After a memory kill: the least the next attempt must ask for."""
     forgiven: bool = False
     """A person asked for another try: this attempt no longer counts against the run."""
+
+    @property
+    def leader(self) -> str | None:
+        """The run whose directory has the job's logs and errors, where several share the job."""
+        return self.runs[0] if self.runs else None
 
 
 class StatusRecord(BaseModel):

@@ -45,7 +45,7 @@ class Runner:
         """
         records = {experiment: self.store.read(experiment) for experiment in self.campaign.experiments()}
         jobs = {run: job_id for run, record in records.items() if (job_id := self._job_to_ask_for(record))}
-        snapshot = self.scheduler.look(list(jobs.values()))
+        snapshot = self.scheduler.look(list(dict.fromkeys(jobs.values())))
         dead = {run for run, job_id in jobs.items() if isinstance(snapshot.of(job_id), Gone)}
         runs = tuple(self._view(run, record, is_dead=run in dead) for run, record in records.items())
         runs = tuple(self._with_weights(view) for view in runs)
@@ -72,15 +72,16 @@ class Runner:
         if isinstance(record, StatusRecord) and record.state.has_job and _is_by_hand(record):
             owner_alive = self.evidence.owner_alive(run)
         if is_dead or owner_alive is False:
-            return RunView(
-                run,
-                self.store.read(run),
-                owner_alive,
-                stderr_tail=self.evidence.stderr_tail(run),
-                cancelled=self.evidence.is_cancelled(run),
-            )
-        is_final = isinstance(record, StatusRecord) and record.state.is_final
-        return RunView(run, record, owner_alive, cancelled=not is_final and self.evidence.is_cancelled(run))
+            last = self.store.read(run)
+            cancelled = self.evidence.is_cancelled(run)
+            return RunView(run, last, owner_alive, stderr_tail=self._stderr_tail(run, last), cancelled=cancelled)
+        is_done = isinstance(record, StatusRecord) and record.is_done
+        return RunView(run, record, owner_alive, cancelled=not is_done and self.evidence.is_cancelled(run))
+
+    def _stderr_tail(self, run: Experiment, record: StatusRecord | Unreadable | None) -> str:
+        """The last words of the run's job, from where they are."""
+        attempt = record.attempt if isinstance(record, StatusRecord) else None
+        return self.evidence.stderr_tail(attempt.leader if attempt and attempt.leader else run.label)
 
     def _with_weights(self, view: RunView) -> RunView:
         is_teacher = view.experiment.is_pure and view.experiment.student == self.campaign.teacher

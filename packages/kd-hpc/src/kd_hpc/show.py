@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -90,10 +89,20 @@ def print_needs(plan: Plan, limit: int = 8) -> None:
 
 
 def summary(plan: Plan) -> str:
-    """One line: how many runs are in which condition."""
-    counts = Counter(_SUMMARY[decision.action] for decision in plan.decisions)
-    parts = ", ".join(f"{counts[word]} {word}" for word in dict.fromkeys(_SUMMARY.values()) if counts[word])
+    """One line: how many runs are in which condition, and in how many jobs where some share one."""
+    runs: dict[str, list[Decision]] = {word: [] for word in _SUMMARY.values()}
+    for decision in plan.decisions:
+        runs[_SUMMARY[decision.action]].append(decision)
+    parts = ", ".join(f"{len(found)} {word}{_in_jobs(found)}" for word, found in runs.items() if found)
     return f"{len(plan.decisions)} runs: {parts} ({plan.in_use} of {plan.capacity} slots in use)"
+
+
+def _in_jobs(runs: Sequence[Decision]) -> str:
+    """ " in 2 jobs" for runs that have, or are to have, fewer jobs than they are; empty for all others."""
+    sharing = sum(decision.shares_job_of is not None for decision in runs)
+    ids = [decision.job_id for decision in runs if decision.job_id]
+    jobs = len(runs) - sharing - (len(ids) - len(set(ids)))
+    return f" in {jobs} job{'s' if jobs != 1 else ''}" if jobs < len(runs) else ""
 
 
 def plan_json(plan: Plan, unreachable: str) -> dict[str, Any]:
@@ -159,6 +168,7 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
         "remedy": decision.remedy,
         "job_id": decision.job_id,
         "memory": decision.memory,
+        "shares_job_of": decision.shares_job_of.label if decision.shares_job_of else None,
         "ended": None
         if decision.ending is None
         else {"cause": decision.ending.cause, "detail": decision.ending.detail},

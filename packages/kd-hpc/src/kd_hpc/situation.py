@@ -24,8 +24,9 @@ class Weights:
 class RunView:
     """One run. `record` was read after the scheduler was asked where its job is gone, so nobody writes it any more.
 
-    `owner_alive` is None where nobody claimed the run, or where this machine cannot know. `stderr_tail` is read for
-    runs whose job is gone, `weights` for completed teachers. `cancelled`: a person asked for its end.
+    `owner_alive` is None where nobody claimed the run, or where this machine cannot know. `stderr_tail` is read where
+    its job is gone, from where that job wrote it; `weights` for completed teachers. `cancelled`: a person asked for its
+    end.
     """
 
     experiment: Experiment

@@ -80,6 +80,8 @@ def _attempt(attempt: Attempt) -> Iterator[str]:
     yield "started by hand" if attempt.scheduler == "hand" else job
     if attempt.token:
         yield f"token {attempt.token}"
+    if attempt.leader:
+        yield f"shared by {len(attempt.runs or ())} runs, its output in {attempt.leader}"
     for when, what in ((attempt.submitted_at, "submitted"), (attempt.started_at, "started")):
         if when:
             yield f"{what} {when.astimezone():%Y-%m-%d %H:%M:%S}" + _where(attempt, what)

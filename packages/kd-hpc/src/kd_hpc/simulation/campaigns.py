@@ -38,6 +38,7 @@ def _campaign(rng: Random) -> Campaign:
             "methods": methods,
             "alphas": [0.25, 0.5][: rng.randint(1, 2)] if methods else [],
             "seeds": list(range(rng.randint(1, 2))),
+            "students_per_job": rng.choice((1, 2, 3, 6)),
             "recipe": {"epochs": rng.randint(1, 8)},
             "resources": {
                 "walltime": rng.choice(("00:30:00", "01:00:00", "02:00:00")),
@@ -58,6 +59,8 @@ def _nature(rng: Random) -> Nature:
         return Nature(epoch_seconds=rng.choice((3600, 5400)))
     if kind < 0.2:
         return Nature(epoch_seconds=600, memory=rng.choice(("5gb", "7gb", "12gb", "40gb")))
+    if kind < 0.25:
+        return Nature(epoch_seconds=600, stops_at=rng.randint(1, 4))
     return Nature(epoch_seconds=rng.choice((60, 600, 1500)))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kd_hpc.evidence import Evidence
-from kd_hpc.experiment import Experiment
+from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.records import StatusRecord
 from kd_hpc.situation import Weights
 from kd_hpc.store import STATUS, Store, Unreadable
@@ -76,9 +76,10 @@ class SimEvidence(Evidence):
     def owner_alive(self, experiment: Experiment) -> bool | None:
         return None
 
-    def stderr_tail(self, experiment: Experiment) -> str:
-        run = self._disk.runs.get(experiment)
-        return run.stderr if run else ""
+    def stderr_tail(self, run: str) -> str:
+        experiment = experiment_at(run)
+        found = self._disk.runs.get(experiment) if experiment else None
+        return found.stderr if found else ""
 
     def is_cancelled(self, experiment: Experiment) -> bool:
         run = self._disk.runs.get(experiment)

@@ -5,6 +5,7 @@ It does not take the owner lock that real trainers also take: what must hold is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -22,82 +23,111 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True)
 class Nature:
-    """What a run is like: how long its epochs take, what memory it needs, and whether its code is broken."""
+    """What a run is like: how long its epochs take, what memory it needs, and what is wrong with it.
+
+    One that is broken takes its whole process down; one that `stops_at` an epoch is stopped there by its own watchdog.
+    """
 
     epoch_seconds: float
     memory: str = "1gb"
     is_broken: bool = False
+    stops_at: int | None = None
 
 
 @dataclass
 class Witness:
-    """Who writes which run now, and which runs were ever completed: the truth that records are compared with."""
+    """Who writes which run now, and how often runs were begun: the truth that records are compared with."""
 
     writers: dict[Experiment, str] = field(default_factory=dict)
     starts: int = 0
 
 
+@dataclass
+class Lane:
+    """One run of a process: what it is, where it stands, and its record as this process knows it."""
+
+    experiment: Experiment
+    nature: Nature
+    record: StatusRecord
+    epoch: int
+    is_open: bool = True
+    """False once this process has written its last word about the run."""
+
+
 class SimTrainer:
+    """The process of one job, which trains the first of `runs` and those beside it."""
+
     def __init__(
-        self, experiment: Experiment, spec: JobSpec, epochs: int, nature: Nature, disk: Disk, witness: Witness
+        self, runs: Sequence[tuple[Experiment, Nature]], spec: JobSpec, epochs: int, disk: Disk, witness: Witness
     ) -> None:
-        self.experiment, self.spec, self.epochs, self.nature = experiment, spec, epochs, nature
+        self.runs, self.spec, self.epochs = runs, spec, epochs
         self.disk, self.witness = disk, witness
         self.job_id = ""
-        self.epoch = 0
         self.spare = 0.0
-        self.record = StatusRecord()
-        self._is_finished = False
+        self.lanes: list[Lane] = []
+
+    @property
+    def open_lanes(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.is_open]
 
     def start(self) -> int | None:
-        directory = self.disk.run(self.experiment)
-        directory.stderr += banner(self.spec.token) + "\n"
-        try:
-            found = directory.record
-            record = found if isinstance(found, StatusRecord) else None
-            require_recorded(record, JobIdentity(self.spec.token, self.job_id))
-        except Superseded as superseded:
-            directory.stderr += f"{superseded}\n"
+        self._say(banner(self.spec.token))
+        claimable = [(run, nature, record) for run, nature in self.runs if (record := self._claimable(run))]
+        if not claimable:
             return 0
-        assert record is not None, "a recorded job has a record"
-        if record.is_done:
-            return 0
-        if reason := self._teacher_problem(record):
-            directory.stderr += f"kd-core: {reason}\n"
+        run, _, record = claimable[0]
+        if reason := self._teacher_problem(run, record):
+            self._say(f"kd-core: {reason}")
             return 1
-        self._claim(record, directory)
+        for run, nature, record in claimable:
+            self._claim(run, nature, record)
         return None
 
     def work(self, seconds: float) -> int | None:
-        if self._is_finished:
-            return self._exit(0)
-        if self.nature.is_broken:
-            self.disk.run(self.experiment).stderr += _TRACEBACK
+        if not self.open_lanes:
+            return 0
+        if any(lane.nature.is_broken for lane in self.open_lanes):
+            self._say(_TRACEBACK)
             return self._exit(1)
         if self._needs_more_memory():
             asked = self.spec.resources.memory
-            line = f"=>> PBS: job killed: mem {_kilobytes(asked) + 9}kb exceeded limit {_kilobytes(asked)}kb\n"
-            self.disk.run(self.experiment).stderr += line
+            self._say(f"=>> PBS: job killed: mem {_kilobytes(asked) + 9}kb exceeded limit {_kilobytes(asked)}kb")
             return self._exit(-27)
         self.spare += seconds
-        gained = int(self.spare // self.nature.epoch_seconds)
-        self.spare -= gained * self.nature.epoch_seconds
-        is_finished = gained and self._reach(min(self.epochs, self.epoch + gained))
-        return self._exit(0) if is_finished and self.spare > _LAST_SECONDS else None
+        self._train()
+        if not self._unfinished():
+            self._complete()
+        return 0 if not self.open_lanes and self.spare > _LAST_SECONDS else None
 
     def killed(self, line: str) -> None:
-        """Dead in the middle of an epoch, perhaps between its checkpoint and its record."""
-        if self.witness.writers.get(self.experiment) != self.job_id:
+        """Dead in the middle of an epoch, perhaps between a checkpoint and its record, or between those of two runs."""
+        if not (lanes := self.open_lanes):
             return
-        directory = self.disk.run(self.experiment)
-        if not self._is_finished and self.epoch < self.epochs and self.spare > 0.9 * self.nature.epoch_seconds:
-            directory.checkpoint = self.epoch + 1
-        directory.stderr += f"{line}\n" if line else ""
-        self._exit(0)
+        training = self._training()
+        if training and self.spare > 0.9 * _epoch_seconds(training):
+            for lane in training[: len(training) // 2]:
+                self._reach(lane)
+            behind = training[len(training) // 2]
+            self.disk.run(behind.experiment).checkpoint = behind.epoch + 1
+        self._say(line)
+        for lane in lanes:
+            self._close(lane)
 
-    def _teacher_problem(self, record: StatusRecord) -> str:
+    def _claimable(self, run: Experiment) -> StatusRecord | None:
+        """The run's record, if this job is the one on it and it is not complete."""
+        found = self.disk.run(run).record
+        record = found if isinstance(found, StatusRecord) else None
+        try:
+            require_recorded(record, JobIdentity(self.spec.token, self.job_id))
+        except Superseded as superseded:
+            self._say(str(superseded))
+            return None
+        assert record is not None, "a recorded job has a record"
+        return None if record.is_done else record
+
+    def _teacher_problem(self, run: Experiment, record: StatusRecord) -> str:
         """What real trainers check before anything is written."""
-        teacher = self.experiment.teacher_run
+        teacher = run.teacher_run
         if teacher is None:
             return ""
         directory = self.disk.runs.get(teacher, RunDirectory())
@@ -107,46 +137,99 @@ class SimTrainer:
             return f"{teacher.label}/best.pth is not the teacher this run was started with."
         return ""
 
-    def _claim(self, record: StatusRecord, directory: RunDirectory) -> None:
-        if other := self.witness.writers.get(self.experiment):
-            raise Violation(f"{self.experiment.label} is written by jobs {other} and {self.job_id} at once")
+    def _claim(self, run: Experiment, nature: Nature, record: StatusRecord) -> None:
+        directory = self.disk.run(run)
+        if other := self.witness.writers.get(run):
+            raise Violation(f"{run.label} is written by jobs {other} and {self.job_id} at once")
         if directory.best_sha256:
-            raise Violation(f"{self.experiment.label} is complete and is trained again by job {self.job_id}")
-        self.witness.writers[self.experiment] = self.job_id
+            raise Violation(f"{run.label} is complete and is trained again by job {self.job_id}")
+        self.witness.writers[run] = self.job_id
         self.witness.starts += 1
-        self.epoch = directory.checkpoint
-        start = {"start_epoch": record.progress, "end_epoch": record.progress}
-        self.record = record.with_attempt(**start).model_copy(update={"state": State.IN_PROGRESS})
-        directory.record = self.record
+        start = {"start_epoch": record.progress, "end_epoch": directory.checkpoint}
+        resumed = {"state": State.IN_PROGRESS, "epoch": directory.checkpoint}
+        directory.record = record.with_attempt(**start).model_copy(update=resumed)
+        self.lanes.append(Lane(run, nature, directory.record, directory.checkpoint))
 
-    def _reach(self, epoch: int) -> bool:
-        """Publish `epoch`; True if it was the last."""
-        directory = self.disk.run(self.experiment)
-        self.epoch = directory.checkpoint = epoch
-        self.record = self.record.model_copy(update={"epoch": epoch, "acc_last": 90.0}).with_attempt(end_epoch=epoch)
-        if epoch == self.epochs:
-            directory.best_sha256 = sha256(self.experiment.label.encode()).hexdigest()
-            self.record = self.record.model_copy(update={"state": State.COMPLETED})
-            self._is_finished = True
-        directory.record = self.record
-        return self._is_finished
+    def _train(self) -> None:
+        """Spend the time there is on epochs; those behind go first until all are level."""
+        while (lanes := self._training()) and self.spare >= _epoch_seconds(lanes):
+            self.spare -= _epoch_seconds(lanes)
+            for lane in lanes:
+                if lane.nature.stops_at == lane.epoch + 1:
+                    self._stop(lane)
+                else:
+                    self._reach(lane)
+
+    def _stop(self, lane: Lane) -> None:
+        """By its own watchdog; there is no clock in here, so that its attempt ends when it was submitted."""
+        attempt = lane.record.attempt
+        lane.record = lane.record.with_attempt(ended_at=attempt.submitted_at if attempt else None)
+        remedy = f"kd-hpc retry {lane.experiment.label}"
+        self._write(lane, state=State.FAILED, reason="its watchdog stopped it", remedy=remedy)
+        self._close(lane)
+
+    def _training(self) -> list[Lane]:
+        unfinished = self._unfinished()
+        return [lane for lane in unfinished if lane.epoch == min(other.epoch for other in unfinished)]
+
+    def _unfinished(self) -> list[Lane]:
+        return [lane for lane in self.open_lanes if lane.epoch < self.epochs]
+
+    def _complete(self) -> None:
+        """One run after the other, for as long as there is time: a kill may come between two."""
+        for lane in self.open_lanes:
+            if lane is not self.lanes[0] and self.spare < _LAST_SECONDS:
+                return
+            self.disk.run(lane.experiment).best_sha256 = sha256(lane.experiment.label.encode()).hexdigest()
+            self._write(lane, state=State.COMPLETED)
+            self._close(lane)
+            self.spare -= 0 if lane is self.lanes[0] else _LAST_SECONDS
+
+    def _reach(self, lane: Lane) -> None:
+        """Publish the lane's next epoch."""
+        lane.epoch += 1
+        self.disk.run(lane.experiment).checkpoint = lane.epoch
+        lane.record = lane.record.with_attempt(end_epoch=lane.epoch)
+        self._write(lane, epoch=lane.epoch, acc_last=90.0)
+
+    def _write(self, lane: Lane, **changes: object) -> None:
+        if self.witness.writers.get(lane.experiment) != self.job_id:
+            raise Violation(f"job {self.job_id} writes {lane.experiment.label}, which it has left")
+        lane.record = lane.record.model_copy(update=changes)
+        self.disk.run(lane.experiment).record = lane.record
+
+    def _close(self, lane: Lane) -> None:
+        lane.is_open = False
+        del self.witness.writers[lane.experiment]
 
     def _exit(self, status: int) -> int:
-        del self.witness.writers[self.experiment]
+        for lane in self.open_lanes:
+            self._close(lane)
         return status
 
     def _needs_more_memory(self) -> bool:
-        return _kilobytes(self.nature.memory) > _kilobytes(self.spec.resources.memory)
+        most = max(_kilobytes(lane.nature.memory) for lane in self.open_lanes)
+        return most > _kilobytes(self.spec.resources.memory)
+
+    def _say(self, text: str) -> None:
+        """On stderr, which is in the directory of the run that leads the job."""
+        self.disk.run(self.runs[0][0]).stderr += f"{text}\n" if text else ""
 
 
 _LAST_SECONDS = 60
-"""Between the record that says completed and the end of the job."""
+"""Between the record that says completed and the end of the job, or the next run's."""
+_TOGETHER = 0.6
+"""What a student costs among others, as a part of what it costs alone."""
 _TRACEBACK = """\
 Traceback (most recent call last):
   File "/home/user/kd_core/train.py", line 1, in train
     raise ValueError("broken")
-ValueError: broken
-"""
+ValueError: broken"""
+
+
+def _epoch_seconds(lanes: Sequence[Lane]) -> float:
+    alone = [lane.nature.epoch_seconds for lane in lanes]
+    return max(max(alone), _TOGETHER * sum(alone))
 
 
 def _kilobytes(size: str) -> int:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 
 from kd_hpc.acts import Trainer
 from kd_hpc.campaign import Campaign
 from kd_hpc.decision import Plan
 from kd_hpc.experiment import Experiment
+from kd_hpc.interventions import forgive
 from kd_hpc.names import ALPHABET, TOKEN_LENGTH, parse_job_name, tag
 from kd_hpc.planner import plan
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.report import Report
 from kd_hpc.runner import Runner
-from kd_hpc.schedulers.base import JobSpec, Phase
+from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.simulation.cluster import Cluster, SimJob
 from kd_hpc.simulation.disk import Disk, SimEvidence, SimStore
 from kd_hpc.simulation.faults import CALM, Faults, Killed
@@ -101,6 +103,20 @@ class World:
         """Its run directory disappears, whoever writes it."""
         self.disk.purge(experiment)
 
+    def cancel(self, experiment: Experiment) -> None:
+        """A person ends it, and with it the job that others may share."""
+        record = self.store.read(experiment)
+        self.disk.run(experiment).cancelled = True
+        if isinstance(record, StatusRecord) and record.state.has_job and record.job_id:
+            self.cluster.delete(record.job_id)
+
+    def retry(self, experiment: Experiment) -> None:
+        """A person has it tried again, if it failed, even while the job that it left trains others."""
+        record = self.store.read(experiment)
+        if isinstance(record, StatusRecord) and record.state == State.FAILED:
+            self.store.write(experiment, forgive(record))
+            self.disk.run(experiment).cancelled = False
+
     def submit_stray(self) -> None:
         """The user submits something of their own, which ends by its walltime."""
         job = self.cluster.submit("my_own_job", None)
@@ -142,15 +158,17 @@ class World:
     def require_promises(self) -> None:
         """Raise Violation unless all that must hold at any moment holds now."""
         for job in self.cluster.alive():
-            if job.phase == Phase.RUNNING and job.job_id not in self.strays:
-                run = self._run_of(job.name)
-                if (writer := self.witness.writers.get(run)) not in (None, job.job_id):
-                    raise Violation(f"{run.label}: job {job.job_id} runs while {writer} writes")
+            for lane in job.program.open_lanes if isinstance(job.program, SimTrainer) else ():
+                run = lane.experiment
+                if (writer := self.witness.writers.get(run)) != job.job_id:
+                    raise Violation(f"{run.label}: job {job.job_id} trains it while {writer} writes")
 
     def _require_submittable(self, spec: JobSpec) -> None:
-        experiment = self._run_of(spec.name)
+        experiment, *others = self._runs_of(spec)
         if self.lock_holds and self.scheduler.in_system >= self._capacity():
             raise Violation(f"{experiment.label} is submitted although all {self._capacity()} slots are taken")
+        if len(others) >= self.campaign.students_per_job:
+            raise Violation(f"{experiment.label} is submitted with {len(others)} others")
         teacher = experiment.teacher_run
         if teacher is None or teacher in self._purged_meanwhile:
             return
@@ -188,16 +206,21 @@ class World:
         )
 
     def _trainer(self, spec: JobSpec, job: SimJob) -> SimTrainer:
-        experiment = self._run_of(job.name)
-        nature = self.natures.get(experiment, Nature(epoch_seconds=600))
-        trainer = SimTrainer(experiment, spec, self.campaign.recipe.epochs, nature, self.disk, self.witness)
+        runs = [(run, self.natures.get(run, Nature(epoch_seconds=600))) for run in self._runs_of(spec)]
+        trainer = SimTrainer(runs, spec, self.campaign.recipe.epochs, self.disk, self.witness)
         trainer.job_id = job.job_id
         return trainer
 
-    def _run_of(self, name: str) -> Experiment:
-        parsed = parse_job_name(name)
-        assert parsed is not None, f"{name} is no name of ours"
-        return self._by_tag[parsed.tag]
+    def _runs_of(self, spec: JobSpec) -> list[Experiment]:
+        """The run that leads the job, by its name, and those beside it, by its command."""
+        parsed = parse_job_name(spec.name)
+        assert parsed is not None, f"{spec.name} is no name of ours"
+        leader = self._by_tag[parsed.tag]
+        words = [word for option, word in pairwise(spec.command) if option == "--beside"]
+        found = (word.partition(":") for word in words)
+        others = [leader.model_copy(update={"method": method, "alpha": float(alpha)}) for method, _, alpha in found]
+        assert parsed.is_shared == bool(others), f"{spec.name} says otherwise than its command"
+        return [leader, *others]
 
     def _random_tick(self) -> None:
         if self._happens(self.faults.runner_death):
