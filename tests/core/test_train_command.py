@@ -297,6 +297,38 @@ def test_students_killed_together_resume_together_to_the_same_bits(teacher: Path
         ).read_bytes()
 
 
+RKD_HAS_NO_GRADIENT = """
+import torch
+from kd_core.methods.rkd import RKD
+RKD.terms = lambda self, student, teacher: {"angle": torch.sqrt((student.logits * 0).square().sum())}
+"""
+
+
+def test_a_student_that_fails_is_failed_at_once_and_free_while_the_one_beside_it_goes_on(
+    teacher: Path, tmp_path: Path
+) -> None:
+    root = place(teacher, tmp_path / "run")
+    words = [*arguments(root, "logit", epochs=5, more=("--watchdog-skips", "4")), "--beside", "rkd:0.5"]
+    beside = start(words, root / "log", prelude=RKD_HAS_NO_GRADIENT)
+    while not (list(root.glob("experiments/Digits/rkd/**/status.json")) and status(root, "rkd")["state"] == "failed"):
+        beside.process.join(0.02)
+    failed = status(root, "rkd")
+    assert beside.process.is_alive()
+    assert status(root, "logit")["state"] == "in_progress"
+    assert "step 4" in failed["reason"]
+    assert failed["attempts"][-1]["ended_at"]
+    store, experiment = Store(root / "experiments"), _student("rkd")
+    record = store.read(experiment)
+    assert isinstance(record, StatusRecord)
+    store.write(experiment, record.model_copy(update={"state": State.NOT_STARTED, "reason": "", "remedy": ""}))
+    code, output = run(arguments(root, "rkd", epochs=5, more=("--watchdog-skips", "4")), root / "again")
+    assert code == 0, output
+    content = (directory(root, "rkd") / "status.json").read_bytes()
+    assert beside.wait() == 1
+    assert (directory(root, "rkd") / "status.json").read_bytes() == content, "nothing of it was written any more"
+    assert status(root, "logit")["state"] == "completed"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["rkd"], "not METHOD:ALPHA"), (["logit:0.5"], "named twice"), (["kd:0.5"], "not known"), (["rkd:2"], "outside")],

@@ -76,7 +76,10 @@ def test_one_student_failing_stops_no_other(loader: DeviceLoader, teacher_model:
         raise WatchdogStop("injected")
 
     failing.step = fail  # type: ignore[method-assign]
-    train([failing, healthy], PlainStep(loader, teacher_model), loader, lambda lane, is_best: None)
+    told: list[tuple[str, int]] = []
+    noted = lambda lane: told.append((lane.experiment.method, healthy.epoch))  # noqa: E731
+    train([failing, healthy], PlainStep(loader, teacher_model), loader, lambda lane, is_best: None, noted)
+    assert told == [("rkd", 0)], "at once, and once"
     assert isinstance(failing.failure, WatchdogStop)
     assert failing.epoch == 0
     assert healthy.failure is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from kd_core.lane import Lane
 from kd_core.weights import save_weights
 from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
-from kd_hpc.errors import CheckpointError, KdError, TrainingError
+from kd_hpc.errors import CheckpointError, KdError, StoreError, TrainingError
 from kd_hpc.experiment import Experiment
 from kd_hpc.files import sweep_temporaries
 from kd_hpc.records import State, StatusRecord
@@ -27,8 +29,18 @@ class Journal:
     lane: Lane
     failure: KdError | None = None
 
-    def __init__(self, store: Store, experiment: Experiment, record: StatusRecord, identity: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        experiment: Experiment,
+        record: StatusRecord,
+        identity: dict[str, Any],
+        *,
+        give_up: Callable[[], None],
+    ) -> None:
+        """`give_up` ends this process's claim on the run."""
         self.store, self.experiment, self.record, self.identity = store, experiment, record, identity
+        self.give_up = give_up
         self.directory: Path = store.create(experiment)
 
     def begin(self, recipe: Recipe, provenance: dict[str, Any]) -> None:
@@ -98,11 +110,14 @@ class Journal:
     def fail(self, error: KdError) -> None:
         """Keep `error`; where training itself went wrong, also say so in the record, with what to do about it.
 
+        From then on the run is not this process's any more: it may be tried again while students beside it go on.
         Anything else, such as a full disk, says nothing about the run: it stays in progress and may be resumed.
         """
         self.failure = error
         if isinstance(error, TrainingError):
-            self._write(state=State.FAILED, reason=error.what, remedy=error.remedy, ended=True)
+            with suppress(StoreError):  # it stays in progress, then, until the process ends
+                self._write(state=State.FAILED, reason=error.what, remedy=error.remedy, ended=True)
+                self.give_up()
 
     def _verdict(self) -> dict[str, Any]:
         accuracy, dataset = self.lane.accuracies[-1], self.lane.experiment.dataset

@@ -69,9 +69,10 @@ def train_runs(request: Request) -> list[Journal]:
         journals = []
         for experiment in request.experiments:
             with suppress(Superseded):  # since it was last looked at: somebody else's now
-                record = owned.enter_context(claimed(request.store, experiment, request.job))
+                claim = owned.enter_context(ExitStack())
+                record = claim.enter_context(claimed(request.store, experiment, request.job))
                 if not record.is_done:
-                    journals.append(_begin(request, experiment, record, around))
+                    journals.append(_begin(request, experiment, record, around, claim))
         try:
             _train([journal for journal in journals if journal.failure is None], around, request.recipe)
         except torch.OutOfMemoryError as error:
@@ -119,7 +120,9 @@ def _keep_threads(records: Sequence[StatusRecord]) -> None:
             torch.set_num_threads(record.provenance["threads"])
 
 
-def _begin(request: Request, experiment: Experiment, record: StatusRecord, around: Surroundings) -> Journal:
+def _begin(
+    request: Request, experiment: Experiment, record: StatusRecord, around: Surroundings, claim: ExitStack
+) -> Journal:
     """The run's journal, with a lane where its checkpoint left it; or a failed run's, without."""
     teacher = around.teacher
     identity = {
@@ -128,7 +131,7 @@ def _begin(request: Request, experiment: Experiment, record: StatusRecord, aroun
         "teacher_sha256": teacher.sha256 if teacher else None,
     }
     facts = provenance(around.device, around.dtype, around.dataset)
-    journal = Journal(request.store, experiment, record, identity)
+    journal = Journal(request.store, experiment, record, identity, give_up=claim.close)
     journal.begin(request.recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
     try:
         paraphraser = _paraphraser(request, journal, teacher, around) if teacher else None
@@ -169,12 +172,16 @@ def _train(journals: Sequence[Journal], around: Surroundings, recipe: Recipe) ->
         choose_step(recipe.step, around.loader, around.teacher.network if around.teacher else None, around.device),
         around.loader,
         lambda lane, is_best: journal_of[lane].end_epoch(is_best),
+        lambda lane: _fail(journal_of[lane]),
     )
-    for lane, journal in journal_of.items():
-        if lane.failure is None:
+    for journal in journals:
+        if journal.failure is None:
             journal.complete()
-        else:
-            journal.fail(lane.failure)
+
+
+def _fail(journal: Journal) -> None:
+    assert journal.lane.failure is not None, "called with a lane that failed"
+    journal.fail(journal.lane.failure)
 
 
 def _out_of_memory(error: torch.OutOfMemoryError, recipe: Recipe) -> DeviceError:
