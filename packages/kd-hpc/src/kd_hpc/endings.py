@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 from kd_hpc.errors import RunOwned, UsageError
 from kd_hpc.evidence import Evidence
-from kd_hpc.experiment import Experiment
+from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.interventions import ask_to_end
-from kd_hpc.lookup import campaign_of, find_run
-from kd_hpc.records import StatusRecord
+from kd_hpc.lookup import FoundRun, campaign_of, find_runs, is_called
+from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.runner import CONTROL
 from kd_hpc.schedulers.base import Scheduler
 from kd_hpc.schedulers.registry import make
@@ -35,7 +36,16 @@ class Ended:
 
 def plan_endings(store: Store, meant: list[str], campaign_file: Path | None) -> list[Ended]:
     """What `meant` names. Raises UsageError for what is unknown, RunOwned for a run by hand."""
-    return [_plan_ending(store, word, campaign_file) for word in meant]
+    endings: list[Ended] = []
+    runs: dict[Experiment, FoundRun] = {}
+    for word in meant:
+        try:
+            runs |= {found.require_experiment(): found for found in _runs(store, word)}
+        except UsageError:
+            if (job := _stray(store, word, campaign_file)) is None:
+                raise
+            endings.append(job)
+    return [*endings, *(_plan_ending(store, found, runs, campaign_file) for found in runs.values())]
 
 
 def end_runs(store: Store, endings: list[Ended]) -> None:
@@ -43,18 +53,20 @@ def end_runs(store: Store, endings: list[Ended]) -> None:
     for ended in endings:
         if ended.experiment:
             ask_to_end(store, ended.experiment)
-    for ended in endings:
-        if ended.scheduler and ended.job_id:
-            ended.scheduler.cancel([ended.job_id])
+    for job_id, scheduler in {ended.job_id: ended.scheduler for ended in endings}.items():
+        if scheduler and job_id:
+            scheduler.cancel([job_id])
 
 
-def _plan_ending(store: Store, word: str, campaign_file: Path | None) -> Ended:
-    try:
-        found = find_run(store, word)
-    except UsageError:
-        if job := _stray(store, word, campaign_file):
-            return job
-        raise
+def _runs(store: Store, word: str) -> list[FoundRun]:
+    """The run that `word` names; where it names a job, every run that is in it still."""
+    found = find_runs(store, word)
+    attempts = [run.record.attempt if isinstance(run.record, StatusRecord) else None for run in found]
+    current = [run for run, attempt in zip(found, attempts, strict=True) if attempt and is_called(attempt, word)]
+    return current or found
+
+
+def _plan_ending(store: Store, found: FoundRun, ending: Container[Experiment], campaign_file: Path | None) -> Ended:
     experiment, record = found.require_experiment(), found.record
     if not isinstance(record, StatusRecord) or not record.state.has_job or record.attempt is None:
         if isinstance(record, StatusRecord) and record.state.is_final:
@@ -77,7 +89,21 @@ def _plan_ending(store: Store, word: str, campaign_file: Path | None) -> Ended:
             remedy="Name the campaign that it was queued with: --campaign campaigns/NAME.toml",
         )
     what = f"job {attempt.job_id} is deleted" if attempt.job_id else "it has no job on record"
-    return Ended(f"{found.label}: {what}; it is not queued any more", experiment, attempt.job_id, scheduler)
+    says = f"{found.label}: {what}; it is not queued any more{_others(store, attempt, ending)}"
+    return Ended(says, experiment, attempt.job_id, scheduler)
+
+
+def _others(store: Store, attempt: Attempt, ending: Container[Experiment]) -> str:
+    """What becomes of the runs in the same job that nobody asked to end."""
+    runs = filter(None, map(experiment_at, attempt.runs or ()))
+    records = [record for run in runs if run not in ending and isinstance(record := store.read(run), StatusRecord)]
+    count = sum(
+        record.state.has_job and record.attempt is not None and record.attempt.token == attempt.token
+        for record in records
+    )
+    if not count:
+        return ""
+    return f"; {count} other runs of that job go on in another" if count > 1 else "; another run of that job goes on"
 
 
 def _stray(store: Store, job_id: str, campaign_file: Path | None) -> Ended | None:

@@ -10,7 +10,7 @@ from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.errors import KdError, UsageError
 from kd_hpc.experiment import Experiment, experiment_at, parse_path
 from kd_hpc.names import parse_job_name
-from kd_hpc.records import StatusRecord
+from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.store import Store, Unreadable, read_record
 from kd_hpc.workplace import remembered_campaigns
 
@@ -64,16 +64,20 @@ def find_runs(store: Store, text: str) -> list[FoundRun]:
 
 def _runs_of_job(store: Store, text: str) -> Iterator[tuple[int, FoundRun]]:
     """Runs with their places in the job that `text` names by id, number, name or token."""
-    name = parse_job_name(text)
-    wanted = {text, name.token} if name else {text}
     for path in store.run_directories():
         record = read_record(store.root / path)
         attempts = record.attempts if isinstance(record, StatusRecord) else ()
         for attempt in attempts:
-            if wanted & {attempt.token, attempt.job_id, _number(attempt.job_id)}:
+            if is_called(attempt, text):
                 labels = attempt.runs or ()
                 yield labels.index(str(path)) if str(path) in labels else 0, FoundRun(path, record)
                 break
+
+
+def is_called(attempt: Attempt, text: str) -> bool:
+    """True if `text` names the attempt's job: by id, number, name or token."""
+    name = parse_job_name(text)
+    return bool({text, name.token if name else text} & {attempt.token, attempt.job_id, _number(attempt.job_id)})
 
 
 def campaign_of(store: Store, experiment: Experiment | None, named: Path | None) -> tuple[Path, Campaign] | None:

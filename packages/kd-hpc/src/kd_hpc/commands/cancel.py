@@ -20,6 +20,8 @@ def cancel(
 ) -> None:
     """End runs: delete their jobs, and do not queue them again until kd-hpc retry. Their files stay.
 
+    Where several runs share a job, its id means all of them; a path means one, and the others go on in another job.
+
     Ask first: kd-hpc cancel Digits/pure/ResNet20/0
 
     Do not ask: kd-hpc cancel --yes 7002784.sched01

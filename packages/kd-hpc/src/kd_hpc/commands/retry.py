@@ -29,14 +29,14 @@ def retry(
     From the beginning: kd-hpc retry --anew Digits/pure/ResNet20/0
     """
     from kd_hpc.interventions import carry_out, plan_retry
-    from kd_hpc.lookup import campaign_of, find_run
+    from kd_hpc.lookup import campaign_of, find_runs
     from kd_hpc.runner import CONTROL, tick_lock
     from kd_hpc.schedulers.registry import make
     from kd_hpc.store import Store
 
     store = Store(experiments)
     control = store.root / CONTROL
-    chosen = [find_run(store, run).require_experiment() for run in runs]
+    chosen = dict.fromkeys(found.require_experiment() for run in runs for found in find_runs(store, run))
     with tick_lock(control):
         retries = []
         for experiment in chosen:
