@@ -112,6 +112,82 @@ def test_measures_come_from_metrics_and_attempts(tmp_path: Path) -> None:
     assert found.deaths_per_hour == pytest.approx(1 / (15 / 3600))
 
 
+def shared_outlook(measures: Measures, students_per_job: int) -> Outlook:
+    """Six students of a finished teacher, ten epochs each, in two slots."""
+    campaign = tiny_campaign(
+        seeds=[0],
+        methods=["logit", "rkd", "nst"],
+        alphas=[0.25, 0.5],
+        students_per_job=students_per_job,
+        recipe={"epochs": 10},
+        resources={"walltime": "10:00:00", "gpus": 1},
+    )
+    work = remaining(campaign, {}, {TEACHER, PURE}, measures)
+    found = forecast(campaign, work, measures, jobs_at_once=2, tick_seconds=0)
+    assert found is not None
+    return found
+
+
+ALONE = {("Digits", method, "ResNet20_to_ResNetBaby"): [60.0, 60.0] for method in ("logit", "rkd", "nst")}
+OF_THREE = {("Digits", "ResNet20_to_ResNetBaby", 3): [120.0, 120.0]}
+
+
+def test_students_that_share_jobs_take_the_time_that_shared_jobs_were_measured_to_take() -> None:
+    found = shared_outlook(Measures(ALONE, OF_THREE), 3)
+    assert (found.runs_left, found.jobs_left, found.guessed) == (6, 2, 0)
+    assert found.p50 == 1200  # two jobs side by side, 10 epochs of 120 s
+    assert found.gpu_hours_p50 == pytest.approx(2 * 1200 / 3600)
+
+
+def test_before_a_shared_job_was_measured_sharing_is_not_counted_on_to_save_time() -> None:
+    alone, shared = shared_outlook(Measures(ALONE), 1), shared_outlook(Measures(ALONE), 3)
+    assert (alone.p50, shared.p50) == (1800, 1800)
+    assert shared.gpu_hours_p50 == pytest.approx(alone.gpu_hours_p50)
+    assert (alone.guessed, shared.guessed) == (0, 6)
+
+
+def test_from_jobs_of_another_number_of_students_no_gain_is_guessed() -> None:
+    measures = Measures({}, OF_THREE)
+    student = STUDENT.model_copy(update={"method": "rkd"})
+    assert measures.paces_for(student, 3) == ([120.0, 120.0], "measured")
+    assert measures.paces_for(student, 6) == ([240.0, 240.0], "jobs of 3 students")
+    assert measures.paces_for(student, 2) == ([120.0, 120.0], "jobs of 3 students")
+    assert measures.paces_for(student, 1) == ([120.0, 120.0], "jobs of 3 students")
+    assert Measures(ALONE, OF_THREE).paces_for(student) == ([60.0, 60.0], "measured")
+
+
+def test_an_epoch_that_students_shared_is_spent_once_and_its_job_dies_once(tmp_path: Path) -> None:
+    store, now = Store(tmp_path), datetime(2026, 1, 1, tzinfo=UTC)
+    students = [STUDENT.model_copy(update={"method": method}) for method in ("logit", "rkd", "nst")]
+    runs = tuple(run.label for run in students)
+
+    def attempt(token: str, start: int, end: int, cause: str | None = None) -> Attempt:
+        return Attempt(
+            token=token,
+            job_id=f"{token}.vm",
+            runs=runs if token != "alone" else None,
+            submitted_at=now + timedelta(seconds=start - 5),
+            started_at=now + timedelta(seconds=start),
+            ended_at=now + timedelta(seconds=end),
+            start_epoch=start // 10,
+            end_epoch=end // 10,
+            cause=cause,
+        )
+
+    records = {}
+    for run in students:
+        publish_text(store.create(run) / METRICS, json.dumps({"seconds": [5.0, 9.0, 9.0, 9.0]}))
+        first, together = attempt("alone", 0, 10), attempt("together", 10, 30, "signal")
+        records[run] = StatusRecord(epoch=4, attempts=(first, together, attempt("again", 30, 40)))
+    found = measure(store, records)
+    assert found.shared == {("Digits", "ResNet20_to_ResNetBaby", 3): [9.0, 9.0, 9.0]}
+    assert not found.paces
+    assert found.spent_seconds == 3 * 5 + 3 * 9
+    assert found.most_running == 3, "three alone at first, one job afterwards"
+    assert list(found.waits) == [5] * 5
+    assert found.deaths_per_hour == pytest.approx(1 / (42 / 3600))
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
     campaign_file(tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from math import ceil, exp
 from random import Random
@@ -12,6 +12,7 @@ from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
 from kd_hpc.measures import Measures
 from kd_hpc.planner import importance
+from kd_hpc.sharing import LEVEL, class_of
 
 _SPREAD = 0.1
 """Standard deviation of the logarithm of a run's pace where no two runs of its kind were measured."""
@@ -24,11 +25,12 @@ _WORTH_SECONDS = 2 * 3600.0
 class Outlook:
     """Seconds from now, at the middle and the 90 % point of all futures. GPU hours are those still to come.
 
-    `teachers`: when the last teacher ends. `restarts`: jobs beyond one a run, to come. `guessed`: runs whose pace was
-    taken from another kind of run.
+    `teachers`: when the last teacher ends. `restarts`: jobs beyond those `jobs_left`, to come. `guessed`: runs whose
+    pace was taken from another kind of run, or of job.
     """
 
     runs_left: int
+    jobs_left: int
     p50: float
     p90: float
     teachers_p50: float
@@ -43,28 +45,43 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Work:
-    """A run that is not finished: epochs to go, and the paces it may have."""
+    """A job to be: the run in it, or the one that leads it, epochs to go, and the paces they may have.
+
+    `students` is how many runs share it.
+    """
 
     experiment: Experiment
     epochs: int
     paces: Sequence[float]
     is_teacher: bool
     needs: Experiment | None
+    students: int = 1
 
 
 def remaining(
     campaign: Campaign, epochs_done: dict[Experiment, int], finished: set[Experiment], measures: Measures
 ) -> list[Work]:
     """What is left of the grid, the most important first. `finished` are runs that need nothing more."""
-    work = []
-    for experiment in campaign.experiments():
-        if experiment not in finished:
-            paces, _ = measures.paces_for(experiment)
-            is_teacher = experiment.is_pure and experiment.student == campaign.teacher
-            needs = experiment.teacher_run
-            left = max(1, campaign.recipe.epochs - epochs_done.get(experiment, 0))
-            work.append(Work(experiment, left, paces, is_teacher, None if needs in finished else needs))
-    return sorted(work, key=lambda item: importance(item.experiment, campaign.teacher))
+    work: list[Work] = []
+    left = [experiment for experiment in campaign.experiments() if experiment not in finished]
+    for experiment in sorted(left, key=lambda experiment: importance(experiment, campaign.teacher)):
+        is_teacher = experiment.is_pure and experiment.student == campaign.teacher
+        needs = experiment.teacher_run
+        epochs = max(1, campaign.recipe.epochs - epochs_done.get(experiment, 0))
+        item = Work(experiment, epochs, (), is_teacher, None if needs in finished else needs)
+        _put(item, work, campaign.students_per_job)
+    return [replace(item, paces=measures.paces_for(item.experiment, item.students)[0]) for item in work]
+
+
+def _put(item: Work, work: list[Work], students_per_job: int) -> None:
+    """Add `item` to the job in `work` that it may share, as the planner would, or as one more."""
+    own = class_of(item.experiment)
+    for place, job in enumerate(work):
+        is_level = abs(job.epochs - item.epochs) <= LEVEL
+        if own and own == class_of(job.experiment) and is_level and job.students < students_per_job:
+            work[place] = replace(job, students=job.students + 1, epochs=max(job.epochs, item.epochs))
+            return
+    work.append(item)
 
 
 def forecast(
@@ -85,7 +102,8 @@ def forecast(
         work, measures, walltime, jobs_at_once, tick_seconds, seed, _at([f.end for f in futures], 0.5)
     )
     return Outlook(
-        runs_left=len(work),
+        runs_left=sum(item.students for item in work),
+        jobs_left=len(work),
         p50=_at([future.end for future in futures], 0.5),
         p90=_at([future.end for future in futures], 0.9),
         teachers_p50=_at([future.teachers for future in futures], 0.5),
@@ -95,7 +113,9 @@ def forecast(
         walltime=campaign.resources.walltime,
         better_walltime=better,
         better_saves=saves,
-        guessed=sum(measures.paces_for(item.experiment)[1] != "measured" for item in work),
+        guessed=sum(
+            item.students for item in work if measures.paces_for(item.experiment, item.students)[1] != "measured"
+        ),
     )
 
 

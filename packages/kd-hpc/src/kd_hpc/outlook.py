@@ -59,16 +59,18 @@ class Prospect:
                 f"{_span(self.outlook.better_saves)}: write it under [resources]."
             )
         if self.outlook.guessed:
-            yield f"{self.outlook.guessed} of them go by the pace of other kinds of run: theirs is not measured yet."
+            guessed = f"{self.outlook.guessed} of them go by the pace of other kinds of run or job"
+            yield f"{guessed}: theirs is not measured yet."
 
     @property
     def _spent(self) -> float:
         return self.measures.spent_seconds / 3600 * self.campaign.resources.gpus
 
     def _when(self, outlook: Outlook) -> Iterator[str]:
+        shared = f" in {outlook.jobs_left} jobs" if outlook.jobs_left < outlook.runs_left else ""
         for name, seconds in (("even odds", outlook.p50), ("nine in ten", outlook.p90)):
             when = (self.now + timedelta(seconds=seconds)).astimezone()
-            yield f"{outlook.runs_left} runs left; {name}: done in {_span(seconds)}, by {when:%a %d %b %H:%M}"
+            yield f"{outlook.runs_left} runs left{shared}; {name}: done in {_span(seconds)}, by {when:%a %d %b %H:%M}"
         if outlook.teachers_p50:
             yield f"The last teacher ends in about {_span(outlook.teachers_p50)}; students wait for theirs until then."
 
@@ -94,7 +96,8 @@ def look_ahead(campaign_file: Path, experiments: Path, *, tick_seconds: float) -
     jobs = _jobs_at_once(campaign, measures)
     watched = campaign.scheduler.kind == "local"
     outlook = forecast(campaign, work, measures, jobs_at_once=jobs, tick_seconds=0.5 if watched else tick_seconds)
-    return Prospect(campaign, states, len(work), len(stuck), measures, outlook if work else None, datetime.now(UTC))
+    left = sum(item.students for item in work)
+    return Prospect(campaign, states, left, len(stuck), measures, outlook if work else None, datetime.now(UTC))
 
 
 def _stuck(campaign: Campaign, records: Mapping[Experiment, StatusRecord]) -> set[Experiment]:
