@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fakepbs.site import FakePbs
 from killed import snapshot
-from support import kd_hpc
+from support import campaign_file, kd_hpc, no_jobs_left
 
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
@@ -48,6 +48,32 @@ def project(root: Path, experiments: Path, *runs: str) -> Path:
 
 def archive(root: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return kd_hpc("archive", "beta", *words, cwd=root, **environment)
+
+
+TINY = 'name = "{name}"\ndatasets = ["Digits"]\nteacher = "ResNet20"\nstudent = "ResNetBaby"\nseeds = [0]\n'
+
+
+def test_a_closed_campaign_is_not_queued_again_unless_that_is_said_and_then_not_twice(tmp_path: Path) -> None:
+    for name in ("ours", "next"):
+        campaign_file(tmp_path, f"{TINY.format(name=name)}[recipe]\nepochs = 2\n[resources]\nvenv = '{{venv}}'\n", name)
+    (tmp_path / "README.md").write_text(README)
+    with no_jobs_left(tmp_path):
+        assert kd_hpc("queue", "ours", "--watch", cwd=tmp_path).returncode == 0
+        assert archive(tmp_path).returncode == 0
+        before = snapshot(tmp_path)
+        for words in ((), ("--dry-run",), ("--watch",)):
+            refused = kd_hpc("queue", "ours", *words, cwd=tmp_path)
+            assert refused.returncode == 2
+            assert "is closed: its runs are in analysis/experiment_beta" in refused.stderr
+            assert "kd-hpc queue ours --anew" in refused.stderr
+        assert snapshot(tmp_path) == before
+        assert kd_hpc("queue", "ours", "--experiments", "elsewhere", "--dry-run", cwd=tmp_path).returncode == 0
+        assert kd_hpc("queue", "next", "--dry-run", cwd=tmp_path).returncode == 0
+        assert kd_hpc("queue", "ours", "--anew", "--dry-run", cwd=tmp_path).returncode == 0
+        assert kd_hpc("queue", "ours", "--anew", cwd=tmp_path).returncode == 0
+        assert kd_hpc("queue", "ours", "--watch", cwd=tmp_path).returncode == 0
+    assert (tmp_path / RUNS / RUN.path / "status.json").exists()
+    assert (tmp_path / "experiments" / RUN.path / "status.json").exists()
 
 
 def without_locks(tree: dict[str, str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from kd_hpc.alive import MayLive, may_live
 from kd_hpc.archive_page import INVITATION, authors_words, page
 from kd_hpc.campaign import Campaign
 from kd_hpc.campaign_section import BEGIN, END, between, next_section, replaced
+from kd_hpc.closed_campaigns import JOURNAL, campaigns_queued
 from kd_hpc.closed_run import read_round
 from kd_hpc.errors import FolderError, RunOwned, StoreError, UsageError
 from kd_hpc.experiment import check_name
@@ -74,7 +75,7 @@ class Round:
 
     @property
     def journal(self) -> Path:
-        return self.folder / "closing.json"
+        return self.folder / JOURNAL
 
     @property
     def former_section(self) -> Path:
@@ -144,7 +145,7 @@ def close(
     _make(found.folder)
     with locks.held(found.folder / ".closing"):
         if not _journal(found):
-            _write_journal(found, started_at=_now())
+            _write_journal(found, campaigns=campaigns_queued(found.source), started_at=_now())
         if not found.runs.exists():
             yield from _move(found, word_given=word_given)
         if not _is_closed(found):

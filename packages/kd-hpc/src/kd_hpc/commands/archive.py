@@ -30,8 +30,8 @@ def archive(
     """Close a round: move its runs to analysis/experiment_NAME, write their page there, and begin with an empty folder.
 
     Nothing is deleted; killed anywhere, the same command goes on. It refuses while a job may be alive. Done again, it
-    writes the page again and keeps the author's words in it. Switch off whatever calls kd-hpc queue first: it would
-    begin its campaign anew in the empty folder.
+    writes the page again and keeps the author's words in it. From then on kd-hpc queue refuses the round's campaigns,
+    unless --anew says that one is to be trained again.
 
     Look first: kd-hpc archive beta --dry-run
 

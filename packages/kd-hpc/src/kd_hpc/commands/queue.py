@@ -14,6 +14,9 @@ def queue(
     campaign: CampaignArgument,
     experiments: ExperimentsOption = Path("experiments"),
     watch: Annotated[bool, typer.Option("--watch", help="Keep going until nothing is left to do.")] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Begin a campaign again whose round was closed; its archive stays.")
+    ] = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,6 +32,7 @@ def queue(
 
     Until all is done: kd-hpc queue campaigns/digits.toml --watch
     """
+    from kd_hpc.closed_campaigns import require_open
     from kd_hpc.errors import FolderError, StoreError, UsageError
     from kd_hpc.runner import tick_lock
     from kd_hpc.workplace import open_workplace
@@ -36,6 +40,8 @@ def queue(
     if watch and (dry_run or as_json):
         raise UsageError("--watch goes with neither --dry-run nor --json.", remedy="Leave one of them away.")
     workplace = open_workplace(campaign, experiments)
+    if not anew:
+        require_open(workplace.campaign.name, campaign, experiments)
     if dry_run:
         from kd_hpc.planner import plan
         from kd_hpc.show import show_plan
