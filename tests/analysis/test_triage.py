@@ -309,3 +309,25 @@ def test_a_folder_that_is_none_is_a_usage_error_without_traceback(tmp_path: Path
     assert done.returncode == 2
     assert str(tmp_path / place) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+CRASHED = "== kd job {token} ==\nTraceback (most recent call last):\n  File 'train.py', line 1\n{error}\n"
+
+
+def test_a_run_that_shared_a_job_is_read_where_its_job_wrote_and_is_not_blamed_for_having_no_log(tree: Path) -> None:
+    leader, follower = RUN, RUN.removesuffix("0") + "1"
+    attempt = {"number": 1, "token": "shared", "scheduler": "pbs", "job_id": "1.vm", "runs": [leader, follower]}
+    later = {"number": 2, "token": "later", "scheduler": "pbs", "job_id": "2.vm"}
+    edit(tree / leader / "status.json", lambda record: record.update(attempts=[attempt, later]))
+    edit(tree / follower / "status.json", lambda record: record.update(attempts=[attempt]))
+    assert codes(of(judged(tree), follower)) == set()
+    edit(tree / follower / "status.json", lambda record: record.update(state="in_progress", epoch=20))
+    assert "crashed" not in codes(of(judged(tree), follower))
+    last_words = CRASHED.format(token="shared", error="ValueError: ours") + CRASHED.format(
+        token="later", error="OSError"
+    )
+    (tree / leader / "errors").write_text(last_words)
+    (found,) = (finding for finding in of(judged(tree), follower).findings if finding.code == "crashed")
+    assert found.evidence == "its last attempt ended with ValueError: ours"
+    shutil.rmtree(tree / leader)
+    assert "crashed" not in codes(of(judged(tree), follower))

@@ -16,6 +16,7 @@ _RESUMED = re.compile(r"^Resuming from epoch (\d+)", re.MULTILINE)
 _TOTAL = re.compile(r"^Total execution time: (\d+) seconds", re.MULTILINE)
 _ALPHA = re.compile(r"^\{.*'alpha': ([0-9.]+)", re.MULTILINE)
 _KILLED = re.compile(r"^=>> PBS: job killed: .*$", re.MULTILINE)
+_BANNER = re.compile(r"^== kd job (\S+) ==$", re.MULTILINE)
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*)?(?:Error|Exception|Interrupt|Stop)\b.*$", re.MULTILINE)
 
 
@@ -32,9 +33,12 @@ class LogEvidence:
     curves: dict[str, tuple[float, ...]] | None = None
 
 
-def read_logs(directory: Path) -> LogEvidence:
-    """The evidence in `directory`/logs and /errors (their last 4 MiB); nothing where they are missing."""
-    errors, text = _tail(directory / "errors"), _tail(directory / "logs")
+def read_logs(directory: Path, token: str = "") -> LogEvidence:
+    """The evidence in `directory`/logs and /errors (their last 4 MiB); nothing where they are missing.
+
+    With `token`, that of the job alone which has it: the directory may be that of another run of the job.
+    """
+    errors, text = (_of_job(_tail(directory / name), token) for name in ("errors", "logs"))
     epochs, curves = _curves(text)
     return LogEvidence(
         crash=_crash(errors),
@@ -45,6 +49,14 @@ def read_logs(directory: Path) -> LogEvidence:
         epochs=epochs,
         curves=curves,
     )
+
+
+def _of_job(text: str, token: str) -> str:
+    """What the job with `token` wrote: each begins with a banner."""
+    if not token:
+        return text
+    parts = _BANNER.split(text)
+    return "".join(part for name, part in zip(parts[1::2], parts[2::2], strict=True) if name == token)
 
 
 def _last_int(pattern: re.Pattern[str], text: str) -> int | None:

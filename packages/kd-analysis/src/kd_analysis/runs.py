@@ -141,7 +141,7 @@ def read_run(root: Path, relative: PurePosixPath) -> Run:
     found = read_record(directory)
     record = found if isinstance(found, StatusRecord) else None
     curves, problem = read_curves(directory / METRICS)
-    log = read_logs(directory)
+    log = _read_logs(root, relative, record)
     source, first = (METRICS, 0) if curves.test_acc else ("", 0)
     if not curves.test_acc and log.epochs and log.curves:
         curves, source, first = Curves(**log.curves), "logs", log.epochs[0]
@@ -158,6 +158,14 @@ def read_run(root: Path, relative: PurePosixPath) -> Run:
         log=log,
         has_representations=(directory / REPRESENTATIONS).is_file(),
     )
+
+
+def _read_logs(root: Path, relative: PurePosixPath, record: StatusRecord | None) -> LogEvidence:
+    """The run's output, from the directory of the run that leads its job where several share one."""
+    attempt = record.attempt if record else None
+    if attempt and attempt.leader and attempt.leader != str(relative):
+        return read_logs(root / attempt.leader, attempt.token)
+    return read_logs(root / relative)
 
 
 def read_curves(path: Path) -> tuple[Curves, str]:
