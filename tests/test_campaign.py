@@ -39,19 +39,20 @@ memory = "2gb"
 kind = "local"
 slots = 2
 """
+TOGETHER = CAMPAIGN.replace("[recipe]", "students_per_job = 2\n\n[recipe]")
 RUNS = 4
 FILES = ["best.pth", "last.pth", "representations.npz"]
 
 
-def start_queue(folder: Path) -> subprocess.Popen[bytes]:
-    (folder / "campaign.toml").write_text(CAMPAIGN)
+def start_queue(folder: Path, campaign: str = CAMPAIGN) -> subprocess.Popen[bytes]:
+    (folder / "campaign.toml").write_text(campaign)
     command = [BIN / "kd-hpc", "queue", "campaign.toml", "--watch"]
     with (folder / "queue.log").open("ab") as log:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
-def finish(folder: Path) -> None:
-    process = start_queue(folder)
+def finish(folder: Path, campaign: str = CAMPAIGN) -> None:
+    process = start_queue(folder, campaign)
     assert process.wait(timeout=300) == 0, (folder / "queue.log").read_text()
 
 
@@ -130,6 +131,33 @@ def test_killed_anywhere_and_started_again_it_ends_as_if_nothing_had_happened(
         runner.wait()
     finish(tmp_path)
     assert outcome(tmp_path) == outcome(undisturbed)
+
+
+def student_record(folder: Path, method: str) -> dict[str, Any]:
+    """The record of that method's student; empty before there is one."""
+    path = folder / f"experiments/Digits/{method}/alpha_0.5/ResNet20_to_ResNetBaby/0/status.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def test_students_that_share_a_job_killed_with_it_and_its_runner_end_as_those_that_had_one_each(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    for epochs in (1, 3):
+        runner = start_queue(tmp_path, TOGETHER)
+        while student_record(tmp_path, "logit").get("epoch", 0) < epochs:
+            assert runner.poll() is None, (tmp_path / "queue.log").read_text()
+            time.sleep(0.01)
+        for process in trainers(tmp_path):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        os.killpg(runner.pid, signal.SIGKILL)
+        runner.wait()
+    finish(tmp_path, TOGETHER)
+    assert outcome(tmp_path) == outcome(undisturbed)
+    jobs = [[attempt["job_id"] for attempt in student_record(tmp_path, m)["attempts"]] for m in ("logit", "rkd")]
+    assert jobs[0] == jobs[1]
+    assert len(jobs[0]) == 3
+    assert all(len(attempt["runs"]) == 2 for attempt in student_record(tmp_path, "rkd")["attempts"])
 
 
 def test_the_report_of_a_finished_campaign_has_a_row_for_each_run(undisturbed: Path, tmp_path: Path) -> None:

@@ -322,16 +322,20 @@ def test_the_remedy_of_who_waits_for_a_shared_job_does_not_cancel_the_others() -
     assert "kd-hpc cancel" not in waits.remedy
 
 
-def test_each_student_of_a_dead_job_is_charged_by_what_it_gained_itself() -> None:
-    shared = in_one_job(State.IN_PROGRESS, "logit", "rkd", "nst", start_epoch=0)
-    shared[student("rkd")] = shared[student("rkd")].model_copy(update={"epoch": 1})
-    shared[student("nst")] = shared[student("nst")].with_attempt(start_epoch=None)
+def charged_after_death(shared: dict[Experiment, StatusRecord]) -> list[bool]:
     dead = planned(PURE_DONE | shared, campaign=sharing(), jobs={"7.vm": Gone("F", 1)})
-    endings = {method: decision(dead, student(method)).ending for method in METHODS}
-    assert [ending and ending.charged for ending in endings.values()] == [True, False, False], "nst never had its turn"
-    unbegun = {run: found.with_attempt(start_epoch=None) for run, found in shared.items()}
-    dead = planned(PURE_DONE | unbegun, campaign=sharing(), jobs={"7.vm": Gone("F", 1)})
-    assert all(ending.charged for m in METHODS if (ending := decision(dead, student(m)).ending))
+    return [bool((ending := decision(dead, run).ending) and ending.charged) for run in shared]
+
+
+def test_a_shared_job_s_death_is_charged_to_all_that_had_begun_unless_it_was_good_for_an_epoch() -> None:
+    begun = in_one_job(State.IN_PROGRESS, *METHODS, start_epoch=0, end_epoch=0)
+    assert charged_after_death(begun) == [True, True, True]
+    had_no_turn = begun | {student("nst"): begun[student("nst")].with_attempt(start_epoch=None, end_epoch=None)}
+    assert charged_after_death(had_no_turn) == [True, True, False]
+    nobody_began = {run: found.with_attempt(start_epoch=None, end_epoch=None) for run, found in begun.items()}
+    assert charged_after_death(nobody_began) == [True, True, True]
+    one_gained = begun[student("rkd")].model_copy(update={"epoch": 1}).with_attempt(end_epoch=1)
+    assert charged_after_death(begun | {student("rkd"): one_gained}) == [False, False, False]
 
 
 @given(

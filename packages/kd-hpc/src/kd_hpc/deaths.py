@@ -50,14 +50,17 @@ def ending_of(run: RunView, record: StatusRecord, gone: Gone) -> Ending:
 def spared(ending: Ending, run: RunView, record: StatusRecord, situation: Situation) -> Ending:
     """`ending`, not charged where the end of a shared job says nothing about this run.
 
-    A person ended the job to cancel another run of it, or the job died before this run's turn to begin had come.
+    A person ended the job to cancel another run of it; or it was good for an epoch of another, so that this one's was
+    next; or it died before this run's turn to begin had come.
     """
     attempt = record.attempt or Attempt()
     others = [other for other in _sharing(attempt, situation) if other.experiment != run.experiment]
     if cancelled := next((other for other in others if other.cancelled), None):
         detail = f"it was ended to cancel {cancelled.experiment.label}, which shared it"
         return ending if run.cancelled else replace(ending, detail=detail, charged=False)
-    if attempt.start_epoch is None and any(_began(other, attempt.token) for other in others):
+    theirs = [their for other in others for their in _in_job(other, attempt.token)]
+    had_no_turn = attempt.start_epoch is None and any(their.start_epoch is not None for their in theirs)
+    if had_no_turn or any(_gained(their, their.end_epoch) for their in theirs):
         return replace(ending, charged=False)
     return ending
 
@@ -136,10 +139,6 @@ def _sharing(attempt: Attempt, situation: Situation) -> Iterable[RunView]:
         view = situation.by_run.get(experiment) if experiment else None
         if view and _in_job(view, attempt.token):
             yield view
-
-
-def _began(run: RunView, token: str) -> bool:
-    return any(attempt.start_epoch is not None for attempt in _in_job(run, token))
 
 
 def _in_job(run: RunView, token: str) -> list[Attempt]:
