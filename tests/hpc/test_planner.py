@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import PURE, STUDENT, TEACHER, tiny_campaign
 
@@ -338,6 +338,7 @@ def test_a_shared_job_s_death_is_charged_to_all_that_had_begun_unless_it_was_goo
     assert charged_after_death(begun | {student("rkd"): one_gained}) == [False, False, False]
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     size=st.integers(1, 7),
     slots=st.integers(1, 8),

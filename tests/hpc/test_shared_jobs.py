@@ -82,7 +82,7 @@ def test_three_students_share_one_job_and_each_has_a_directory_and_a_record_of_i
     assert attempts[0].runs == tuple(run.label for run in STUDENTS)
     assert len(job_processes(place)) == 2, "a supervisor and one trainer"
     again = kd_hpc("queue", "tiny.toml", "--dry-run", cwd=place)
-    assert "3 with a job in 1 job (1 of 2 slots in use)" in again.stderr
+    assert "3 in 1 job (1 of 2 slots in use)" in again.stderr
     (place / "go").touch()
     assert kd_hpc("queue", "tiny.toml", "--watch", cwd=place).returncode == 0
     assert [len(record_of(Store(place / "experiments"), run).attempts) for run in STUDENTS] == [1, 1, 1]

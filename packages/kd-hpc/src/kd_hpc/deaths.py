@@ -18,6 +18,8 @@ from kd_hpc.situation import RunView, Situation
 
 BREAKER_PAUSE = timedelta(hours=1)
 """How long nothing is submitted after a node failed several jobs: it stays free and would take the next ones too."""
+_FROM_OUTSIDE = (Cause.DELETED, Cause.SIGNAL, Cause.UNKNOWN)
+"""What a cancelled job can look like, as far as schedulers tell."""
 HOPELESS = 10
 """Deaths in a row without an epoch, as a multiple of the budget, that stop a run although none was charged."""
 
@@ -55,9 +57,10 @@ def spared(ending: Ending, run: RunView, record: StatusRecord, situation: Situat
     """
     attempt = record.attempt or Attempt()
     others = [other for other in _sharing(attempt, situation) if other.experiment != run.experiment]
-    if cancelled := next((other for other in others if other.cancelled), None):
+    cancelled = next((other for other in others if other.cancelled), None)
+    if cancelled and not run.cancelled and ending.cause in _FROM_OUTSIDE:
         detail = f"it was ended to cancel {cancelled.experiment.label}, which shared it"
-        return ending if run.cancelled else replace(ending, detail=detail, charged=False)
+        return replace(ending, detail=detail, charged=False)
     theirs = [their for other in others for their in _in_job(other, attempt.token)]
     had_no_turn = attempt.start_epoch is None and any(their.start_epoch is not None for their in theirs)
     if had_no_turn or any(_gained(their, their.end_epoch) for their in theirs):

@@ -93,16 +93,18 @@ def summary(plan: Plan) -> str:
     runs: dict[str, list[Decision]] = {word: [] for word in _SUMMARY.values()}
     for decision in plan.decisions:
         runs[_SUMMARY[decision.action]].append(decision)
-    parts = ", ".join(f"{len(found)} {word}{_in_jobs(found)}" for word, found in runs.items() if found)
+    parts = ", ".join(_counted(word, found) for word, found in runs.items() if found)
     return f"{len(plan.decisions)} runs: {parts} ({plan.in_use} of {plan.capacity} slots in use)"
 
 
-def _in_jobs(runs: Sequence[Decision]) -> str:
-    """ " in 2 jobs" for runs that have, or are to have, fewer jobs than they are; empty for all others."""
-    sharing = sum(decision.shares_job_of is not None for decision in runs)
+def _counted(word: str, runs: Sequence[Decision]) -> str:
+    """Such as "6 to submit", or "6 to submit in 1 job" where runs have, or are to have, fewer jobs than they are."""
     ids = [decision.job_id for decision in runs if decision.job_id]
-    jobs = len(runs) - sharing - (len(ids) - len(set(ids)))
-    return f" in {jobs} job{'s' if jobs != 1 else ''}" if jobs < len(runs) else ""
+    joining = sum(decision.shares_job_of is not None for decision in runs)
+    if not (fewer := joining + len(ids) - len(set(ids))):
+        return f"{len(runs)} {word}"
+    jobs = len(runs) - fewer
+    return f"{len(runs)} {word.replace('with a job', '')} in {jobs} job{'s' if jobs != 1 else ''}".replace("  ", " ")
 
 
 def plan_json(plan: Plan, unreachable: str) -> dict[str, Any]:
