@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakepbs.site import FakePbs
@@ -168,13 +169,13 @@ def test_a_number_of_students_that_cannot_be_is_refused_with_its_field(place: Pa
     assert (done.returncode, "students_per_job" in done.stderr) == (2, True)
 
 
-def pbs_runner(folder: Path) -> Runner:
-    resources = {"project": "CSCI1166", "queue": "gpu_1", "walltime": "00:00:04", "memory": "400mb"}
+def pbs_runner(folder: Path, walltime: str = "00:10:00", epochs: int = 3) -> Runner:
+    resources = {"project": "CSCI1166", "queue": "gpu_1", "walltime": walltime, "memory": "400mb"}
     campaign = tiny_campaign(
         seeds=[0],
         methods=["logit", "rkd", "nst"],
         students_per_job=3,
-        recipe={"epochs": 10},
+        recipe={"epochs": epochs},
         scheduler={"kind": "pbs", "slots": 10},
         resources=resources,
     )
@@ -183,12 +184,44 @@ def pbs_runner(folder: Path) -> Runner:
     return Runner(campaign, store, PbsScheduler("gpu_1", timeout=2), Evidence(store, folder / "weights"), trainer)
 
 
-def test_on_pbs_a_group_is_one_qsub_and_goes_on_as_one_after_its_walltime(fakepbs: FakePbs, tmp_path: Path) -> None:
-    fakepbs.set(environment={"STANDIN_EPOCH_SECONDS": "0.5"})
-    runner, deadline = pbs_runner(tmp_path), time.monotonic() + 90
+def drive(runner: Runner, seconds: float = 90) -> None:
+    """Tick until every run is done, as cron would, only more often."""
+    deadline = time.monotonic() + seconds
     while not all(decision.action == Action.DONE for decision in runner.tick().plan.decisions):
         assert time.monotonic() < deadline
         time.sleep(0.15)
+
+
+@pytest.mark.parametrize(
+    ("command", "fault", "details"),
+    [
+        ("qsub", "dies_after_accepting", {"hangs": True, "after": 2}),
+        ("qsub", "dies_after_accepting", {"exit": 0, "after": 2}),
+        ("qsub", "refused_connection", {"times": 2, "after": 2}),
+        ("qselect", "lying_silence", {"times": 2, "after": 3}),
+        ("qrls", "refused_connection", {"times": 2, "after": 1}),
+    ],
+)
+def test_a_failing_command_neither_loses_nor_doubles_any_run_of_a_shared_job(
+    fakepbs: FakePbs, tmp_path: Path, command: str, fault: str, details: dict[str, Any]
+) -> None:
+    fakepbs.fault(command, fault, **details)
+    runner = pbs_runner(tmp_path)
+    drive(runner)
+    records = [record_of(runner.store, run) for run in STUDENTS]
+    assert {record.state for record in records} == {State.COMPLETED}
+    assert len({record.job_id for record in records}) == 1
+    began = [job_id for job_id, job in fakepbs.jobs.items() if job.get("stime")]
+    assert len(began) == 3, "the teacher's, the pure student's, and the one that three students shared"
+    assert records[0].job_id in began
+    banners = (runner.store.directory(LEADER) / "logs").read_text().count("== kd job ")
+    assert banners == 1
+
+
+def test_on_pbs_a_group_is_one_qsub_and_goes_on_as_one_after_its_walltime(fakepbs: FakePbs, tmp_path: Path) -> None:
+    fakepbs.set(environment={"STANDIN_EPOCH_SECONDS": "0.5"})
+    runner = pbs_runner(tmp_path, walltime="00:00:04", epochs=10)
+    drive(runner)
     records = [record_of(runner.store, run) for run in STUDENTS]
     for record in records:
         first, second, *_ = record.attempts
