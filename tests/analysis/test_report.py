@@ -168,8 +168,8 @@ def test_a_partial_campaign_is_counted_against_its_plan(synthetic: Path, tmp_pat
     plan.write_text(re.sub(r"seeds = .*", "seeds = [0, 1, 2, 3]", text))
     report = write(synthetic, tmp_path, shared_cache, "--campaign", plan)
     text = (report / "report.md").read_text()
-    assert "16 of 32 runs are finished" in text
-    assert "plans 32 runs; 16 have no folder yet" in text
+    assert "16 of 80 runs are finished" in text
+    assert "plans 80 runs; 64 have no folder yet" in text
 
 
 def test_files_of_an_earlier_report_do_not_stay(
