@@ -1,6 +1,6 @@
 """Does every method learn, at every strength, on real images? A campaign on Fashion-MNIST, and its table.
 
-    .venv/bin/python benchmarks/evidence.py WORKDIR [--train-images 3000] [--epochs 10] [--write docs/evidence.md]
+    .venv/bin/python benchmarks/evidence.py WORKDIR [--train-images 5000] [--epochs 20] [--write docs/evidence.md]
 
 Resumable: killed or run again, it goes on from where it was. Needs Debian's dataset-fashion-mnist, or the four
 published files in the folder named with --images. ResNet20 teaches ResNetBaby: all methods, three alphas, two seeds.
@@ -38,6 +38,7 @@ student = "{student}"
 methods = {methods}
 alphas = {alphas}
 seeds = [0, 1]
+students_per_job = {students_per_job}
 
 [recipe]
 epochs = {epochs}
@@ -78,6 +79,7 @@ def main() -> None:
             gpus=arguments.gpus,
             amp_dtype=arguments.amp_dtype,
             slots=arguments.slots,
+            students_per_job=len(METHODS) * len(ALPHAS),
         ).replace("'", '"')
     )
     subprocess.run([BIN / "kd-hpc", "queue", campaign, "--watch"], cwd=folder, check=False)
@@ -92,10 +94,10 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workdir", type=Path)
-    parser.add_argument("--train-images", type=int, default=3000, help="first images of each class, in equal numbers")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--train-images", type=int, default=5000, help="first images of each class, in equal numbers")
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=32, help="small: few images, many steps")
-    parser.add_argument("--lr", type=float, default=0.05)
+    parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--teacher", default="ResNet20")
     parser.add_argument("--student", default="ResNetBaby")
     parser.add_argument("--amp-dtype", default="auto")
@@ -107,11 +109,11 @@ def parse() -> argparse.Namespace:
 
 
 def prepare(images: Path, root: Path, count: int) -> Path:
-    """The first `count` training images and a third as many test images, the same number of each class."""
+    """The first `count` training images and half as many test images, the same number of each class."""
     if not (root / "FashionMNIST/manifest.json").exists():
         train, test = SOURCES["FashionMNIST"].read(images)
         source = f"the first images of each class of {images.name}"
-        save_dataset(root, "FashionMNIST", source, first(train, count), first(test, count // 3))
+        save_dataset(root, "FashionMNIST", source, first(train, count), first(test, count // 2))
     return root
 
 
@@ -153,10 +155,10 @@ def page(runs_csv: Path, arguments: argparse.Namespace) -> str:
         [
             "# Evidence: every method learns",
             "",
-            f"Fashion-MNIST, {arguments.train_images:,} training and {arguments.train_images // 3:,} test images (the "
+            f"Fashion-MNIST, {arguments.train_images:,} training and {arguments.train_images // 2:,} test images (the "
             f"first of each class), {arguments.teacher} -> {arguments.student}, {arguments.epochs} epochs, batch "
-            f"{arguments.batch_size}, "
-            f"seeds {', '.join(seeds)}. Accuracy of the last epoch on the test images, in percent.",
+            f"{arguments.batch_size}, learning rate {arguments.lr:g}, seeds {', '.join(seeds)}. Accuracy of the last "
+            "epoch on the test images, in percent.",
             "",
             f"Teachers: {', '.join(teachers)}. Pure students: {', '.join(students)}.",
             "",
