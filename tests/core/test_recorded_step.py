@@ -53,7 +53,7 @@ def lane(method: str, frozen: Frozen, dtype: torch.dtype = torch.float32, device
 
 
 def outcome(of: Lane) -> dict[str, object]:
-    curves = {name: values for name, values in of.curves.data.items() if name != "seconds"}
+    curves = {name: values for name, values in of.curves.data.items() if name not in ("seconds", "students")}
     tensors = {str(place): value.clone() for place, value in enumerate(of.tensors)}
     return {"curves": curves, "watchdog": of.updater.state_dict()["watchdog"], **tensors}
 

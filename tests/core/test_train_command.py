@@ -175,6 +175,7 @@ def test_the_record_says_where_the_result_comes_from(teacher: Path, tmp_path: Pa
     assert len(facts["data_sha256"]) == len(facts["code_sha256"]) == 64
     assert record["recipe"]["epochs"] == 3
     metrics = json.loads((directory(root, "logit") / "metrics.json").read_text())
+    assert metrics["students"] == [1, 1, 1]
     lists = [metrics[name] for name in ("train_loss", "train_acc", "test_loss", "test_acc", "lr", "seconds")]
     assert {len(values) for values in [*lists, *metrics["terms"].values(), *metrics["gradient_norms"].values()]} == {3}
     assert set(metrics["terms"]) == {"ce", "kl"}
@@ -281,6 +282,7 @@ def test_students_beside_each_other_leave_what_each_leaves_alone(teacher: Path, 
         for name in ("best.pth", "last.pth", "representations.npz"):
             assert (directory(together, method) / name).read_bytes() == (directory(alone, method) / name).read_bytes()
         assert status(together, method)["state"] == status(alone, method)["state"]
+        assert json.loads((directory(together, method) / "metrics.json").read_text())["students"] == [3, 3, 3]
 
 
 def test_students_killed_together_resume_together_to_the_same_bits(teacher: Path, tmp_path: Path) -> None:

@@ -9,15 +9,24 @@ from typing import Any
 from kd_hpc.files import publish_text
 from kd_hpc.store import METRICS
 
-_PLAIN = ("train_loss", "train_acc", "test_loss", "test_acc", "lr", "seconds", "skipped_steps")
+_PLAIN = ("train_loss", "train_acc", "test_loss", "test_acc", "lr", "seconds", "students", "skipped_steps")
 _GROUPED = ("terms", "gradient_norms")
 
 
 class Curves:
-    """Accuracies in percent, losses as means over the epoch, times in seconds; one more list for each loss term."""
+    """Accuracies in percent, losses as means over the epoch, seconds of the clock; one more list for each loss term.
+
+    `students` counts those that an epoch trained side by side: its seconds are of all of them together.
+    """
 
     def __init__(self, saved: dict[str, Any] | None = None) -> None:
-        self.data: dict[str, Any] = saved or {**{name: [] for name in _PLAIN}, **{name: {} for name in _GROUPED}}
+        self.data: dict[str, Any] = {
+            **{name: [] for name in _PLAIN},
+            **{name: {} for name in _GROUPED},
+            **(saved or {}),
+        }
+        missing = self.epochs - len(self.data["students"])  # an earlier version trained one at a time
+        self.data["students"] = [*(1 for _ in range(missing)), *self.data["students"]]
 
     def append(self, **epoch: Any) -> None:
         """Add one epoch; every curve must get its value."""

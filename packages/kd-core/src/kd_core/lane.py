@@ -83,8 +83,8 @@ class Lane:
         """Everything a step changes on the device."""
         return [*self.updater.tensors, *self.model.buffers(), *self.tally.tensors]
 
-    def end_epoch(self, score: Score, seconds: float) -> bool:
-        """Book the epoch; True if its weights are the best so far. Raises WatchdogStop."""
+    def end_epoch(self, score: Score, seconds: float, students: int) -> bool:
+        """Book the epoch, which trained `students`; True if its weights are the best so far. Raises WatchdogStop."""
         means = self.tally.means()
         self.updater.watchdog.require_scale(self.updater.scale)
         if not math.isfinite(means["loss"]):
@@ -97,6 +97,7 @@ class Lane:
             test_acc=score.accuracy,
             lr=self.updater.optimizer.lr,
             seconds=seconds,
+            students=students,
             skipped_steps=self.updater.watchdog.take_skipped(),
             terms={name: means[name] for name in self.objective.factors},
             gradient_norms=self._norms,

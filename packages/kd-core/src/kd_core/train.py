@@ -47,13 +47,13 @@ def train_epoch(
         step(live, inputs)
         _tell(live, on_failure)
     for lane in _live(lanes):
-        guarded(lane, lambda lane: _finish(lane, loader, start, on_epoch))
+        guarded(lane, lambda lane: on_epoch(lane, _finish(lane, loader, start, len(lanes))))
         _tell([lane], on_failure)
 
 
-def _finish(lane: Lane, loader: Loader, start: float, on_epoch: OnEpoch) -> None:
+def _finish(lane: Lane, loader: Loader, start: float, students: int) -> bool:
     score = evaluate(lane.model, loader.test(), lane.dtype)
-    on_epoch(lane, lane.end_epoch(score, time.perf_counter() - start))
+    return lane.end_epoch(score, time.perf_counter() - start, students)
 
 
 def _live(lanes: Iterable[Lane]) -> list[Lane]:
