@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -155,6 +156,16 @@ def test_cells_without_a_run_are_hatched_and_say_n_0() -> None:
     panel = figure.axes[0]
     assert any(patch.get_hatch() for patch in panel.patches)
     assert [label.get_text() for label in panel.get_xticklabels()] == ["0.25\nn=3", "0.5\nn=2", "0.75\nn=0"]
+
+
+def test_seeds_that_agree_star_their_n_and_get_no_interval() -> None:
+    figure = sweep_figure({"logit": {0.5: [97.8, 97.8], 0.75: [97.0, 97.4]}}, (), (0.5, 0.75), "accuracy")
+    panel = figure.axes[0]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["0.5\nn=2*", "0.75\nn=2"]
+    (interval,) = (found for found in panel.collections if isinstance(found, LineCollection))
+    assert interval.get_segments()[0][0][0] == 1
+    heat = heatmap_figure({"Digits": {("logit", 0.5): HeatCell(0.4, 2, True)}}, ("logit",), (0.5,), "points")
+    assert [text.get_text() for text in heat.axes[0].texts] == ["+0.40  n=2*"]
 
 
 def test_an_interval_beyond_the_axis_is_marked() -> None:

@@ -94,6 +94,40 @@ def test_a_single_seed_gets_no_interval(whole_beta: Path, tmp_path: Path, shared
     assert (cell["n"], cell["low"], cell["high"]) == ("1", "", "")
 
 
+def test_seeds_that_agree_exactly_get_no_interval_and_the_report_says_why(tmp_path: Path, shared_cache: Path) -> None:
+    root = build_tree(tmp_path / "experiments", TreeSpec(methods=("logit",), alphas=(0.25, 0.5), items=0))
+    for path in root.rglob("alpha_0.5/*/*/status.json"):
+        _end_at(path.parent, 95.33)
+    for path in root.rglob("pure/ResNetBaby/*/status.json"):
+        _end_at(path.parent, 94.78)
+    report = write(root, tmp_path, shared_cache)
+    accuracy = {row["alpha"]: row for row in rows(report, "accuracy") if row["method"] == "logit"}
+    assert (accuracy["0.5"]["low"], accuracy["0.5"]["high"], accuracy["0.5"]["SD"]) == ("", "", "0.0")
+    assert accuracy["0.5"]["each seed, last (%)"] == "95.33, 95.33 (equal)"
+    assert accuracy["0.25"]["low"] != ""
+    (cell,) = (row for row in rows(report, "differences") if row["alpha"] == "0.5")
+    assert (cell["low"], cell["conclusion"]) == ("", "inconclusive: seeds agree")
+    (power,) = (row for row in rows(report, "power") if row["alpha"] == "0.5")
+    assert power["detectable at 80 % power (points)"] == power["seeds needed for the effect seen"] == ""
+    page = (report / "report.html").read_text()
+    for words in (
+        "in steps of 0.27 points, cannot tell these seeds apart",
+        "agree exactly in pure ResNetBaby (accuracy)",
+    ):
+        assert words in page
+    assert "[+0.5, +0.5]" not in page
+
+
+def _end_at(run: Path, accuracy: float) -> None:
+    for name, change in (
+        ("metrics.json", lambda content: content["test_acc"].__setitem__(-1, accuracy)),
+        ("status.json", lambda content: content.update(acc_last=accuracy)),
+    ):
+        content = json.loads((run / name).read_text())
+        change(content)
+        (run / name).write_text(json.dumps(content))
+
+
 def test_flagged_runs_enter_no_statistic_and_the_report_says_what_they_would_change(of_beta: Path) -> None:
     accuracy = {(row["data set"], row["method"]): row for row in rows(of_beta, "accuracy")}
     assert accuracy["Cifar100", "rkd"]["n"] == "0"

@@ -270,3 +270,72 @@ def test_pairing_can_help_and_can_hurt() -> None:
     hurt = compare_paired([1.0, 2.0, 3.0], [3.0, 2.1, 1.0])
     assert helped.sd < helped.sd_unpaired
     assert hurt.sd > hurt.sd_unpaired
+
+
+@pytest.mark.parametrize("values", [[93.4, 93.4], [93.1 - 92.1, 94.1 - 93.1, 1.0], [0.0, 0.0, 0.0]])
+def test_values_that_agree_carry_no_interval_however_many(values: list[float]) -> None:
+    for found in (t_interval(values), interquartile_mean(values * 3)):
+        assert found.estimate == pytest.approx(values[0])
+        assert found.tied
+        assert not found.exists
+        assert not found.excludes_zero
+
+
+def test_values_one_item_of_the_largest_test_set_apart_do_not_agree() -> None:
+    assert t_interval([90.0, 90.0 + 100 / 26_032]).exists
+
+
+def test_equal_differences_claim_neither_interval_nor_power_and_conclude_nothing() -> None:
+    found = compare_paired([93.1, 94.1], [92.1, 93.1])
+    assert (found.n, found.sd, found.tied) == (2, 0.0, True)
+    assert found.sd_unpaired == pytest.approx(1.0)
+    assert math.isnan(found.detectable)
+    assert found.seeds_needed is None
+    assert found.conclusion is Conclusion.INCONCLUSIVE
+
+
+def test_the_sentence_of_equal_differences_says_what_the_test_set_cannot_tell() -> None:
+    found = compare_paired([97.8, 97.8], [97.25, 97.25])
+    assert sentence("Digits, logit, alpha 0.5", found, step=100 / 364) == (
+        "Digits, logit, alpha 0.5: +0.55 points, no interval, n=2, inconclusive: the seeds' differences agree exactly; "
+        "the test set, in steps of 0.27 points, cannot tell these seeds apart"
+    )
+    assert "steps" not in sentence("x", found)
+
+
+def test_the_exact_tests_stay_valid_where_all_values_agree() -> None:
+    assert sign_flip([0.0, 0.0, 0.0]).p == 1.0
+    assert sign_flip([0.5, 0.5, 0.5]).p == pytest.approx(0.25)
+    assert page_trend([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]).p == pytest.approx(1.0)
+
+
+def test_a_block_model_without_any_residual_gives_effects_and_no_intervals() -> None:
+    found = block_model([92.0, 93.0, 92.5, 93.5, 94.0, 95.0], np.repeat([0, 1, 2], 2), np.tile([0, 1], 3))
+    assert found is not None
+    assert [effect.estimate for effect in found.effects] == pytest.approx([0.5, 2.0])
+    assert not any(effect.exists for effect in found.effects)
+    assert found.residual_sd == 0
+
+
+def test_a_ratio_of_values_that_agree_has_no_interval() -> None:
+    assert not ratio_interval([0.5, 0.5, 0.5], [2.0, 2.4, 2.2]).exists
+    assert not ratio_interval([0.5, 0.7, 0.6], [2.0, 2.0, 2.0]).exists
+
+
+def test_correlation_with_an_accuracy_that_never_changes_is_unknown() -> None:
+    found = partial_correlation([0.1, 0.5, 0.3, 0.9, 0.2], [97.8] * 5, [[0.25], [0.5], [0.75], [0.25], [0.5]])
+    assert math.isnan(found.estimate)
+    assert not found.exists
+
+
+def test_the_bounds_of_round_betas_best_known_cell_against_scipy() -> None:
+    differences = np.array([69.39, 72.96, 73.16]) - np.array([70.43, 71.54, 71.54])
+    expected = scipy_stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    found = compare_paired([69.39, 72.96, 73.16], [70.43, 71.54, 71.54])
+    assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
+    assert (found.interval.low, found.interval.high) == pytest.approx((-3.0133, 4.3467), abs=5e-5)
+    assert found.interval.estimate == pytest.approx(2 / 3)
+    assert found.sd == pytest.approx(1.4814, abs=5e-5)
+    smallest = TTestPower().solve_power(nobs=3, alpha=0.05, power=0.8, alternative="two-sided")
+    assert found.detectable == pytest.approx(float(smallest) * found.sd, abs=1e-4)
+    assert found.seeds_needed == 41

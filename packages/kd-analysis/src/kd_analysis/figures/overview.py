@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from kd_analysis.cells import show_alpha, show_method
-from kd_analysis.figures.style import hide_unused, new_figure, panels
+from kd_analysis.figures.style import count_label, hide_unused, new_figure, panels
 
 STATES: Mapping[str, tuple[str, str, str]] = {
     "ok": ("#009E73", "✓", "finished"),
@@ -140,10 +140,11 @@ def _overview_panel(ax: Axes, name: str, group: Sequence[OverviewRow]) -> None:
 
 @dataclass(frozen=True)
 class HeatCell:
-    """A mean and the number of seeds behind it."""
+    """A mean and the number of seeds behind it; `tied` where all of them agree."""
 
     value: float
     n: int
+    tied: bool = False
 
 
 Heat = Mapping[tuple[str, float | None], HeatCell]
@@ -190,6 +191,7 @@ def _heat_square(ax: Axes, x: int, y: int, cell: HeatCell, norm: TwoSlopeNorm) -
     )
     ax.add_patch(square)
     dark = known and abs(float(norm(cell.value)) - 0.5) > 0.36
-    text = f"{cell.value:+.2f}  n={cell.n}" if known else f"n={cell.n}"
+    n = count_label(cell.n, tied=cell.tied)
+    text = f"{cell.value:+.2f}  {n}" if known else n
     box = None if known else {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     ax.text(x, y, text, ha="center", va="center", fontsize=6, color="white" if dark else "black", bbox=box)

@@ -98,6 +98,11 @@ def alpha_style(alpha: float | None, alphas: Sequence[float | None]) -> dict[str
     return {"color": mpl.colormaps["viridis"](0.85 - 0.75 * place), "linestyle": dashes[round(place * 2)]}
 
 
+def count_label(n: int, *, tied: bool = False) -> str:
+    """How many seeds; starred where all agree, so that no interval stands beside them."""
+    return f"n={n}*" if tied else f"n={n}"
+
+
 def panels(count: int, most: int = 3) -> tuple[int, int]:
     """(rows, columns) for `count` small panels, at most `most` in a row, rows as even as can be."""
     rows = max(1, math.ceil(count / most))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from kd_analysis.cells import show_alpha, show_method
 from kd_analysis.figures.style import (
     band,
+    count_label,
     hide_unused,
     keep_data_visible,
     label_outer,
@@ -61,15 +62,16 @@ def _panel(
 ) -> None:
     for one in bands:
         found = t_interval(one.values)
-        label = f"{one.label}, n={found.n}" if found.n else f"{one.label}: none"
+        label = f"{one.label}, {count_label(found.n, tied=found.tied)}" if found.n else f"{one.label}: none"
         band(ax, (found.estimate, found.low, found.high), label, is_teacher=one.is_teacher)
-    places, means = [], []
+    places, means, labels = [], [], []
     for place, alpha in enumerate(alphas):
         values = list(sweep.get(alpha, ()))
+        found = t_interval(values)
+        labels.append(f"{show_alpha(alpha)}\n{count_label(found.n, tied=found.tied)}")
         if not values:
             ax.axvspan(place - 0.35, place + 0.35, facecolor="none", edgecolor="#999999", hatch="////", linewidth=0)
             continue
-        found = t_interval(values)
         places.append(place)
         means.append(found.estimate)
         if len(values) > 1:
@@ -77,8 +79,6 @@ def _panel(
         if found.exists:
             ax.vlines(place, found.low, found.high, color=style["color"], linewidth=1.4)
     ax.plot(places, means, **style, linewidth=1)
-    counts = [len(sweep.get(alpha, ())) for alpha in alphas]
-    labels = [f"{show_alpha(alpha)}\nn={count}" for alpha, count in zip(alphas, counts, strict=True)]
     ax.set_xticks(range(len(alphas)), labels)
     ax.set_xlim(-0.5, len(alphas) - 0.5)
     ax.grid(axis="x", visible=False)

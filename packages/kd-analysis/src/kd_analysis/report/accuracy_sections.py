@@ -10,6 +10,7 @@ from kd_analysis.analysis import Analysis
 from kd_analysis.cells import Cell, Setting, ordered, ordered_models, show_alpha
 from kd_analysis.figures.sweeps import Band, sweep_figure
 from kd_analysis.report.document import Block, Bullets, Column, Figure, Section, Text, slug, table
+from kd_analysis.report.ties import NO_INTERVAL, starred, step_of, ties_note
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_analysis.stats.paired import sentence
 from kd_hpc.catalogue import DATASETS
@@ -60,12 +61,17 @@ def accuracy_section(analysis: Analysis) -> Section:
         Text(
             "Accuracy is that of the last epoch, in percent of the test set. The best epoch is chosen on the "
             "test set and "
-            "therefore optimistic; it stands beside. Intervals are 95 % Student t intervals over seeds; one seed "
-            "has none."
+            "therefore optimistic; it stands beside. Intervals (low to high) are 95 % Student t intervals over "
+            f"seeds. {NO_INTERVAL}"
         ),
+        *ties_note(analysis),
         table("accuracy", "Test accuracy by cell", ACCURACY, [*_pure_rows(analysis), *_cell_rows(analysis)]),
     ]
-    lines = [sentence(cell.name, cell.comparison) for cell in analysis.last.cells if cell.comparison]
+    lines = [
+        sentence(cell.name, cell.comparison, step=step_of(cell.setting.dataset))
+        for cell in analysis.last.cells
+        if cell.comparison
+    ]
     blocks.append(
         Text(
             "Differences are student minus pure student of the same seed, in percentage points. Single cells are "
@@ -116,7 +122,7 @@ def _cell_rows(analysis: Analysis) -> list[tuple[object, ...]]:
 def _numbers(values: Mapping[int, float], best: Mapping[int, float]) -> tuple[object, ...]:
     found: Interval = t_interval([values[seed] for seed in sorted(values)])
     sd = _sd(list(values.values()))
-    each = ", ".join(f"{values[seed]:.2f}" for seed in sorted(values))
+    each = ", ".join(f"{values[seed]:.2f}" for seed in sorted(values)) + (" (equal)" if found.tied else "")
     mean_best = sum(best.values()) / len(best) if best else float("nan")
     return (found.n, found.estimate, found.low, found.high, sd, mean_best, each)
 
@@ -146,14 +152,15 @@ def _difference(cell: Cell, best: Cell) -> tuple[object, ...]:
         if found is None:
             numbers += [None] * 4
         else:
-            numbers += [found.interval.estimate, found.interval.low, found.interval.high, str(found.conclusion)]
+            conclusion = f"{found.conclusion}: seeds agree" if found.tied else str(found.conclusion)
+            numbers += [found.interval.estimate, found.interval.low, found.interval.high, conclusion]
     return (cell.setting.dataset, cell.method, show_alpha(cell.alpha), len(cell.paired_seeds), *numbers)
 
 
 def _power(cell: Cell) -> tuple[object, ...]:
     found = cell.comparison
     assert found is not None
-    pairing = "helps" if found.sd < found.sd_unpaired else "hurts"
+    pairing = "seeds agree" if found.tied else "helps" if found.sd < found.sd_unpaired else "hurts"
     identity = (cell.setting.dataset, cell.method, show_alpha(cell.alpha), found.n)
     return (*identity, found.sd, found.sd_unpaired, pairing, found.detectable, found.seeds_needed)
 
@@ -189,8 +196,13 @@ def _sweep(analysis: Analysis, setting: Setting) -> Figure:
         Band(f"pure {setting.student}", tuple(grid.baseline(setting).values())),
         Band(f"teacher {setting.teacher}", tuple(grid.teacher(setting).values()), is_teacher=True),
     )
+    tied = [
+        t_interval(values).tied
+        for values in (*(v for sweep in sweeps.values() for v in sweep.values()), *(b.values for b in bands))
+    ]
     return Figure(
         f"accuracy_over_alpha_{slug(setting.dataset)}_{slug(setting.pair)}",
-        f"Test accuracy after the last epoch over alpha, {setting.dataset}, {setting.pair}; n in each label.",
+        f"Test accuracy after the last epoch over alpha, {setting.dataset}, {setting.pair}; n in each label."
+        f"{starred(tied)}",
         partial(sweep_figure, sweeps, bands, grid.alphas, "test accuracy (%)"),
     )

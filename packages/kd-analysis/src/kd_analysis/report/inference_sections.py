@@ -9,6 +9,7 @@ from kd_analysis.cells import Setting, show_alpha, show_method
 from kd_analysis.figures.overview import HeatCell, heatmap_figure
 from kd_analysis.inference import Tested, block_gains
 from kd_analysis.report.document import Block, Column, Figure, Section, Text, table
+from kd_analysis.report.ties import NO_INTERVAL, starred
 from kd_analysis.stats.intervals import (
     Interval,
     interquartile_mean,
@@ -40,9 +41,9 @@ def heatmap_section(analysis: Analysis) -> Section:
     grid = analysis.last
     groups = {
         f"{setting.dataset}, {setting.pair}": {
-            (cell.method, cell.alpha): HeatCell(cell.comparison.interval.estimate, cell.comparison.n)
+            (cell.method, cell.alpha): HeatCell(found.interval.estimate, found.n, found.tied)
             for cell in grid.of(setting)
-            if cell.comparison
+            if (found := cell.comparison)
         }
         for setting in grid.settings
     }
@@ -51,7 +52,7 @@ def heatmap_section(analysis: Analysis) -> Section:
     figure = Figure(
         "difference_heatmap",
         "Mean difference to the pure student of the same seed, in percentage points; hatched where no seed has "
-        "both sides.",
+        f"both sides.{starred(cell.tied for heat in groups.values() for cell in heat.values())}",
         partial(heatmap_figure, groups, grid.methods, grid.alphas, "difference to pure (points)"),
     )
     return Section("heatmaps", "Difference to pure training at a glance", (figure,))
@@ -67,7 +68,8 @@ def tests_section(analysis: Analysis) -> Section:
             "method, whether "
             "accuracy rises with alpha; Page's exact trend test with the same blocks, repeated without the "
             "largest alpha. Holm's "
-            "adjustment holds inside each family. The table below is the ledger of every p value in this report."
+            "adjustment holds inside each family. The table below is the ledger of every p value in this report. "
+            f"{NO_INTERVAL}"
         ),
         Text(
             "Blocks of one data set share teachers, pure students and seeds across methods and alphas; counting "
@@ -266,9 +268,7 @@ def _gap(analysis: Analysis) -> list[Block]:
     blocks: list[Block] = []
     if unsure:
         names = ", ".join(unsure)
-        text = (
-            f"Gap closed is not computed for {names}: the interval of teacher minus pure student includes zero there."
-        )
+        text = f"Gap closed is not computed for {names}: no interval of teacher minus pure student excludes zero there."
         blocks.append(Text(text, "limits"))
     columns: list[Column | str] = [
         "data set",

@@ -14,11 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 NAN = float("nan")
+TIED = 1e-9
+"""Values closer than this, relative to the largest or to 1, are equal but for the rounding of their arithmetic."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its confidence interval; `low` and `high` are NaN where n carries none."""
+    """An estimate with its confidence interval; `low` and `high` are NaN where the values carry none.
+
+    `tied`: there are several values and all agree. That measures the grain of the test set, not the spread of seeds.
+    """
 
     estimate: float
     low: float
@@ -27,6 +32,7 @@ class Interval:
     confidence: float
     method: str
     assumptions: str
+    tied: bool = False
 
     @property
     def exists(self) -> bool:
@@ -45,12 +51,22 @@ def finite(values: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Mean of (N,) values with Student's t interval (Student 1908); a point without interval for N = 1."""
+def all_equal(values: ArrayLike) -> bool:
+    """True if there are two values or more and none differs from another by more than rounding."""
     array = finite(values)
-    n = array.size
+    return array.size > 1 and bool(np.ptp(array) <= TIED * max(1.0, float(np.abs(array).max())))
+
+
+def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Mean of (N,) values with Student's t interval (Student 1908); a point without interval for N = 1 or equal values.
+
+    Accuracies come in steps of 100 / N points: equal ones say that the seeds' spread is below what N items can show,
+    never that it is zero, and an interval of width 0 would be the narrowest where least is known.
+    """
+    array = finite(values)
+    n, tied = array.size, all_equal(array)
     estimate = float(array.mean()) if n else NAN
-    half = half_width(float(array.std(ddof=1)), n, confidence) if n > 1 else NAN
+    half = half_width(float(array.std(ddof=1)), n, confidence) if n > 1 and not tied else NAN
     return Interval(
         estimate,
         estimate - half,
@@ -59,6 +75,7 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         confidence,
         "Student t",
         "independent values from one normal distribution",
+        tied,
     )
 
 
@@ -70,14 +87,14 @@ def half_width(sd: float, n: int, confidence: float = 0.95) -> float:
 def interquartile_mean(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Mean of the middle half with the trimmed-mean t interval (Tukey & McLaughlin 1963), Winsorised SD.
 
-    Interval only where at least 3 values survive trimming (N >= 5).
+    Interval only where at least 3 values survive trimming (N >= 5) and those differ.
     """
     array = np.sort(finite(values))
     n, cut = array.size, array.size // 4
     kept = n - 2 * cut
     estimate = float(array[cut : n - cut].mean()) if n else NAN
-    half = NAN
-    if kept >= 3:
+    half, tied = NAN, all_equal(array[cut : n - cut])
+    if kept >= 3 and not tied:
         winsorised = np.clip(array, array[cut], array[n - cut - 1])
         error = float(winsorised.std(ddof=1)) / ((1 - 2 * cut / n) * math.sqrt(n))
         half = float(stats.t.ppf((1 + confidence) / 2, kept - 1)) * error
@@ -89,6 +106,7 @@ def interquartile_mean(values: ArrayLike, confidence: float = 0.95) -> Interval:
         confidence,
         "25 % trimmed mean, Winsorised t",
         "independent values, symmetric around their centre",
+        tied,
     )
 
 
@@ -110,16 +128,18 @@ def probability_of_improvement(differences: ArrayLike, confidence: float = 0.95)
 def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: float = 0.95) -> Interval:
     """Ratio of the means of paired (N,) values with Fieller's interval (1954).
 
-    No interval where the denominator's own t interval includes zero: the ratio is then unbounded.
+    No interval where the denominator's own t interval includes zero, for the ratio is then unbounded, nor where the
+    values of either side agree.
     """
     top, bottom = finite(numerator), finite(denominator)
     if top.shape != bottom.shape:
         raise ValueError("numerator and denominator must be paired")
     n = top.size
     method, assumptions = "Fieller", "pairs from one bivariate normal distribution"
-    if n < 2 or not t_interval(bottom, confidence).excludes_zero:
+    tied = all_equal(top) or all_equal(bottom)
+    if n < 2 or tied or not t_interval(bottom, confidence).excludes_zero:
         estimate = float(top.mean() / bottom.mean()) if n and bottom.mean() != 0 else NAN
-        return Interval(estimate, NAN, NAN, n, confidence, method, assumptions)
+        return Interval(estimate, NAN, NAN, n, confidence, method, assumptions, tied)
     t = float(stats.t.ppf((1 + confidence) / 2, n - 1))
     (v11, v12), (_, v22) = np.cov(top, bottom) / n
     a = bottom.mean() ** 2 - t**2 * v22

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from kd_analysis.stats.intervals import NAN, Interval, t_interval
+from kd_analysis.stats.intervals import NAN, TIED, Interval, t_interval
 
 
 def polynomial_contrasts(levels: ArrayLike) -> NDArray[np.float64]:
@@ -54,7 +54,8 @@ class BlockModel:
 def block_model(values: ArrayLike, cells: ArrayLike, blocks: ArrayLike, confidence: float = 0.95) -> BlockModel | None:
     """Effects of cells 1..C against cell 0 from (N,) values with (N,) cell and block numbers; None without residual.
 
-    Fixed blocks instead of random ones: three groups carry no variance component.
+    Fixed blocks instead of random ones: three groups carry no variance component. A residual of 0 (every difference
+    between cells the same in all blocks) gives effects without intervals.
     """
     from statsmodels.regression.linear_model import OLS  # brings pandas, which `import kd_analysis.stats` must not
 
@@ -65,15 +66,16 @@ def block_model(values: ArrayLike, cells: ArrayLike, blocks: ArrayLike, confiden
     if degrees < 1 or not len(names):
         return None
     fit = OLS(y, design).fit()
-    bounds = fit.conf_int(1 - confidence)
+    residual = math.sqrt(fit.mse_resid)
+    tied = residual <= TIED * max(1.0, float(np.abs(y).max()))
+    bounds = np.full((len(fit.params), 2), NAN) if tied else fit.conf_int(1 - confidence)
     assumptions = "additive cells and blocks; independent normal residuals of one variance in all cells"
+    counts = [int((cell == name).sum()) for name in names]
     intervals = tuple(
-        Interval(
-            float(fit.params[i]), float(low), float(high), int((cell == name).sum()), confidence, "OLS", assumptions
-        )
-        for i, (name, (low, high)) in enumerate(zip(names, bounds[1:], strict=False), start=1)
+        Interval(float(estimate), float(low), float(high), n, confidence, "OLS", assumptions, tied)
+        for n, estimate, (low, high) in zip(counts, fit.params[1:], bounds[1:], strict=False)
     )
-    return BlockModel(intervals, math.sqrt(fit.mse_resid), degrees, len(y))
+    return BlockModel(intervals, 0.0 if tied else residual, degrees, len(y))
 
 
 def partial_correlation(x: ArrayLike, y: ArrayLike, covariates: ArrayLike, confidence: float = 0.95) -> Interval:

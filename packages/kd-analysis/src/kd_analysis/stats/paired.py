@@ -29,6 +29,7 @@ class PairedComparison:
     """Treatment minus baseline on the same seeds. SDs, detectable effect and interval share the values' unit.
 
     `sd_unpaired` is what the SD of the difference would be without pairing: smaller than `sd`, pairing hurt.
+    Where all differences agree (`tied`) no spread was seen, so neither interval nor power can be told.
     """
 
     interval: Interval
@@ -42,6 +43,10 @@ class PairedComparison:
     def n(self) -> int:
         return self.interval.n
 
+    @property
+    def tied(self) -> bool:
+        return self.interval.tied
+
 
 def compare_paired(treatment: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> PairedComparison:
     """Compare (N,) values paired by position. A single cell is descriptive: at best `suggestive`."""
@@ -50,14 +55,14 @@ def compare_paired(treatment: ArrayLike, baseline: ArrayLike, confidence: float 
         raise ValueError("treatment and baseline must be paired")
     differences = treated - base
     interval = t_interval(differences, confidence)
-    n = differences.size
-    sd = float(differences.std(ddof=1)) if n > 1 else NAN
+    n, tied = differences.size, interval.tied
+    sd = 0.0 if tied else float(differences.std(ddof=1)) if n > 1 else NAN
     unpaired = math.hypot(float(treated.std(ddof=1)), float(base.std(ddof=1))) if n > 1 else NAN
     return PairedComparison(
         interval=interval,
         sd=sd,
         sd_unpaired=unpaired,
-        detectable=detectable(n) * sd if n > 1 else math.inf,
+        detectable=NAN if tied else detectable(n) * sd if n > 1 else math.inf,
         seeds_needed=seeds_needed(interval.estimate, sd) if n > 1 else None,
         conclusion=conclude(interval.estimate, interval.low, interval.high),
     )
@@ -81,10 +86,15 @@ def conclude(
     return Conclusion.INCONCLUSIVE
 
 
-def sentence(subject: str, comparison: PairedComparison, unit: str = "points") -> str:
-    """The comparison in the one fixed form every comparison is printed in."""
+def sentence(subject: str, comparison: PairedComparison, unit: str = "points", step: float | None = None) -> str:
+    """The comparison in the one fixed form every comparison is printed in. `step` is the grain of the measure, in
+    its unit, where it is known."""
     interval = comparison.interval
     effect = f"{subject}: {interval.estimate:+.2f} {unit}"
+    if comparison.tied:
+        grain = f", in steps of {step:.2g} {unit}," if step else ""
+        reason = f"the seeds' differences agree exactly; the test set{grain} cannot tell these seeds apart"
+        return f"{effect}, no interval, n={comparison.n}, {comparison.conclusion}: {reason}"
     if not interval.exists:
         return f"{effect}, n={comparison.n}, {comparison.conclusion}: one seed carries no interval"
     bounds = f"[{_bound(interval.low)}, {_bound(interval.high)}], n={comparison.n}, {comparison.conclusion}"

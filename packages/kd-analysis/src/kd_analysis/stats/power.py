@@ -31,11 +31,12 @@ def detectable(n: int, target: float = 0.8, level: float = 0.05) -> float:
 
 
 def seeds_needed(effect: float, sd: float, target: float = 0.8, level: float = 0.05) -> int | None:
-    """The least number of seeds whose power for `effect` reaches `target`; None where no sensible number does."""
-    if not (math.isfinite(effect) and math.isfinite(sd)) or effect == 0:
+    """The least number of seeds whose power for `effect` reaches `target`; None where no sensible number does.
+
+    Nor is there one for an SD of 0: a spread that was not seen promises nothing.
+    """
+    if not (math.isfinite(effect) and math.isfinite(sd)) or effect == 0 or sd <= 0:
         return None
-    if sd == 0:
-        return 2
     standardised = abs(effect) / sd
     high = 2
     while power(standardised, high, level) < target:
