@@ -32,6 +32,7 @@ from kd_analysis.figures.overview import (
 )
 from kd_analysis.figures.style import PALETTE, styled
 from kd_analysis.figures.sweeps import Band, sweep_figure
+from kd_analysis.figures.terms import TermCurves, terms_figure
 from kd_analysis.gallery import draw
 from kd_analysis.runs import Curves
 
@@ -43,6 +44,17 @@ RNG = np.random.default_rng(0)
 SWEEP = {0.25: [93.0, 93.4, 93.1], 0.5: [93.2, 93.9], 0.75: []}
 BANDS = (Band("pure ResNet56", (92.9, 93.2, 93.1)), Band("teacher ResNet112", (94.0,), True))
 POINTS = Points({m: RNG.normal(size=(6, 2)).tolist() for m in METHODS}, [(0.1, 0.2)], [(0.5, -40.0)])
+
+FALL = tuple(2.3 * 0.8**epoch for epoch in range(20))
+TERMS = [
+    TermCurves(alpha, FALL, tuple(alpha * v / 300 for v in FALL), tuple(alpha / v for v in FALL)) for alpha in ALPHAS
+]
+STUDENT = Curves(
+    test_acc=(1.0, 2.0),
+    test_loss=(2.0, 1.0),
+    terms={"ce": (2.0, 1.0), "distance": (0.02, 0.01), "angle": (0.0, 0.004)},
+    gradient_norms={"ce": (2.0, 0.5), "distance": (0.2, 0.1), "angle": (0.1, 0.0)},
+)
 
 DRAWINGS: dict[str, Callable[[], Figure]] = {
     "sweeps": partial(sweep_figure, dict.fromkeys(METHODS, SWEEP), BANDS, ALPHAS, "test accuracy (%)"),
@@ -60,6 +72,12 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         "test_acc",
     ),
     "run": partial(run_figure, Curves(test_acc=(1.0, 2.0), test_loss=(2.0, 1.0)), 0, "Cifar10/pure/ResNet56/0 (ok)"),
+    "run with terms": partial(run_figure, STUDENT, 0, "Cifar10/rkd/alpha_0.5/ResNet112_to_ResNet56/0 (ok)"),
+    "terms": partial(
+        terms_figure,
+        dict.fromkeys([*((m, f"{m} term") for m in METHODS), ("rkd", "angle")], TERMS),
+        ALPHAS,
+    ),
     "progress": partial(
         progress_figure,
         ProgressGrid(
@@ -166,6 +184,35 @@ def test_seeds_that_agree_star_their_n_and_get_no_interval() -> None:
     assert interval.get_segments()[0][0][0] == 1
     heat = heatmap_figure({"Digits": {("logit", 0.5): HeatCell(0.4, 2, True)}}, ("logit",), (0.5,), "points")
     assert [text.get_text() for text in heat.axes[0].texts] == ["+0.40  n=2*"]
+
+
+def test_loss_terms_stand_beside_cross_entropy_and_gradients_are_relative_to_its_own() -> None:
+    figure = DRAWINGS["run with terms"]()
+    values, gradients = figure.axes[2:]
+    assert {line.get_label() for line in values.lines} == {"cross-entropy", "distance", "angle"}
+    drawn = {str(line.get_label()): list(line.get_ydata()) for line in gradients.lines}
+    assert drawn["distance"] == pytest.approx([0.1, 0.2])
+    assert drawn["angle"] == pytest.approx([0.05, np.nan], nan_ok=True)
+    assert (values.get_yscale(), gradients.get_yscale()) == ("log", "log")
+
+
+@pytest.mark.parametrize("terms", [{}, {"ce": (2.0, 1.0)}])
+def test_a_run_without_distillation_terms_gets_no_panel_for_them(terms: dict[str, tuple[float, ...]]) -> None:
+    figure = run_figure(Curves(test_acc=(1.0, 2.0), terms=terms), 0, "Cifar10/pure/ResNet56/0 (ok)")
+    assert [ax.get_ylabel() for ax in figure.axes] == ["accuracy (%)", "loss"]
+
+
+def test_terms_without_gradient_norms_leave_no_empty_panel() -> None:
+    figure = terms_figure({("logit", "kl"): [TermCurves(0.5, FALL, FALL, ())]}, ALPHAS)
+    assert [ax.get_visible() for ax in figure.axes] == [True, False]
+
+
+def test_training_losses_of_different_methods_have_scales_of_their_own() -> None:
+    groups = {"logit": [Line(0, (2.0, 1.0), 0.5, True)], "factor_transfer": [Line(0, (900.0, 400.0), 0.5, True)]}
+    small, large = curves_figure(groups, (0.5,), "train_loss").axes
+    assert small.get_ylim()[1] < 3 < 400 < large.get_ylim()[1]
+    one, other = curves_figure(groups, (0.5,), "test_acc").axes
+    assert one.get_ylim() == other.get_ylim()
 
 
 def test_an_interval_beyond_the_axis_is_marked() -> None:

@@ -52,7 +52,14 @@ def test_the_report_writes_every_promised_file(of_synthetic: Path) -> None:
         assert (of_synthetic / name).stat().st_size > 500
     figures = {file.stem for file in (of_synthetic / "figures").glob("*.svg")}
     for setting in ("Digits_ResNet20_to_ResNetBaby",):
-        for stem in ("accuracy_over_alpha", "training_test_acc", "cka_over_alpha", "transferred", "cross_layer"):
+        for stem in (
+            "accuracy_over_alpha",
+            "training_test_acc",
+            "loss_terms",
+            "cka_over_alpha",
+            "transferred",
+            "cross_layer",
+        ):
             assert f"{stem}_{setting}" in figures
     assert figures == {file.stem for file in (of_synthetic / "figures").glob("*.pdf")}
 

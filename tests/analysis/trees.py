@@ -69,6 +69,9 @@ def write_run(root: Path, run: Experiment, accuracy: float, spec: TreeSpec, *, m
     else:
         accuracy = round(accuracy + float(rng.normal(0, 0.3)), 2)
     curves = metrics(accuracy, spec, rng)
+    if not run.is_pure:
+        curves["terms"][f"{run.method} term"] = [round(0.01 * value, 6) for value in curves["train_loss"]]
+        curves["gradient_norms"][f"{run.method} term"] = [0.2 * value for value in curves["lr"]]
     (directory / "metrics.json").write_text(json.dumps(curves))
     write_record(directory, run, curves["test_acc"], spec)
     return directory

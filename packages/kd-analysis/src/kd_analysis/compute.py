@@ -159,7 +159,7 @@ def _one_thread() -> Any:
     return threadpool_limits(1)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)  # a subject and the teachers of all its seeds
 def _prepared(path: Path, digest: str) -> Prepared:
     return Prepared(load(path))
 

@@ -38,6 +38,14 @@ class Layer:
         return neighbours.neighbour_graph(self.values, min(neighbours.NEIGHBOURS, len(self.values) - 2))
 
     @cached_property
+    def class_residual(self) -> NDArray[np.float64]:
+        return cka.class_residual(self.values, self.labels)
+
+    @cached_property
+    def without_top_component(self) -> NDArray[np.float64]:
+        return cka.without_top_component(self.values)
+
+    @cached_property
     def ranked_dissimilarities(self) -> NDArray[np.float64]:
         chosen = self.values[similarity.stratified(self.labels, RSA_ITEMS)]
         return np.asarray(rankdata(similarity.dissimilarities(chosen)))
@@ -117,11 +125,9 @@ def _linear(a: Layer, b: Layer) -> Numbers:
 
 
 def _robust(a: Layer, b: Layer) -> Numbers:
-    residuals = (cka.class_residual(side.values, side.labels) for side in (a, b))
-    rests = (cka.without_top_component(side.values) for side in (a, b))
     return {
-        "cka_class_residual": cka.debiased_linear_cka(*residuals),
-        "cka_without_top_component": cka.debiased_linear_cka(*rests),
+        "cka_class_residual": cka.debiased_linear_cka(a.class_residual, b.class_residual),
+        "cka_without_top_component": cka.debiased_linear_cka(a.without_top_component, b.without_top_component),
         "cka_without_outliers": cka.debiased_linear_cka(*cka.without_outliers(a.values, b.values)),
     }
 
@@ -174,7 +180,7 @@ SINGLE = (
 PAIR = (
     Measure("linear", _linear, everywhere=True),
     Measure("robust", _robust),
-    Measure("rbf", _rbf),
+    Measure("rbf", _rbf, version=2),
     Measure("shape", _shape, everywhere=True),
     Measure("mutual", _mutual, everywhere=True),
     Measure("rsa", _rsa, everywhere=True),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 MEMORY = "drawn.json"
-VERSION = "1"
+VERSION = "2"
 WATCHED = (STATUS, METRICS, LOGS, ERRORS)
 OVERVIEWS = ("progress_grid", "accuracy_overview")
 

@@ -21,6 +21,7 @@ from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS, Store, Unreadable, re
 
 CONTENT = (STATUS, METRICS, REPRESENTATIONS, "checkpoint.pth", "best.pth", "last.pth")
 UNRECORDED = "unrecorded"
+CROSS_ENTROPY = "ce"
 
 
 class Curves(BaseModel):
@@ -38,6 +39,16 @@ class Curves(BaseModel):
     terms: dict[str, tuple[float, ...]] = {}
     gradient_norms: dict[str, tuple[float, ...]] = {}
     config: dict[str, Any] = {}
+
+    @property
+    def distillation_terms(self) -> tuple[str, ...]:
+        """Names of the loss terms beside cross-entropy that have values; none in pure runs and in earlier rounds."""
+        return tuple(name for name, values in self.terms.items() if name != CROSS_ENTROPY and values)
+
+    def relative_gradient(self, term: str) -> tuple[float, ...]:
+        """The term's gradient norm over that of cross-entropy by epoch, both unweighted; NaN where that is unknown."""
+        own, reference = self.gradient_norms.get(term, ()), self.gradient_norms.get(CROSS_ENTROPY, ())
+        return tuple(a / b if b > 0 else math.nan for a, b in zip(own, reference, strict=False))
 
     @field_validator("*", mode="before")
     @classmethod

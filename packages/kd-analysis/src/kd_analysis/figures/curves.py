@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from kd_analysis.cells import show_alpha, show_method
 from kd_analysis.figures.style import PALETTE, alpha_style, hide_unused, label_outer, legend_below, new_figure, panels
+from kd_analysis.figures.terms import draw_terms
 from kd_analysis.runs import Curves
 
 LABELS = {
@@ -32,9 +33,12 @@ class Line:
 
 
 def curves_figure(groups: Mapping[str, Sequence[Line]], alphas: Sequence[float | None], curve: str) -> Figure:
-    """One panel a method, a line a run; colour and line style say alpha."""
+    """One panel a method, a line a run; colour and line style say alpha.
+
+    Training losses of different methods are sums of different terms: each panel has a scale of its own.
+    """
     rows, columns = panels(len(groups))
-    figure, axes = new_figure(rows, columns, height=1.8, sharex=True, sharey=True)
+    figure, axes = new_figure(rows, columns, height=1.8, sharex=True, sharey=curve != "train_loss")
     for ax, (name, lines) in zip(axes.flat, groups.items(), strict=False):
         for line in lines:
             _draw(ax, line, alphas)
@@ -55,10 +59,12 @@ def _draw(ax: Axes, line: Line, alphas: Sequence[float | None]) -> None:
 
 
 def run_figure(curves: Curves, first_epoch: int, title: str) -> Figure:
-    """One run: accuracy and loss, training and test, over the epochs."""
-    figure, axes = new_figure(1, 2, height=2.4)
+    """One run: accuracy and loss, training and test, over the epochs; of a student also what pulled at it."""
+    figure, axes = new_figure(2 if curves.distillation_terms else 1, 2, height=2.4)
     figure.suptitle(title, fontsize=7)
-    for ax, kind, ylabel in zip(axes.flat, ("acc", "loss"), ("accuracy (%)", "loss"), strict=True):
+    if curves.distillation_terms:
+        _terms(axes[1], curves)
+    for ax, kind, ylabel in zip(axes[0], ("acc", "loss"), ("accuracy (%)", "loss"), strict=True):
         for split, colour, dashes in (("train", PALETTE[0], "--"), ("test", PALETTE[1], "-")):
             values = np.asarray(getattr(curves, f"{split}_{kind}"), dtype=float)
             epochs = first_epoch + np.arange(1, len(values) + 1)
@@ -67,3 +73,11 @@ def run_figure(curves: Curves, first_epoch: int, title: str) -> Figure:
         ax.set_ylabel(ylabel)
         ax.legend()
     return figure
+
+
+def _terms(pair: Sequence[Axes], curves: Curves) -> None:
+    draw_terms(pair[0], pair[1], curves)
+    for ax, ylabel in zip(pair, ("loss terms, unweighted", "gradient norm / cross-entropy's"), strict=True):
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(ylabel)
+        ax.legend()

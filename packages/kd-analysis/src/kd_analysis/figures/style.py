@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from kd_analysis.cells import rank
 from kd_hpc.catalogue import METHODS
@@ -95,7 +96,7 @@ def alpha_style(alpha: float | None, alphas: Sequence[float | None]) -> dict[str
     """Darker and more solid with more alpha."""
     place = list(alphas).index(alpha) / max(len(alphas) - 1, 1) if alpha in alphas else 0.0
     dashes = ((0, (1, 1)), (0, (4, 1)), "-")
-    return {"color": mpl.colormaps["viridis"](0.85 - 0.75 * place), "linestyle": dashes[round(place * 2)]}
+    return {"color": mpl.colormaps["viridis"](0.75 - 0.65 * place), "linestyle": dashes[round(place * 2)]}
 
 
 def count_label(n: int, *, tied: bool = False) -> str:
@@ -107,6 +108,16 @@ def panels(count: int, most: int = 3) -> tuple[int, int]:
     """(rows, columns) for `count` small panels, at most `most` in a row, rows as even as can be."""
     rows = max(1, math.ceil(count / most))
     return rows, max(1, math.ceil(count / rows))
+
+
+def log_scale(ax: Axes) -> None:
+    """A logarithmic y axis with plain numbers: whole decades, or 1, 2 and 5 of each where there are few."""
+    low, high = ax.dataLim.intervaly
+    decades = math.log10(high / low) if 0 < low < high else 0.0
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=6))
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def hide_unused(axes: np.ndarray[Any, Any], used: int) -> None:
@@ -156,11 +167,14 @@ def keep_data_visible(ax: Axes, values: Sequence[float], margin: float = 0.35) -
 
 
 def mark_cut_intervals(ax: Axes) -> None:
-    """Arrow heads where an interval goes on beyond the axis."""
+    """Arrow heads where an interval goes on beyond the axis; one that leaves it on both sides says little and is
+    faint."""
     low, high = ax.get_ylim()
     for lines in (found for found in ax.collections if isinstance(found, LineCollection)):
         colour = lines.get_colors()[0]
         for (x, bottom), (_, top) in lines.get_segments():
+            if bottom < low and top > high:
+                lines.set(alpha=0.45, linewidth=0.6)
             for beyond, y, marker in ((top > high, high, "^"), (bottom < low, low, "v")):
                 if beyond:
                     ax.plot([x], [y], marker=marker, color=colour, clip_on=False, markersize=4)

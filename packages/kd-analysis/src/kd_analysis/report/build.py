@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kd_analysis.analysis import Analysis
 from kd_analysis.report.accuracy_sections import accuracy_section, sweeps_section
+from kd_analysis.report.curves_sections import curves_section
 from kd_analysis.report.document import Document
 from kd_analysis.report.geometry_sections import alignment_section, transfer_section
 from kd_analysis.report.inference_sections import (
@@ -13,7 +14,7 @@ from kd_analysis.report.inference_sections import (
     tests_section,
 )
 from kd_analysis.report.provenance import provenance_section
-from kd_analysis.report.runs_sections import curves_section, runs_section, summary, triage_section
+from kd_analysis.report.runs_sections import runs_section, summary, triage_section
 from kd_analysis.report.state_sections import cost_section, state_section
 from kd_analysis.report.structure_sections import relation_section, structure_section
 

@@ -1,18 +1,14 @@
-"""Sections on the runs themselves: what there is, what is wrong with it, what it cost, how it was trained."""
+"""Sections on the runs themselves: what there is, and what is wrong with it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Setting
 from kd_analysis.collect import COLUMNS, frame
-from kd_analysis.figures.curves import Line, curves_figure
-from kd_analysis.report.document import Block, Bullets, Column, Figure, Section, Text, slug, table
-from kd_analysis.runs import Run
+from kd_analysis.report.document import Block, Bullets, Column, Section, Text, table
 from kd_analysis.triage import Verdict
 
 MEANINGS = {
@@ -149,41 +145,3 @@ def runs_section(analysis: Analysis) -> Section:
         [[r[i] for i in kept] for r in rows],
     )
     return Section("runs", "All runs", (replace(full, csv_only=True), short))
-
-
-def curves_section(analysis: Analysis) -> Section:
-    """Training curves of every run, flagged ones too: that is where they show."""
-    blocks: list[Block] = []
-    for setting in analysis.last.settings:
-        for curve, words in (("test_acc", "Test accuracy"), ("train_loss", "Training loss")):
-            if any(getattr(run.curves, curve) for runs in _groups(analysis, setting).values() for run in runs):
-                blocks.append(_curves(analysis, setting, curve, words))
-    return Section("curves", "Training curves", tuple(blocks) or (Text("No run has curves yet."),))
-
-
-def _curves(analysis: Analysis, setting: Setting, curve: str, words: str) -> Figure:
-    groups = {name: [_line(run, curve) for run in runs] for name, runs in _groups(analysis, setting).items()}
-    return Figure(
-        f"training_{curve}_{slug(setting.dataset)}_{slug(setting.pair)}",
-        f"{words} over the epochs, {setting.dataset}, {setting.pair}: one line a run, flagged and unfinished runs "
-        f"included.",
-        partial(curves_figure, groups, analysis.last.alphas, curve),
-    )
-
-
-def _line(run: Run, curve: str) -> Line:
-    return Line(run.first_epoch, getattr(run.curves, curve), run.identity.alpha, not run.identity.is_pure)
-
-
-def _groups(analysis: Analysis, setting: Setting) -> dict[str, list[Run]]:
-    """Runs of the setting by method: the teacher and the pure student first."""
-    groups: dict[str, list[Run]] = {"teacher": [], "pure": [], **{method: [] for method in analysis.last.methods}}
-    for item in analysis.tree.runs:
-        identity = item.run.identity
-        if identity.dataset != setting.dataset or not item.run.curves.test_acc:
-            continue
-        if identity.is_pure and identity.student in (setting.teacher, setting.student):
-            groups["pure" if identity.student == setting.student else "teacher"].append(item.run)
-        elif (identity.teacher, identity.student) == (setting.teacher, setting.student):
-            groups[identity.method].append(item.run)
-    return {name: runs for name, runs in groups.items() if runs}
