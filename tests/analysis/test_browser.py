@@ -47,7 +47,7 @@ def test_every_section_is_reachable_from_the_table_of_contents(page: Browser) ->
     assert len(set(sections)) == len(sections) >= 10
 
 
-@pytest.mark.parametrize(("column", "numeric"), [("acc_last", True), ("verdict", False)])
+@pytest.mark.parametrize(("column", "numeric"), [("last (%)", True), ("verdict", False)])
 def test_a_click_on_a_heading_sorts_and_a_second_one_reverses(page: Browser, column: str, numeric: bool) -> None:
     script = f"""(() => {{
         const table = document.querySelector('#table-runs_short table');

@@ -30,7 +30,7 @@ from kd_analysis.figures.overview import (
     heatmap_figure,
     progress_figure,
 )
-from kd_analysis.figures.style import PALETTE, styled
+from kd_analysis.figures.style import MARKERS, PALETTE, alpha_style, styled
 from kd_analysis.figures.sweeps import Band, sweep_figure
 from kd_analysis.figures.terms import TermCurves, terms_figure
 from kd_analysis.gallery import draw
@@ -213,6 +213,31 @@ def test_training_losses_of_different_methods_have_scales_of_their_own() -> None
     assert small.get_ylim()[1] < 3 < 400 < large.get_ylim()[1]
     one, other = curves_figure(groups, (0.5,), "test_acc").axes
     assert one.get_ylim() == other.get_ylim()
+
+
+def test_several_quarantined_runs_of_a_row_share_one_label() -> None:
+    rows = {"Cifar100": [OverviewRow("logit 0.5", (69.3, 70.1), (73.0, 73.1)), OverviewRow("rkd 0.5", (), (1.25,))]}
+    texts = [text.get_text().strip() for text in accuracy_overview_figure(rows).axes[0].texts]
+    assert texts == ["73.0, 73.1 %, quarantined", "1.2 %, quarantined"]
+
+
+def test_many_alphas_break_the_heat_squares_text_so_that_it_fits() -> None:
+    four = {("logit", alpha): HeatCell(0.4, 3) for alpha in (0.2, 0.4, 0.6, 0.8)}
+    figure = heatmap_figure(dict.fromkeys(DATASETS, four), METHODS, (0.2, 0.4, 0.6, 0.8), "points")
+    with styled():
+        figure.draw_without_rendering()
+    panel = figure.axes[0]
+    width = panel.bbox.width / 4
+    assert {text.get_text() for text in panel.texts} == {"+0.40\nn=3", "n=0"}
+    assert all(text.get_window_extent().width < width for text in panel.texts)
+
+
+def test_no_method_has_the_marker_of_a_cut_interval() -> None:
+    assert not {"^", "v"} & set(MARKERS)
+
+
+def test_a_single_alpha_is_drawn_dark_and_solid() -> None:
+    assert alpha_style(0.5, (0.5,)) == alpha_style(0.75, ALPHAS)
 
 
 def test_an_interval_beyond_the_axis_is_marked() -> None:

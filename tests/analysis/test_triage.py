@@ -17,6 +17,7 @@ from kd_analysis.analysis import read_and_judge
 from kd_analysis.cache import Cache
 from kd_analysis.checks import chance_bound
 from kd_analysis.collect import COLUMNS, Tree, collect, frame, wall_seconds
+from kd_analysis.places import Stray
 from kd_analysis.triage import Triaged, Verdict
 
 SMALL = TreeSpec(methods=("logit",), alphas=(0.5,), seeds=(0, 1, 2), items=60)
@@ -278,7 +279,7 @@ def test_students_taught_by_other_weights_than_their_siblings_are_flagged(tree: 
 def test_folders_with_run_files_that_are_no_runs_are_listed(tree: Path) -> None:
     (tree / "old" / "backup").mkdir(parents=True)
     shutil.copy(tree / RUN / "status.json", tree / "old" / "backup" / "status.json")
-    assert judged(tree).strays == ("old/backup",)
+    assert judged(tree).strays == (Stray("old/backup", "holds run files, but its path is no run's"),)
 
 
 def kd_analysis(*words: object) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_analysis.checks import Finding
+from kd_analysis.places import Stray
 from kd_analysis.runs import Identity, Run, read_tree
 from kd_analysis.triage import Triaged, triage_runs
 from kd_hpc.campaign import Campaign
@@ -54,7 +55,7 @@ class Tree:
 
     root: Path
     runs: tuple[Triaged, ...]
-    strays: tuple[str, ...]
+    strays: tuple[Stray, ...]
     expected: tuple[Identity, ...] = ()
 
     @cached_property
@@ -92,7 +93,7 @@ def collect(root: Path, campaign: Campaign | None = None, more: Mapping[str, lis
 def judge(
     root: Path,
     runs: list[Run],
-    strays: list[str],
+    strays: list[Stray],
     campaign: Campaign | None = None,
     more: Mapping[str, list[Finding]] | None = None,
 ) -> Tree:

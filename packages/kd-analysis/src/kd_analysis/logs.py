@@ -15,7 +15,7 @@ _RESULT = re.compile(r"^(TRAIN|TEST) \| Loss: (\S+) \| Acc: (\S+) \|")
 _RESUMED = re.compile(r"^Resuming from epoch (\d+)", re.MULTILINE)
 _TOTAL = re.compile(r"^Total execution time: (\d+) seconds", re.MULTILINE)
 _ALPHA = re.compile(r"^\{.*'alpha': ([0-9.]+)", re.MULTILINE)
-_KILLED = re.compile(r"^=>> PBS: job killed: .*$", re.MULTILINE)
+_KILLED = re.compile(r"^(?:=>> PBS: job killed: .*|slurmstepd: error: .* CANCELLED .*)$", re.MULTILINE)
 _BANNER = re.compile(r"^== kd job (\S+) ==$", re.MULTILINE)
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*)?(?:Error|Exception|Interrupt|Stop)\b.*$", re.MULTILINE)
 

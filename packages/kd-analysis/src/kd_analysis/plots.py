@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from kd_analysis.collect import Tree, judge
 from kd_analysis.gallery import Gallery
+from kd_analysis.places import find_runs, printable
 from kd_analysis.runs import Run, read_tree
 from kd_hpc.errors import UsageError
 from kd_hpc.files import publish_bytes, publish_text
-from kd_hpc.store import ERRORS, LOGS, METRICS, STATUS, Store
+from kd_hpc.store import ERRORS, LOGS, METRICS, STATUS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -49,7 +50,7 @@ def update_plots(
     if not root.is_dir():
         raise UsageError(f"The experiments folder {root} is no folder.", remedy="Name the folder that holds the runs.")
     remembered = _remembered(output / MEMORY)
-    prints = {str(path): _fingerprint(root / path) for path in Store(root).run_directories()}
+    prints = {printable(path): _fingerprint(root / path) for path in find_runs(root)[0]}
     if prints == {path: entry["print"] for path, entry in remembered.items()} and _all_there(output, remembered):
         return [Outcome(path, False, _unchanged(entry)) for path, entry in remembered.items()]
     return _redraw(root, output, prints, remembered, workers, progress)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -13,13 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from kd_analysis.logs import LogEvidence, read_logs
+from kd_analysis.places import Stray, find_runs, printable
 from kd_hpc.catalogue import PURE
 from kd_hpc.errors import UsageError
 from kd_hpc.experiment import parse_path
 from kd_hpc.records import StatusRecord
-from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS, Store, Unreadable, read_record
+from kd_hpc.store import METRICS, REPRESENTATIONS, Unreadable, read_record
 
-CONTENT = (STATUS, METRICS, REPRESENTATIONS, "checkpoint.pth", "best.pth", "last.pth")
 UNRECORDED = "unrecorded"
 CROSS_ENTROPY = "ce"
 
@@ -91,7 +89,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory as found; `path` is relative to the experiments folder."""
+    """One run directory as found; `path` is relative to the experiments folder, as `printable` spells it."""
 
     path: str
     directory: Path
@@ -134,16 +132,16 @@ class Run:
         return (self.record.config if self.record else {}) or self.curves.config
 
 
-def read_tree(root: Path) -> tuple[list[Run], list[str]]:
-    """All runs under `root`, sorted by path, and the folders that hold run files but whose path is no run's.
+def read_tree(root: Path) -> tuple[list[Run], list[Stray]]:
+    """All runs under `root`, sorted by path, and every other place where a run might be meant.
 
     Raises UsageError if `root` is no folder.
     """
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise UsageError(f"The experiments folder {root} {what}.", remedy="Name the folder that holds the runs.")
-    paths = list(Store(root).run_directories())
-    return [read_run(root, path) for path in paths], sorted(_strays(root, {str(path) for path in paths}))
+    paths, strays = find_runs(root)
+    return [read_run(root, path) for path in paths], strays
 
 
 def read_run(root: Path, relative: PurePosixPath) -> Run:
@@ -156,10 +154,11 @@ def read_run(root: Path, relative: PurePosixPath) -> Run:
     source, first = (METRICS, 0) if curves.test_acc else ("", 0)
     if not curves.test_acc and log.epochs and log.curves:
         curves, source, first = Curves(**log.curves), "logs", log.epochs[0]
+    path = printable(relative)
     return Run(
-        path=str(relative),
+        path=path,
         directory=directory,
-        identity=_identity(relative, record, curves, log),
+        identity=_identity(PurePosixPath(path), record, curves, log),
         record=record,
         record_problem=found.reason if isinstance(found, Unreadable) else "",
         curves=curves,
@@ -167,7 +166,7 @@ def read_run(root: Path, relative: PurePosixPath) -> Run:
         curves_problem=problem,
         first_epoch=first,
         log=log,
-        has_representations=(directory / REPRESENTATIONS).is_file(),
+        has_representations=_is_there(directory / REPRESENTATIONS),
     )
 
 
@@ -205,26 +204,24 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # before Python 3.14 a locked folder raises
+        return False
+
+
 def _identity(relative: PurePosixPath, record: StatusRecord | None, curves: Curves, log: LogEvidence) -> Identity:
     fields = parse_path(relative)
     assert fields is not None, f"{relative} is a run's path"
-    if fields["alpha"] is None and fields["teacher"] is not None:
+    if fields["teacher"] is not None and (fields["alpha"] is None or not math.isfinite(fields["alpha"])):
         fields["alpha"] = _recorded_alpha(record, curves, log)
     return Identity(**fields)
 
 
 def _recorded_alpha(record: StatusRecord | None, curves: Curves, log: LogEvidence) -> float | None:
-    """The alpha of a run in a layout without an alpha level."""
+    """The alpha of a run in a layout without an alpha level, or with one that is no number."""
     if record and record.experiment:
         return record.experiment.alpha
     alpha = ((record.config if record else {}) or curves.config).get("alpha", log.alpha)
     return float(alpha) if isinstance(alpha, int | float) and math.isfinite(alpha) else None
-
-
-def _strays(root: Path, known: set[str]) -> Iterator[str]:
-    for directory, folders, files in os.walk(root):  # Path.walk needs Python 3.12
-        relative = Path(directory).relative_to(root).as_posix()
-        if relative in known:
-            folders.clear()
-        elif any(name in CONTENT for name in files):
-            yield relative

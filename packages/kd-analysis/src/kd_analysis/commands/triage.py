@@ -36,12 +36,12 @@ def triage(
             }
             for item in tree.runs
         ]
-        print(json.dumps({"runs": rows, "not_runs": list(tree.strays)}, indent=2))
+        print(json.dumps({"runs": rows, "not_runs": [vars(stray) for stray in tree.strays]}, indent=2))
         return
     for item in tree.runs:
         if everything or item.findings or not item.usable:
             print(f"{item.verdict:<10} {item.run.path}  {item.evidence}".rstrip())
     for stray in tree.strays:
-        print(f"{'not a run':<10} {stray}  holds run files, but its path is no run's")
+        print(f"{'not a run':<10} {stray.path}  {stray.reason}")
     counted = len(tree.usable)
     print(f"{counted} of {len(tree.runs)} runs are finished, sound and counted.")

@@ -42,7 +42,7 @@ def curves_figure(groups: Mapping[str, Sequence[Line]], alphas: Sequence[float |
     for ax, (name, lines) in zip(axes.flat, groups.items(), strict=False):
         for line in lines:
             _draw(ax, line, alphas)
-        ax.set_title(f"{show_method(name) if name != 'teacher' else 'teacher'} ({len(lines)} runs)")
+        ax.set_title(f"{show_method(name)} ({len(lines)} run{'s' if len(lines) > 1 else ''})")
     label_outer(axes, len(groups), "epoch", LABELS[curve])
     hide_unused(axes, len(groups))
     legend_below(figure, list(axes.flat[: len(groups)]))

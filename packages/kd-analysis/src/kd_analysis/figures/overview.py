@@ -126,10 +126,11 @@ def _overview_panel(ax: Axes, name: str, group: Sequence[OverviewRow]) -> None:
         ax.plot(row.values, [y] * len(row.values), "o", color="#0072B2", markersize=3, alpha=0.8)
         if row.values:
             ax.plot([sum(row.values) / len(row.values)], [y], "|", color="black", markersize=7)
-        for value in row.flagged:
-            at = min(max(value, left), right) if math.isfinite(value) else left
-            ax.plot([at], [y], "x", color="#D55E00", markersize=4, clip_on=False)
-            ax.annotate(f"   {value:.1f} %, quarantined", (at, y), fontsize=6, va="center", color="#B04A00")
+        if row.flagged:
+            places = [min(max(value, left), right) if math.isfinite(value) else left for value in row.flagged]
+            ax.plot(places, [y] * len(places), "x", color="#D55E00", markersize=4, clip_on=False)
+            values = ", ".join(f"{value:.1f}" for value in row.flagged)
+            ax.annotate(f"   {values} %, quarantined", (max(places), y), fontsize=6, va="center", color="#B04A00")
     labels = [f"{row.label} (n={len(row.values)})" for row in group]
     ax.set_yticks(range(len(group)), labels)
     ax.set_ylim(len(group) - 0.5, -0.5)
@@ -163,7 +164,8 @@ def heatmap_figure(
     for ax, (name, heat) in zip(axes.flat, groups.items(), strict=False):
         for y, method in enumerate(methods):
             for x, alpha in enumerate(alphas):
-                _heat_square(ax, x, y, heat.get((method, alpha), HeatCell(math.nan, 0)), norm)
+                cell = heat.get((method, alpha), HeatCell(math.nan, 0))
+                _heat_square(ax, x, y, cell, norm, "  " if len(alphas) < 4 else "\n")
         ax.set_xticks(range(len(alphas)), [show_alpha(alpha) for alpha in alphas])
         ax.set_yticks(range(len(methods)), [show_method(method) for method in methods])
         ax.set_xlim(-0.5, len(alphas) - 0.5)
@@ -178,7 +180,7 @@ def heatmap_figure(
     return figure
 
 
-def _heat_square(ax: Axes, x: int, y: int, cell: HeatCell, norm: TwoSlopeNorm) -> None:
+def _heat_square(ax: Axes, x: int, y: int, cell: HeatCell, norm: TwoSlopeNorm, gap: str) -> None:
     known = math.isfinite(cell.value)
     colour = mpl.colormaps["PuOr_r"](norm(cell.value)) if known else "none"
     square = Rectangle(
@@ -192,6 +194,6 @@ def _heat_square(ax: Axes, x: int, y: int, cell: HeatCell, norm: TwoSlopeNorm) -
     ax.add_patch(square)
     dark = known and abs(float(norm(cell.value)) - 0.5) > 0.36
     n = count_label(cell.n, tied=cell.tied)
-    text = f"{cell.value:+.2f}  {n}" if known else n
+    text = f"{cell.value:+.2f}{gap}{n}" if known else n
     box = None if known else {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     ax.text(x, y, text, ha="center", va="center", fontsize=6, color="white" if dark else "black", bbox=box)

@@ -26,7 +26,8 @@ WIDTH = 6.3
 """Text width of an A4 thesis page in inches."""
 # Okabe & Ito (2008), without yellow, which vanishes on paper.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Triangles that point up or down are left to intervals that go on beyond an axis.
+MARKERS = ("o", "s", "<", "D", ">", "P", "X")
 PURE_COLOUR, TEACHER_COLOUR = "#555555", "#8B5E00"
 HATCH = "////"
 
@@ -93,8 +94,9 @@ def method_style(method: str, methods: Sequence[str]) -> dict[str, Any]:
 
 
 def alpha_style(alpha: float | None, alphas: Sequence[float | None]) -> dict[str, Any]:
-    """Darker and more solid with more alpha."""
-    place = list(alphas).index(alpha) / max(len(alphas) - 1, 1) if alpha in alphas else 0.0
+    """Darker and more solid with more alpha; a single one is dark."""
+    steps = len(alphas) - 1
+    place = (list(alphas).index(alpha) / steps if steps > 0 else 1.0) if alpha in alphas else 0.0
     dashes = ((0, (1, 1)), (0, (4, 1)), "-")
     return {"color": mpl.colormaps["viridis"](0.75 - 0.65 * place), "linestyle": dashes[round(place * 2)]}
 

@@ -7,6 +7,7 @@ from kd_analysis.report.accuracy_sections import accuracy_section, sweeps_sectio
 from kd_analysis.report.curves_sections import curves_section
 from kd_analysis.report.document import Document
 from kd_analysis.report.geometry_sections import alignment_section, transfer_section
+from kd_analysis.report.glossary import glossary_section
 from kd_analysis.report.inference_sections import (
     aggregates_section,
     best_alpha_section,
@@ -35,6 +36,7 @@ SECTIONS = (
     curves_section,
     cost_section,
     runs_section,
+    glossary_section,
     provenance_section,
 )
 

@@ -65,8 +65,8 @@ def alignment_section(analysis: Analysis) -> Section:
     intro = (
         "How alike the representations of a student and its own teacher (same data set, same seed) are on the "
         "test set. Floor: the "
-        "pure student with that teacher. Ceiling: teachers of different seeds with each other. Lines are 95 % t "
-        "intervals over seeds."
+        "pure student with that teacher. Ceiling: teachers of different seeds with each other. Vertical lines are "
+        "95 % t intervals over seeds, with arrows where they leave the panel; lines between alphas only guide the eye."
     )
     return Section("alignment", title, (Text(intro), *blocks, Text(CKA_LIMITS, "limits"), Text(POOLED, "limits")))
 

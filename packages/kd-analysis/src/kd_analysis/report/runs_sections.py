@@ -19,6 +19,17 @@ MEANINGS = {
     Verdict.FLAGGED: "quarantined: shown, never counted",
 }
 
+SHORT = {
+    "path": "run",
+    "state": "state",
+    "verdict": "verdict",
+    "epochs": "epochs",
+    "acc_last": "last (%)",
+    "acc_best": "best (%)",
+    "best_epoch": "best epoch",
+    "seconds": "seconds",
+}
+
 
 def summary(analysis: Analysis) -> Section:
     """What there is and what may be concluded, in a few lines."""
@@ -77,7 +88,8 @@ def banners(analysis: Analysis) -> Iterator[str]:
                 f"{setting.student} ({pairs})."
             )
     if analysis.tree.strays:
-        yield f"Folders with run files whose path is no run's, not read: {', '.join(analysis.tree.strays)}."
+        places = "; ".join(f"{stray.path} {stray.reason}" for stray in analysis.tree.strays)
+        yield f"Not read, and in no count below: {places}."
 
 
 def triage_section(analysis: Analysis) -> Section:
@@ -134,14 +146,11 @@ def runs_section(analysis: Analysis) -> Section:
     }
     rows = data.astype(object).where(data.notna(), None).to_numpy().tolist()
     full = table("runs", "One row a run", [Column(name, digits.get(name)) for name in COLUMNS], rows)
-    kept = [
-        COLUMNS.index(name)
-        for name in ("path", "state", "verdict", "epochs", "acc_last", "acc_best", "best_epoch", "seconds")
-    ]
+    kept = [COLUMNS.index(name) for name in SHORT]
     short = table(
         "runs_short",
         "Every run (all columns: tables/runs.csv)",
-        [full.columns[i] for i in kept],
+        [Column(label, digits.get(name)) for name, label in SHORT.items()],
         [[r[i] for i in kept] for r in rows],
     )
     return Section("runs", "All runs", (replace(full, csv_only=True), short))
