@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "unique")
+FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "scalar_tensor", "unique")
 """Operations that make the host wait for a value, or bring one from its memory."""
 
 

@@ -20,7 +20,8 @@ class CudaGraphs:
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Recording does not do the work. Raises RuntimeError where something in it cannot be recorded."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # thread_local: a loader's thread that pins memory may go on meanwhile
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             work()
         replay: Callable[[], None] = graph.replay
         return replay

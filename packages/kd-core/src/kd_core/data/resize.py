@@ -74,8 +74,8 @@ def _taps(start: Tensor, length: Tensor, size: int) -> _Taps:
     high_weight = (1 - (low + 1 - centre + 0.5).abs()) * inside_high
     total = low_weight + high_weight
     return _Taps(
-        (torch.where(inside_low, low, 0) + start[:, None]).long(),
-        (torch.where(inside_high, low + 1, 0) + start[:, None]).long(),
+        (low.masked_fill(~inside_low, 0) + start[:, None]).long(),
+        ((low + 1).masked_fill(~inside_high, 0) + start[:, None]).long(),
         torch.floor(low_weight / total * (1 << _BITS) + 0.5).int(),
         torch.floor(high_weight / total * (1 << _BITS) + 0.5).int(),
     )

@@ -8,6 +8,9 @@ Three rules hold in every file of this folder, because breaking each of them has
   zero and passes no gradient. `functional.normalize` there multiplies the gradient by 1e12 instead.
 - The teacher's side is detached inside the loss, so that no caller can forget it.
 
+And nothing moves between host and GPU, or a step could not be recorded: `masked_fill` takes a number as it is, where
+`torch.where` copies it to the device and waits.
+
 Shapes: B images, C channels, H x W positions, K classes, N = H * W, D the size of an embedding.
 """
 
@@ -109,7 +112,7 @@ def unit(vectors: Tensor) -> Tensor:
     # The scale is a constant to autograd: the result does not depend on it, so neither does the gradient. It keeps
     # squares inside float32 for vectors of any size.
     scale = vectors.detach().abs().amax(-1, keepdim=True)
-    some = scale > torch.finfo(vectors.dtype).tiny
-    scaled = vectors / torch.where(some, scale, 1.0)
-    squared_length = torch.where(some, scaled.square().sum(-1, keepdim=True), 1.0)
-    return scaled * torch.where(some, squared_length.rsqrt(), 0.0)
+    none = ~(scale > torch.finfo(vectors.dtype).tiny)
+    scaled = vectors / scale.masked_fill(none, 1.0)
+    squared_length = scaled.square().sum(-1, keepdim=True).masked_fill(none, 1.0)
+    return scaled * squared_length.rsqrt().masked_fill(none, 0.0)

@@ -74,7 +74,7 @@ def _scaled(embedding: Tensor) -> Tensor:
     largest = embedding.detach().abs().amax()
     # A power of two, by which nothing is rounded: differences stay exact far from the origin.
     power = largest / torch.frexp(largest).mantissa
-    return embedding / torch.where(largest > torch.finfo(torch.float32).tiny, power, 1.0)
+    return embedding / power.masked_fill(~(largest > torch.finfo(torch.float32).tiny), 1.0)
 
 
 def _relative_distances(embedding: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def _relative_distances(embedding: Tensor) -> Tensor:
     distances: Tensor = _Distances.apply(_scaled(embedding))
     count = (distances > 0).sum()
     # Distances that do not count are zero, so the plain sum is theirs; no mask, hence no wait for a GPU.
-    return distances / torch.where(count > 0, distances.sum() / count.clamp(min=1), 1.0)
+    return distances / (distances.sum() / count.clamp(min=1)).masked_fill(count == 0, 1.0)
 
 
 class _Distances(torch.autograd.Function):
@@ -157,7 +157,7 @@ def _cosines(embedding: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
 
 def _inverse(lengths: Tensor) -> Tensor:
     """1 / length, and 0 for what has no direction."""
-    return torch.where(lengths > SAME_POINT, 1 / lengths, 0.0)
+    return (1 / lengths).masked_fill(~(lengths > SAME_POINT), 0.0)
 
 
 def _weighted_differences(weights: Tensor, points: Tensor) -> Tensor:
