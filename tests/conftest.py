@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 
@@ -14,6 +16,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whole campaigns and whole pages first: the suite then ends on short tests, with both workers at work."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
     if not config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):

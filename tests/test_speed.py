@@ -31,11 +31,11 @@ def ratio(slow: list[float], fast: list[float]) -> float:
 
 def test_a_step_is_faster_than_the_ordinary_way_and_students_together_are_cheaper_than_alone(tmp_path: Path) -> None:
     pair = ["--teacher", "ResNet56", "--student", "ResNet20", "--method", "logit"]
-    times = measured(tmp_path, "step.py", *pair, "--batch-size", "64", "--students", "4", "--rounds", "5")["seconds"][
+    times = measured(tmp_path, "step.py", *pair, "--batch-size", "32", "--students", "3", "--rounds", "5")["seconds"][
         "logit"
     ]
     assert ratio(times["ordinary"], times["one"]) > 1.05  # usually 1.3
-    assert ratio(times["together"], times["one"]) < 3.2  # usually 2.5; four alone would be 4
+    assert ratio(times["together"], times["one"]) < 2.5  # usually 2; three alone would be 3
 
 
 def test_batches_are_made_many_times_as_fast_as_with_pil(tmp_path: Path) -> None:
