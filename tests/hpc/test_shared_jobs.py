@@ -76,6 +76,16 @@ def hold(place: Path, epoch: int = 2) -> None:
     wait_until(lambda: all(record_of(Store(place / "experiments"), run).epoch == epoch - 1 for run in STUDENTS))
 
 
+def test_a_watched_queue_tells_of_a_job_in_one_line_that_names_everyone_in_it(place: Path) -> None:
+    done = kd_hpc("queue", "tiny.toml", "--watch", cwd=place)
+    told = [line.partition(" ")[2] for line in done.stdout.splitlines() if "submitted" in line]
+    beside = f"submitted {LEADER.label} and in its job 2 more (rkd 0.5, nst 0.5)"
+    assert [line for line in told if LEADER.label in line] == [beside], done.stdout
+    assert not any(follower.label in line for line in told for follower in FOLLOWERS)
+    completed = [line for line in done.stdout.splitlines() if "completed" in line]
+    assert all(any(student.label in line for line in completed) for student in STUDENTS)
+
+
 def test_three_students_share_one_job_and_each_has_a_directory_and_a_record_of_its_own(place: Path) -> None:
     hold(place)
     attempts = [last(place, run) for run in STUDENTS]

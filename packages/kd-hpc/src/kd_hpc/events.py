@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kd_hpc.decision import Action, Decision
-from kd_hpc.experiment import Experiment
+from kd_hpc.experiment import Experiment, format_alpha
 from kd_hpc.records import StatusRecord
 from kd_hpc.report import Report
 from kd_hpc.show import past
@@ -26,8 +26,8 @@ class Events:
         for decision in report.plan.decisions:
             if line := self._change(decision):
                 self._print(line)
-        for decision in report.acted:
-            self._print(f"{past(decision)} {decision.experiment.label}{_why(decision)}")
+        for decision, beside in _by_job(report.acted):
+            self._print(f"{past(decision)} {decision.experiment.label}{_beside(beside)}{_why(decision)}")
         for line in self._remarks(report):
             self.say(line)
 
@@ -64,6 +64,19 @@ class Events:
 
     def _print(self, line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def _by_job(acted: Sequence[Decision]) -> Iterator[tuple[Decision, list[Decision]]]:
+    """Each run acted upon, with those submitted in its job, which are not named again."""
+    leaders = {decision.experiment for decision in acted}
+    for decision in acted:
+        if decision.shares_job_of not in leaders:
+            yield decision, [other for other in acted if other.shares_job_of == decision.experiment]
+
+
+def _beside(decisions: Sequence[Decision]) -> str:
+    students = [f"{run.method} {format_alpha(run.alpha)}" for run in (decision.experiment for decision in decisions)]
+    return f" and in its job {len(students)} more ({', '.join(students)})" if students else ""
 
 
 def _why(decision: Decision) -> str:
