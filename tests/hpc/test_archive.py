@@ -98,8 +98,33 @@ def test_t_quantiles_and_intervals_against_scipy(freedom: int) -> None:
     assert t_interval(values) == pytest.approx(oracle, rel=1e-9)
 
 
-def test_a_single_value_has_no_interval() -> None:
-    assert t_interval([1.0]) is None
+@pytest.mark.parametrize("values", [[1.0], [92.31] * 3, [0.1 + 0.2, 0.3], []])
+def test_a_single_value_and_values_that_agree_have_no_interval(values: list[float]) -> None:
+    assert t_interval(values) is None
+
+
+def test_values_one_item_of_a_test_set_apart_have_one() -> None:
+    assert t_interval([92.31, 92.31, 92.31 + 100 / 26_032]) is not None
+
+
+def test_the_page_counts_a_shared_job_once_and_says_why_seeds_that_agree_have_no_interval(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(README)
+    store = Store(tmp_path / "experiments")
+    for seed in (0, 1):
+        runs = [
+            Experiment(dataset="Digits", method=method, alpha=0.5, teacher="ResNet20", student="ResNetBaby", seed=seed)
+            for method in ("nst", "rkd")
+        ]
+        attempt = Attempt(scheduler="pbs", job_id=f"{seed}.s", token=f"t{seed}", runs=tuple(r.label for r in runs))
+        for run in runs:
+            accuracy = 97.5 if run.method == "rkd" else 97.0 + seed
+            record = StatusRecord(state=State.COMPLETED, epoch=2, epochs=2, acc_last=accuracy, acc_best=accuracy)
+            store.write(run, record.model_copy(update={"experiment": run, "attempts": (attempt,)}))
+    assert archive(tmp_path, NO_JOB).returncode == 0
+    text = (tmp_path / PAGE).read_text()
+    assert "4 attempts for 4 runs in 2 jobs; attempts that ended early: none." in text
+    assert "| Digits | rkd | 0.5 | ResNet20 to ResNetBaby | 2 | 97.50 | none: seeds agree | 97.50 |" in text
+    assert "| Digits | nst | 0.5 | ResNet20 to ResNetBaby | 2 | 97.50 | 91.15 to 103.85 | 97.50 |" in text
 
 
 @pytest.mark.parametrize("which", [BETA, WHOLE_BETA], ids=["excerpt", "whole"])

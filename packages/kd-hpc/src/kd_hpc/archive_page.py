@@ -96,7 +96,8 @@ def _settings(found: Sequence[dict[str, Any]], without: str) -> Iterator[str]:
 def _results(runs: Sequence[ClosedRun]) -> Iterator[str]:
     """One row a cell, over seeds."""
     yield "Test accuracy in percent after the last epoch: mean over seeds, with the 95 % interval of Student's t where"
-    yield "n > 1. The best epoch was chosen on the test set and stands beside it for that reason only."
+    yield "n > 1 and seeds differ: seeds that agree exactly show the grain of the test set, not how far seeds spread."
+    yield "The best epoch was chosen on the test set and stands beside it for that reason only."
     yield ""
     cells: dict[tuple[str, str, str, str], list[ClosedRun]] = defaultdict(list)
     for run in sorted(runs, key=_order):
@@ -113,7 +114,8 @@ def _cell(runs: Sequence[ClosedRun]) -> tuple[str, ...]:
     last = [run.acc_last for run in runs if run.acc_last is not None]
     best = [run.acc_best for run in runs if run.acc_best is not None]
     interval = t_interval(last)
-    shown = "none: n = 1" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
+    why = "none: n = 1" if len(last) == 1 else "none: seeds agree"
+    shown = f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else why
     return (str(len(last)), f"{fmean(last):.2f}", shown, f"{fmean(best):.2f}" if best else "")
 
 
@@ -128,7 +130,9 @@ def _failures(runs: Sequence[ClosedRun]) -> Iterator[str]:
     yield ""
     if any(attempt.job_id for attempt in attempts):
         counted = ", ".join(f"{count} {cause}" for cause, count in sorted(causes.items())) or "none"
-        yield f"{len(attempts)} attempts for {len(runs)} runs; ended early: {counted}."
+        jobs = len({attempt.job or place for place, attempt in enumerate(attempts)})
+        shared = f" in {jobs} job{'' if jobs == 1 else 's'}" if jobs < len(attempts) else ""
+        yield f"{len(attempts)} attempts for {len(runs)} runs{shared}; attempts that ended early: {counted}."
     else:
         yield "How often jobs were submitted again is not on record."
 

@@ -64,6 +64,11 @@ class Attempt(BaseModel):
     """A person asked for another try: this attempt no longer counts against the run."""
 
     @property
+    def job(self) -> tuple[str, str] | None:
+        """What attempts of one job have in common; None before there is a job, and for a start by hand."""
+        return (self.scheduler, self.job_id) if self.job_id else None
+
+    @property
     def leader(self) -> str | None:
         """The run whose directory has the job's logs and errors, where several share the job."""
         return self.runs[0] if self.runs else None
