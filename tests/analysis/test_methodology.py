@@ -50,7 +50,13 @@ def experiments(tmp_path: Path) -> Path:
             start_epoch=0,
         )
         second = first.model_copy(
-            update={"number": 2, "start_epoch": 90, "started_at": START + 4 * HOUR, "ended_at": START + 5 * HOUR}
+            update={
+                "number": 2,
+                "job_id": "2.sched01",
+                "start_epoch": 90,
+                "started_at": START + 4 * HOUR,
+                "ended_at": START + 5 * HOUR,
+            }
         )
         attempts = (first,) if seed == 0 else (first.model_copy(update={"cause": "walltime"}), second)
         record = StatusRecord(

@@ -16,7 +16,8 @@ from trees import TreeSpec, build_tree
 from kd_analysis.analysis import read_and_judge
 from kd_analysis.cache import Cache
 from kd_analysis.checks import chance_bound
-from kd_analysis.collect import COLUMNS, Tree, collect, frame, wall_seconds
+from kd_analysis.collect import COLUMNS, Tree, collect, frame
+from kd_analysis.effort import wall_seconds
 from kd_analysis.places import Stray
 from kd_analysis.triage import Triaged, Verdict
 

@@ -7,29 +7,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from kd_analysis.jobs import jobs_of
 from kd_analysis.runs import Run
 from kd_hpc.records import Attempt, State, StatusRecord
 
 
 @dataclass(frozen=True)
 class Death:
-    """An attempt that ended before its run was complete, and what was done about it."""
+    """An attempt that ended before its run was complete, and what was done about it; `job` is that of `Attempt`."""
 
     run: str
     cause: str
     detail: str
     answer: str
+    job: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Paths of runs, hours of attempts inside the window, deaths, and runs given up with their reason and remedy."""
+    """Paths of runs, a path for each attempt started, deaths, and runs given up with their reason and remedy.
+
+    `hours` are those of jobs inside the window: of a job that several runs share, once.
+    """
 
     started: tuple[str, ...]
+    jobs_started: int
     completed: tuple[str, ...]
     hours: float
     deaths: tuple[Death, ...]
     given_up: tuple[tuple[str, str, str], ...]
+
+    @property
+    def jobs_died(self) -> int:
+        """The jobs behind the deaths."""
+        return len({death.job or place for place, death in enumerate(self.deaths)})
 
     @property
     def causes(self) -> Counter[str]:
@@ -40,10 +51,12 @@ def activity(runs: list[Run], start: datetime, end: datetime) -> Activity:
     """Everything dated from `start` until before `end`."""
     records = [(run.path, run.record) for run in runs if run.record]
     attempts = [(path, attempt) for path, record in records for attempt in record.attempts]
+    started = [(path, attempt) for path, attempt in attempts if _within(attempt.started_at, start, end)]
     return Activity(
-        started=tuple(path for path, attempt in attempts if _within(attempt.started_at, start, end)),
+        started=tuple(path for path, _ in started),
+        jobs_started=len(jobs_of(attempt for _, attempt in started)),
         completed=tuple(path for path, record in records if record.is_done and _within(_ended(record), start, end)),
-        hours=sum(_overlap(attempt, start, end) for _, attempt in attempts),
+        hours=sum(job.hours(start, end) for job in jobs_of(attempt for _, attempt in attempts)),
         deaths=tuple(death for path, record in records for death in _deaths(path, record, start, end)),
         given_up=tuple(
             (path, record.reason, record.remedy)
@@ -66,7 +79,7 @@ def _deaths(path: str, record: StatusRecord, start: datetime, end: datetime) -> 
         if last and record.is_done:
             continue
         cause, detail = attempt.cause or "unknown", attempt.detail or "no cause on record"
-        yield Death(path, cause, detail, _answer(record, attempt, last))
+        yield Death(path, cause, detail, _answer(record, attempt, last), attempt.job)
 
 
 def _died(record: StatusRecord, attempt: Attempt, last: bool) -> bool:
@@ -85,13 +98,6 @@ def _ended(record: StatusRecord) -> datetime | None:
     """When the run came to its present state, as far as anything says."""
     attempt = record.attempt
     return (attempt.ended_at if attempt and record.state.is_final else None) or record.updated_at
-
-
-def _overlap(attempt: Attempt, start: datetime, end: datetime) -> float:
-    if not attempt.started_at or not attempt.ended_at:
-        return 0.0
-    seconds = (min(attempt.ended_at, end) - max(attempt.started_at, start)).total_seconds()
-    return max(0.0, seconds) / 3600
 
 
 def _within(moment: datetime | None, start: datetime, end: datetime) -> bool:

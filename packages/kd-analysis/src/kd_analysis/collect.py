@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_analysis.checks import Finding
+from kd_analysis.effort import device_seconds, students_a_job, wall_seconds
 from kd_analysis.places import Stray
 from kd_analysis.runs import Identity, Run, read_tree
 from kd_analysis.triage import Triaged, triage_runs
@@ -41,6 +42,8 @@ COLUMNS = [
     "attempts",
     "seconds",
     "seconds_per_epoch",
+    "device_seconds",
+    "students_at_most",
     "curves_from",
     "has_representations",
     "device",
@@ -103,7 +106,10 @@ def judge(
 
 
 def frame(tree: Tree) -> pd.DataFrame:
-    """The tidy table; accuracies in percent, times in seconds, missing values empty."""
+    """The tidy table; accuracies in percent, times in seconds, missing values empty.
+
+    `seconds` are of the clock; where students share a job they are of all of them, and `device_seconds` is one's share.
+    """
     import pandas as pd
 
     table = pd.DataFrame([_row(tree, item) for item in tree.runs], columns=COLUMNS)
@@ -114,7 +120,7 @@ def _row(tree: Tree, item: Triaged) -> dict[str, Any]:
     run, identity, record = item.run, item.run.identity, item.run.record
     provenance = record.provenance if record else {}
     teacher = tree.by_identity.get(identity.teacher_run) if identity.teacher_run else None
-    seconds = wall_seconds(run)
+    seconds, students = wall_seconds(run), students_a_job(run)
     return {
         **vars(identity),
         "path": run.path,
@@ -132,20 +138,14 @@ def _row(tree: Tree, item: Triaged) -> dict[str, Any]:
         "attempts": len(record.attempts) if record and record.attempts else None,
         "seconds": seconds,
         "seconds_per_epoch": seconds / run.epochs if run.epochs else math.nan,
+        "device_seconds": device_seconds(run),
+        "students_at_most": students[1] if students else None,
         "curves_from": run.curves_source,
         "has_representations": run.has_representations,
         "device": provenance.get("gpu") or provenance.get("device"),
         "torch": provenance.get("torch"),
         "code_version": provenance.get("code_version"),
     }
-
-
-def wall_seconds(run: Run) -> float:
-    """Training time in seconds: the epochs' own, or the log's total where one attempt trained them all; else NaN."""
-    if run.curves.seconds and len(run.curves.seconds) == run.epochs:
-        return float(sum(run.curves.seconds))
-    whole = run.epochs > 0 and len(run.log.epochs) == run.epochs and run.log.resumed_at is None
-    return float(run.log.seconds) if whole and run.log.seconds else math.nan
 
 
 def mean_of_last(run: Run, epochs: int) -> float:

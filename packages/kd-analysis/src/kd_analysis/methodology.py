@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -11,7 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from kd_analysis.chapter import Chapter, Fact, Grid, Part
-from kd_analysis.collect import Tree, wall_seconds
+from kd_analysis.collect import Tree
+from kd_analysis.effort import SHARED, device_seconds, show_students, students_a_job, wall_seconds
+from kd_analysis.jobs import in_jobs, jobs_of, most_at_once
 from kd_analysis.runs import Run
 from kd_hpc.campaign import Campaign
 from kd_hpc.records import Attempt, StatusRecord
@@ -64,6 +65,7 @@ def _planned(campaign: Campaign | None) -> Iterator[Fact]:
     yield Fact("scheduler", f"{campaign.scheduler.kind}, at most {campaign.scheduler.slots} jobs at once", PLAN)
     gpus = f"{asked.gpus} {asked.gpu_type or 'of unnamed type'}" if asked.gpus else "none"
     for name, value in (
+        ("students a job, at most", str(campaign.students_per_job)),
         ("queue", asked.queue),
         ("GPUs a job", gpus),
         ("walltime", asked.walltime),
@@ -76,21 +78,23 @@ def _planned(campaign: Campaign | None) -> Iterator[Fact]:
 
 
 def _ran(records: Sequence[StatusRecord], attempts: Sequence[Attempt]) -> Iterator[Fact]:
-    jobs = [attempt for attempt in attempts if attempt.job_id]
-    yield _counted("scheduler", (attempt.scheduler for attempt in jobs), "jobs")
+    every = jobs_of(attempts)
+    jobs = [job for job in every if job.is_submitted]
+    yield _counted("scheduler", (job.scheduler for job in jobs), "jobs")
+    yield _counted("students a job", (str(job.students) for job in jobs), "jobs")
     yield _counted("GPU", (_provenance(record, "gpu") for record in records), "runs")
     yield _counted("device", (_provenance(record, "device") for record in records), "runs")
     hosts = {attempt.host for attempt in attempts if attempt.host}
     yield Fact("machines", str(len(hosts)), f"{_number(attempts, 'host')} attempts") if hosts else Fact("machines")
-    yield _counted("walltime asked for", (attempt.walltime for attempt in jobs), "jobs")
-    yield _counted("memory asked for", (attempt.memory for attempt in jobs), "jobs")
-    waits = [wait for attempt in jobs if (wait := _wait(attempt)) is not None]
+    yield _counted("walltime asked for", (job.walltime for job in jobs), "jobs")
+    yield _counted("memory asked for", (job.memory for job in jobs), "jobs")
+    waits = [job.wait for job in jobs if job.wait is not None]
     if waits:
         value = f"mean {fmean(waits):.2f}, longest {max(waits):.2f}"
         yield Fact("hours from submission to start", value, f"{len(waits)} jobs")
-    most = _at_once(attempts)
+    most = most_at_once(every)
     yield (
-        Fact("most at work at once", str(most), "attempts whose start and end are on record")
+        Fact("most at work at once", str(most), "jobs and starts by hand whose start and end are on record")
         if most
         else Fact("most at work at once")
     )
@@ -112,29 +116,44 @@ def _training(runs: Sequence[Run], records: Sequence[StatusRecord]) -> Iterator[
 
 
 def _times(runs: Iterable[Run]) -> Grid:
-    """Seconds an epoch and hours a run, for each data set, method and pair of models; completed runs alone."""
+    """Seconds an epoch and hours a run, for each data set, method and pair of models; completed runs alone.
+
+    Where any shared a job, a row for each number of students a job, which stands in a column of its own.
+    """
     groups: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     for run in runs:
         if run.record and run.record.is_done:
             identity = run.identity
             models = f"{identity.teacher}–{identity.student}" if identity.teacher else identity.student
             groups[identity.dataset, identity.method, models].append(run)
-    rows = tuple((*kind, *_time_cells(found)) for kind, found in sorted(groups.items()))
+    rows = [(*kind, *cells) for kind, found in sorted(groups.items()) for cells in _time_cells(found)]
+    header = ("data set", "method", "models", "k", "n", "seconds an epoch", "hours a run")
     note = (
         "Wall time of completed runs, mean (least–most) over n runs that recorded it: training and evaluation alone; "
         "with *, the whole job, where only that was printed."
     )
-    return Grid(note, ("data set", "method", "models", "n", "seconds an epoch", "hours a run"), rows)
+    if any(k not in ("", "1") for _, _, _, k, *_ in rows):
+        return Grid(f"{note} {SHARED}", header, tuple(rows))
+    return Grid(note, _without_k(header), tuple(map(_without_k, rows)))
 
 
-def _time_cells(runs: Sequence[Run]) -> tuple[str, str, str]:
-    timed = [run for run in runs if math.isfinite(wall_seconds(run))]
+def _without_k(row: tuple[str, ...]) -> tuple[str, ...]:
+    return row[:3] + row[4:]
+
+
+def _time_cells(runs: Iterable[Run]) -> Iterator[tuple[str, str, str, str]]:
+    """Students a job, n, seconds an epoch and hours a run, once for each number of students."""
+    timed: dict[tuple[int, int], list[Run]] = defaultdict(list)
+    for run in runs:
+        if students := students_a_job(run):
+            timed[students].append(run)
+    for students, found in sorted(timed.items()):
+        whole_jobs = sum(not run.curves.seconds for run in found)
+        n = f"{len(found)}" + (f" ({whole_jobs}*)" if 0 < whole_jobs < len(found) else "*" if whole_jobs else "")
+        paces = _spread([wall_seconds(run) / run.epochs for run in found], 1)
+        yield (show_students(students), n, paces, _spread([device_seconds(run) / 3600 for run in found], 2))
     if not timed:
-        return ("0", "not on record", "not on record")
-    whole_jobs = sum(not run.curves.seconds for run in timed)
-    n = f"{len(timed)}" + (f" ({whole_jobs}*)" if 0 < whole_jobs < len(timed) else "*" if whole_jobs else "")
-    paces = _spread([wall_seconds(run) / run.epochs for run in timed], 1)
-    return (n, paces, _spread([wall_seconds(run) / 3600 for run in timed], 2))
+        yield ("", "0", "not on record", "not on record")
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
@@ -157,11 +176,15 @@ def _resumption(records: Sequence[StatusRecord], attempts: Sequence[Attempt]) ->
         return
     again = [record for record in records if len(record.attempts) > 1]
     resumed = [attempt for attempt in attempts if (attempt.start_epoch or 0) > 0]
-    of = f"{len(attempts)} attempts of {sum(bool(record.attempts) for record in records)} runs"
+    of = f"{len(attempts)} attempts of {sum(bool(record.attempts) for record in records)} runs{in_jobs(attempts)}"
     yield Fact("runs that needed more than one attempt", str(len(again)), of)
     yield Fact("attempts that continued from a checkpoint", str(len(resumed)), of)
-    causes = Counter(attempt.cause for attempt in attempts if attempt.cause)
-    ends = ", ".join(f"{count} {cause}" for cause, count in sorted(causes.items())) or "none on record"
+    by_cause: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        if attempt.cause:
+            by_cause[attempt.cause].append(attempt)
+    counted = (f"{len(found)} {cause}{in_jobs(found)}" for cause, found in sorted(by_cause.items()))
+    ends = ", ".join(counted) or "none on record"
     yield Fact("attempts that ended early, by cause", ends, of)
 
 
@@ -224,24 +247,3 @@ def _shown(value: Any) -> str:
 
 def _number(attempts: Iterable[Attempt], field: str) -> int:
     return sum(bool(getattr(attempt, field)) for attempt in attempts)
-
-
-def _wait(attempt: Attempt) -> float | None:
-    if not attempt.submitted_at or not attempt.started_at:
-        return None
-    return (attempt.started_at - attempt.submitted_at).total_seconds() / 3600
-
-
-def _at_once(attempts: Iterable[Attempt]) -> int:
-    """The most attempts whose recorded times overlap."""
-    edges = [
-        edge
-        for attempt in attempts
-        if attempt.started_at and attempt.ended_at and attempt.started_at < attempt.ended_at
-        for edge in ((attempt.started_at, 1), (attempt.ended_at, -1))
-    ]
-    running = most = 0
-    for _, change in sorted(edges):
-        running += change
-        most = max(most, running)
-    return most

@@ -23,7 +23,10 @@ CROSS_ENTROPY = "ce"
 
 
 class Curves(BaseModel):
-    """metrics.json: one value a finished epoch; accuracies in percent, seconds of wall time. Gaps are NaN."""
+    """metrics.json: one value a finished epoch; accuracies in percent. Gaps are NaN.
+
+    `seconds` are of the clock, for all `students` that the epoch trained side by side; older files do not count these.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -33,6 +36,7 @@ class Curves(BaseModel):
     test_acc: tuple[float, ...] = ()
     lr: tuple[float, ...] = ()
     seconds: tuple[float, ...] = ()
+    students: tuple[float, ...] = ()
     skipped_steps: tuple[float, ...] = ()
     terms: dict[str, tuple[float, ...]] = {}
     gradient_norms: dict[str, tuple[float, ...]] = {}
@@ -42,6 +46,13 @@ class Curves(BaseModel):
     def distillation_terms(self) -> tuple[str, ...]:
         """Names of the loss terms beside cross-entropy that have values; none in pure runs and in earlier rounds."""
         return tuple(name for name, values in self.terms.items() if name != CROSS_ENTROPY and values)
+
+    @property
+    def side_by_side(self) -> tuple[int, ...]:
+        """For each of `seconds`, how many students it is of; 1 where the file does not say."""
+        stated = [int(number) if 1 <= number < math.inf else 1 for number in self.students]
+        silent = len(self.seconds) - len(stated)  # epochs of an earlier version come first
+        return (*(1 for _ in range(silent)), *stated[max(0, -silent) :])
 
     def relative_gradient(self, term: str) -> tuple[float, ...]:
         """The term's gradient norm over that of cross-entropy by epoch, both unweighted; NaN where that is unknown."""

@@ -16,6 +16,7 @@ from typing import Any
 from kd_analysis.activity import Activity, activity, undated
 from kd_analysis.collect import Tree
 from kd_analysis.history import Commit, areas, by_theme, read_history
+from kd_analysis.jobs import of_jobs
 from kd_analysis.report.markdown import escape
 
 MOST_COMMITS, MOST_RUNS = 6, 8
@@ -106,7 +107,8 @@ def _short(story: Story) -> Iterator[str]:
     themes = [f'"{theme}"' for theme, _ in by_theme(story.commits or [])]
     work = f"The work went into {_listed(themes[:3])}." if themes else ""
     now = story.now
-    ran = f"{_count(len(now.completed), 'run')} completed, {_count(len(now.deaths), 'attempt')} ended early"
+    died = f"{_count(len(now.deaths), 'attempt')}{of_jobs(len(now.deaths), now.jobs_died)}"
+    ran = f"{_count(len(now.completed), 'run')} completed, {died} ended early"
     given_up = f", {_count(len(now.given_up), 'run')} given up" if now.given_up else ""
     yield f"{work} {ran}{given_up}.".strip()
 
@@ -144,10 +146,12 @@ def _ran(story: Story) -> Iterator[str]:
         yield "There are no runs here."
         return
     now = story.now
-    jobs = _count(len(now.started), "attempt")
+    attempts, jobs = _count(len(now.started), "attempt"), of_jobs(len(now.started), now.jobs_started)
+    once = ", those of a shared job once" if jobs else ""
     yield (
-        f"{jobs} of {_count(len(set(now.started)), 'run')} started; {_count(len(now.completed), 'run')} completed; "
-        f"{now.hours:.1f} hours of work on record."
+        f"{attempts} of {_count(len(set(now.started)), 'run')} started{jobs}; "
+        f"{_count(len(now.completed), 'run')} completed; "
+        f"{now.hours:.1f} hours of work on record{once}."
     )
     if old := undated([item.run for item in story.tree.runs]):
         yield f"{_count(len(old), 'run')} with results carry no date: no week can claim them."
@@ -180,7 +184,8 @@ def _failed(now: Activity) -> Iterator[str]:
     if not now.deaths and not now.given_up:
         yield "Nothing on record."
     if now.deaths:
-        yield f"{_count(len(now.deaths), 'attempt')} ended early: {_causes(now.causes)}."
+        jobs = of_jobs(len(now.deaths), now.jobs_died)
+        yield f"{_count(len(now.deaths), 'attempt')}{jobs} ended early: {_causes(now.causes)}."
         yield ""
     for death in now.deaths[:MOST_RUNS]:
         yield f"- {escape(death.run)}: {escape(death.detail)}; {escape(death.answer)}"
@@ -195,9 +200,12 @@ def _numbers(story: Story) -> Iterator[str]:
     yield "| | this week | week before |"
     yield "|---|---|---|"
     for name, of in (
-        ("attempts started", lambda found: len(found.started)),
+        ("attempts started", lambda found: f"{len(found.started)}{of_jobs(len(found.started), found.jobs_started)}"),
         ("runs completed", lambda found: len(found.completed)),
-        ("attempts that ended early", lambda found: len(found.deaths)),
+        (
+            "attempts that ended early",
+            lambda found: f"{len(found.deaths)}{of_jobs(len(found.deaths), found.jobs_died)}",
+        ),
         ("hours of work on record", lambda found: f"{found.hours:.1f}"),
     ):
         yield f"| {name} | {of(story.now)} | {of(story.then)} |"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from kd_analysis.analysis import Analysis
 from kd_analysis.collect import COLUMNS, frame
+from kd_analysis.effort import SHARED
 from kd_analysis.report.document import Block, Bullets, Column, Section, Text, table
 from kd_analysis.triage import Verdict
 
@@ -143,9 +144,11 @@ def runs_section(analysis: Analysis) -> Section:
         "teacher_acc_last": 2,
         "seconds": 0,
         "seconds_per_epoch": 1,
+        "device_seconds": 0,
     }
     rows = data.astype(object).where(data.notna(), None).to_numpy().tolist()
-    full = table("runs", "One row a run", [Column(name, digits.get(name)) for name in COLUMNS], rows)
+    caption = f"One row a run; seconds are of the clock. {SHARED}"
+    full = table("runs", caption, [Column(name, digits.get(name)) for name in COLUMNS], rows)
     kept = [COLUMNS.index(name) for name in SHORT]
     short = table(
         "runs_short",

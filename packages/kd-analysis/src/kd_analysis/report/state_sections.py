@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from kd_analysis.analysis import Analysis
 from kd_analysis.cells import rank, show_method
-from kd_analysis.collect import wall_seconds
+from kd_analysis.effort import SHARED, device_seconds, show_students, students_a_job, wall_seconds
 from kd_analysis.figures.overview import accuracy_overview_figure, progress_figure
 from kd_analysis.overview import accuracy_rows, progress_grid
 from kd_analysis.report.document import Block, Column, Figure, Section, Text, table
+from kd_analysis.runs import Run
 from kd_hpc.catalogue import DATASETS
 
 
@@ -32,37 +32,42 @@ def state_section(analysis: Analysis) -> Section:
 COST = (
     "data set",
     "runs",
+    "students a job",
     "n timed",
     Column("mean seconds an epoch", 1),
-    Column("mean hours a run", 2),
-    Column("hours in all", 1),
+    Column("mean device hours a run", 2),
+    Column("device hours in all", 1),
 )
 
 
 def cost_section(analysis: Analysis) -> Section:
-    """What the runs cost in wall time, where something recorded it."""
-    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
-    epochs: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for item in analysis.tree.runs:
-        run, seconds = item.run, wall_seconds(item.run)
-        if math.isfinite(seconds) and run.epochs:
+    """What the runs cost in device time, where something recorded it."""
+    groups: dict[tuple[str, str, tuple[int, int]], list[Run]] = defaultdict(list)
+    for run in (item.run for item in analysis.tree.runs):
+        students = students_a_job(run)
+        if students and run.epochs:
             label = f"pure {run.identity.student}" if run.identity.is_pure else show_method(run.identity.method)
-            groups[run.identity.dataset, label].append(seconds)
-            epochs[run.identity.dataset, label].append(seconds / run.epochs)
-    keys = sorted(groups, key=lambda key: (rank(key[0], DATASETS), key[1]))
-    rows = [
-        (key[0], key[1], len(groups[key]), _mean(epochs[key]), _mean(groups[key]) / 3600, sum(groups[key]) / 3600)
-        for key in keys
-    ]
-    if not rows:
+            groups[run.identity.dataset, label, students].append(run)
+    if not groups:
         return Section("cost", "Cost", (Text("No run records how long it took."),))
-    total, timed = sum(row[5] for row in rows), sum(row[2] for row in rows)
+    rows = [
+        (dataset, label, show_students(students), *_cost(groups[dataset, label, students]))
+        for dataset, label, students in sorted(groups, key=lambda key: (rank(key[0], DATASETS), *key[1:]))
+    ]
+    total, timed = sum(row[-1] for row in rows), sum(row[3] for row in rows)
     text = (
         f"{total:.1f} hours of device time over the {timed} of {len(analysis.tree.runs)} runs whose whole "
-        f"duration is recorded. "
+        f"duration is recorded. {SHARED} "
         "Runs resumed without a record of every epoch are left out, not estimated."
     )
-    return Section("cost", "Cost", (Text(text), table("cost", "Wall time by data set and method", COST, rows)))
+    caption = "Device time by data set, method and students a job"
+    return Section("cost", "Cost", (Text(text), table("cost", caption, COST, rows)))
+
+
+def _cost(runs: Sequence[Run]) -> tuple[int, float, float, float]:
+    """How many, mean wall seconds of an epoch, mean and total device hours."""
+    hours = [device_seconds(run) / 3600 for run in runs]
+    return len(runs), _mean(wall_seconds(run) / run.epochs for run in runs), _mean(hours), sum(hours)
 
 
 def _mean(values: Iterable[float]) -> float:
