@@ -96,10 +96,9 @@ class Gallery:
 
 def draw(figure: Callable[[], Drawing], formats: tuple[str, ...] = ("svg", "pdf")) -> Drawn:
     """The figure in each format."""
-    from kd_analysis.figures.style import styled, to_pdf, to_svg
+    from kd_analysis.figures.style import lay_out, styled, to_pdf, to_svg
 
     with styled():
         drawing = figure()
-        drawing.draw_without_rendering()
-        drawing.set_layout_engine("none")  # laid out once, for all formats
+        lay_out(drawing)
         return {suffix: to_svg(drawing) if suffix == "svg" else to_pdf(drawing) for suffix in formats}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
@@ -71,17 +73,28 @@ def new_figure(rows: int, columns: int, *, height: float, **options: Any) -> tup
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def lay_out(figure: Figure) -> None:
+    """Place everything once, for all formats."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
 def to_svg(figure: Figure) -> bytes:
-    """The figure as SVG, the same bytes for the same figure."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return stream.getvalue()
+    """The laid out figure as SVG, the same bytes for the same figure."""
+    return _printed(figure, FigureCanvasSVG(figure).print_svg, without=("Date", "Creator"))
 
 
 def to_pdf(figure: Figure) -> bytes:
-    """The figure as PDF for LaTeX, the same bytes for the same figure."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    """The laid out figure as PDF for LaTeX, the same bytes for the same figure."""
+    return _printed(figure, FigureCanvasPdf(figure).print_pdf, without=("CreationDate", "Creator", "Producer"))
+
+
+def _printed(figure: Figure, write: Callable[..., None], *, without: Sequence[str]) -> bytes:
+    """What `write` prints, without that metadata. It draws once; `savefig` draws twice, for the layout's sake."""
+    stream, dpi = io.BytesIO(), figure.dpi
+    write(stream, metadata=dict.fromkeys(without))
+    figure.dpi = dpi  # vector formats leave their own
     return stream.getvalue()
 
 
