@@ -23,7 +23,7 @@ CATALOGUE = "packages/kd-hpc/src/kd_hpc/catalogue.py"
 OUTSIDE = ("bash toolbox/setup.sh", "bash toolbox/quickstart.sh", "bash toolbox/test.sh")
 """Run by tests/test_quickstart.py (--long), and the command that runs this very test."""
 SHORTER = {
-    "epochs = 20": "epochs = 3",
+    "epochs = 15": "epochs = 3",
     'methods = ["logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst"]': 'methods = ["logit"]',
     "alphas = [0.25, 0.5, 0.75]": "alphas = [0.5]",
     "seeds = [0, 1, 2]": "seeds = [0]",
