@@ -333,3 +333,14 @@ def test_a_run_that_shared_a_job_is_read_where_its_job_wrote_and_is_not_blamed_f
     assert found.evidence == "its last attempt ended with ValueError: ours"
     shutil.rmtree(tree / leader)
     assert "crashed" not in codes(of(judged(tree), follower))
+
+
+def test_what_an_earlier_attempt_died_of_is_not_held_against_the_one_that_follows(tree: Path) -> None:
+    attempts = [{"number": n, "token": token, "scheduler": "pbs"} for n, token in enumerate(("first", "second"), 1)]
+    edit(tree / RUN / "status.json", lambda record: record.update(state="in_progress", epoch=20, attempts=attempts))
+    errors = tree / RUN / "errors"
+    errors.write_text(CRASHED.format(token="first", error="ValueError: then"))
+    assert "crashed" not in codes(of(judged(tree), RUN))
+    errors.write_text(errors.read_text() + CRASHED.format(token="second", error="OSError: now"))
+    (found,) = (finding for finding in of(judged(tree), RUN).findings if finding.code == "crashed")
+    assert found.evidence == "its last attempt ended with OSError: now"

@@ -36,7 +36,7 @@ class LogEvidence:
 def read_logs(directory: Path, token: str = "") -> LogEvidence:
     """The evidence in `directory`/logs and /errors (their last 4 MiB); nothing where they are missing.
 
-    With `token`, that of the job alone which has it: the directory may be that of another run of the job.
+    With `token`, that of the job alone which has it: earlier attempts wrote there as well, and other runs of the job.
     """
     errors, text = (_of_job(_tail(directory / name), token) for name in ("errors", "logs"))
     epochs, curves = _curves(text)
@@ -52,8 +52,8 @@ def read_logs(directory: Path, token: str = "") -> LogEvidence:
 
 
 def _of_job(text: str, token: str) -> str:
-    """What the job with `token` wrote: each begins with a banner."""
-    if not token:
+    """What the job with `token` wrote: each begins with a banner, but for those of earlier rounds."""
+    if not token or not _BANNER.search(text):
         return text
     parts = _BANNER.split(text)
     return "".join(part for name, part in zip(parts[1::2], parts[2::2], strict=True) if name == token)

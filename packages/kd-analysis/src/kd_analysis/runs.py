@@ -182,11 +182,10 @@ def read_run(root: Path, relative: PurePosixPath) -> Run:
 
 
 def _read_logs(root: Path, relative: PurePosixPath, record: StatusRecord | None) -> LogEvidence:
-    """The run's output, from the directory of the run that leads its job where several share one."""
+    """What the run's latest attempt printed, where the run that leads its job has it if several share one."""
     attempt = record.attempt if record else None
-    if attempt and attempt.leader and attempt.leader != str(relative):
-        return read_logs(root / attempt.leader, attempt.token)
-    return read_logs(root / relative)
+    leader = attempt.leader if attempt else None
+    return read_logs(root / (leader or relative), attempt.token if attempt else "")
 
 
 def read_curves(path: Path) -> tuple[Curves, str]:
