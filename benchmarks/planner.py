@@ -17,14 +17,14 @@ from statistics import median
 
 from kd_hpc.campaign import Campaign
 from kd_hpc.catalogue import METHODS
-from kd_hpc.evidence import Evidence
 from kd_hpc.experiment import Experiment
-from kd_hpc.names import job_name
-from kd_hpc.planner import plan
+from kd_hpc.planning.planner import plan
+from kd_hpc.planning.situation import RunView, Situation, Weights
+from kd_hpc.queueing.evidence import Evidence
+from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import JobSpec, ListedJob, Live, Phase, Snapshot
-from kd_hpc.situation import RunView, Situation, Weights
+from kd_hpc.schedulers.job_names import job_name
 from kd_hpc.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kd_hpc.diagnose import Diagnosis, diagnose
+from kd_hpc.diagnosis.diagnose import Diagnosis, diagnose
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.schedulers.base import Gone

@@ -33,7 +33,7 @@ def repository(tmp_path: Path) -> Path:
     root.mkdir()
     git(root, "init", "-q", "-b", "main")
     commit(root, "Last week's work on plots", MONDAY - 3 * DAY, "packages/kd-analysis/src/kd_analysis/plots.py")
-    planner = "packages/kd-hpc/src/kd_hpc/planner.py"
+    planner = "packages/kd-hpc/src/kd_hpc/planning/planner.py"
     body = "A student that starts early\nlearns from noise.\n\nSeen in round beta."
     commit(root, "Students wait for their teacher", MONDAY, planner, "tests/hpc/test_planner.py", body=body)
     commit(root, "wip", MONDAY + HOUR, planner)

@@ -25,7 +25,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 def main() -> None:
     template, work, elsewhere, *words = sys.argv[1:]
-    for module in ("kd_hpc.archive", "kd_hpc.cli"):  # once, before the forks
+    for module in ("kd_hpc.archiving.archive", "kd_hpc.cli"):  # once, before the forks
         importlib.import_module(module)
 
     ended = []

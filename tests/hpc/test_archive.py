@@ -17,10 +17,10 @@ from fakepbs.site import FakePbs
 from killed import snapshot
 from support import campaign_file, kd_hpc, no_jobs_left
 
+from kd_hpc.archiving.student_t import t_interval, t_quantile
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
-from kd_hpc.student_t import t_interval, t_quantile
 
 HERE = Path(__file__).parent
 BETA = HERE.parent / "analysis/fixtures/beta"
@@ -318,7 +318,7 @@ def test_pbs_has_the_last_word_about_its_jobs(fakepbs: FakePbs, tmp_path: Path) 
 
 def test_no_tick_begins_while_a_round_is_being_closed(tmp_path: Path) -> None:
     store = one_record(tmp_path, StatusRecord(state=State.COMPLETED))
-    code = "import sys\nfrom pathlib import Path\nfrom kd_hpc.runner import tick_lock\n"
+    code = "import sys\nfrom pathlib import Path\nfrom kd_hpc.queueing.runner import tick_lock\n"
     code += "with tick_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
     tick = subprocess.Popen(
         [sys.executable, "-c", code, store.root / ".kd"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

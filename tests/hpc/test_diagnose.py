@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import answer
 
-from kd_hpc.diagnose import Cause, diagnose, of_attempt
-from kd_hpc.memory import in_kilobytes, next_size
+from kd_hpc.diagnosis.diagnose import Cause, diagnose, of_attempt
+from kd_hpc.diagnosis.tracebacks import last_error
 from kd_hpc.schedulers import pbs_text
 from kd_hpc.schedulers.base import Gone, banner
-from kd_hpc.traceback_text import last_error
+from kd_hpc.schedulers.memory_sizes import in_kilobytes, next_size
 
 ERRORS = Path(__file__).parent / "fixtures" / "errors"
 BETA = Path(__file__).parents[3] / "shared" / "real" / "beta" / "experiments"

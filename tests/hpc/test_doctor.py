@@ -14,10 +14,10 @@ import pytest
 from fakepbs.site import FakePbs
 from slurmsite import SlurmSite, why_not
 
-from kd_hpc import doctor
 from kd_hpc.campaign import Campaign, load_campaign
-from kd_hpc.doctor import Check, Level, Place
-from kd_hpc.doctor_scheduler import scheduler_checks, submission
+from kd_hpc.doctor import local_checks as doctor
+from kd_hpc.doctor.local_checks import Check, Level, Place
+from kd_hpc.doctor.scheduler_checks import scheduler_checks, submission
 from kd_hpc.schedulers.pbs import PbsScheduler
 from kd_hpc.schedulers.slurm import SlurmScheduler
 
@@ -109,7 +109,7 @@ def test_a_refused_test_job_is_said_in_the_servers_words(fakepbs: FakePbs, tmp_p
 def test_a_hung_server_is_wrong_and_not_waited_for(
     fakepbs: FakePbs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kd_hpc.doctor_scheduler.TIMEOUT", 0.5)
+    monkeypatch.setattr("kd_hpc.doctor.scheduler_checks.TIMEOUT", 0.5)
     fakepbs.fault("qstat", "hangs")
     assert only(scheduler_checks(place(tmp_path)), "scheduler").level == Level.WRONG
 
@@ -143,7 +143,7 @@ def test_history_and_live_limits_are_judged(
     ],
 )
 def test_a_closed_queue_and_too_long_a_walltime_are_wrong(tmp_path: Path, text: str, level: Level, word: str) -> None:
-    from kd_hpc.doctor_scheduler import _queue
+    from kd_hpc.doctor.scheduler_checks import _queue
 
     check = _queue(place(tmp_path), "gpu_1", f"Queue: gpu_1\n{text}")
     assert check.level == level

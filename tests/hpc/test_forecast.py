@@ -13,8 +13,8 @@ from support import PURE, STUDENT, TEACHER, campaign_file, kd_hpc, no_jobs_left,
 
 from kd_hpc.experiment import Experiment
 from kd_hpc.files import publish_text
-from kd_hpc.forecast import Outlook, forecast, remaining
-from kd_hpc.measures import Measures, kind_of, measure
+from kd_hpc.forecasting.forecast import Outlook, forecast, remaining
+from kd_hpc.forecasting.timings import Measures, kind_of, measure
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import METRICS, Store
 

@@ -17,8 +17,8 @@ import pytest
 from support import job_processes, no_jobs_left, wait_until
 
 from kd_hpc.campaign import Resources
-from kd_hpc.names import new_token
 from kd_hpc.schedulers.base import Gone, JobSpec, Live, Phase, Unknown
+from kd_hpc.schedulers.job_names import new_token
 from kd_hpc.schedulers.local import LocalScheduler
 
 

@@ -11,15 +11,15 @@ import pytest
 from fakepbs.site import FakePbs
 from support import PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
 
-from kd_hpc.acts import Trainer
-from kd_hpc.decision import Action
-from kd_hpc.evidence import Evidence
 from kd_hpc.experiment import Experiment
-from kd_hpc.names import parse_job_name, tag
+from kd_hpc.planning.decision import Action
+from kd_hpc.queueing.actions import Trainer
+from kd_hpc.queueing.evidence import Evidence
+from kd_hpc.queueing.runner import Runner
+from kd_hpc.queueing.tick_report import Report
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.report import Report
-from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import JobSpec
+from kd_hpc.schedulers.job_names import parse_job_name, tag
 from kd_hpc.schedulers.pbs import PbsScheduler
 from kd_hpc.store import Store
 

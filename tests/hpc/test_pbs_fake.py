@@ -12,7 +12,7 @@ import pytest
 from fakepbs.site import FakePbs
 
 from kd_hpc.campaign import Resources
-from kd_hpc.diagnose import Cause, diagnose
+from kd_hpc.diagnosis.diagnose import Cause, diagnose
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
 from kd_hpc.schedulers.base import Gone, JobSpec, Limits, Live, Phase, Unknown
 from kd_hpc.schedulers.pbs import PbsScheduler

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from support import PURE, STUDENT, TEACHER, tiny_campaign
 
 from kd_hpc.campaign import Campaign
-from kd_hpc.decision import Action, Decision, Plan
 from kd_hpc.experiment import Experiment
-from kd_hpc.names import job_name, new_token, parse_job_name, tag
-from kd_hpc.planner import plan
+from kd_hpc.planning.decision import Action, Decision, Plan
+from kd_hpc.planning.planner import plan
+from kd_hpc.planning.situation import RunView, Situation, Weights
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.schedulers.base import Gone, Limits, ListedJob, Live, Observation, Phase, Snapshot, Unknown
-from kd_hpc.situation import RunView, Situation, Weights
+from kd_hpc.schedulers.job_names import job_name, new_token, parse_job_name, tag
 from kd_hpc.store import Unreadable
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -166,7 +166,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_jobs(place: Path) -> None:
 
 def test_two_ticks_at_once_one_works_and_the_other_says_who_does(place: Path) -> None:
     holder = (
-        "import sys, pathlib; from kd_hpc.runner import tick_lock\n"
+        "import sys, pathlib; from kd_hpc.queueing.runner import tick_lock\n"
         "with tick_lock(pathlib.Path('experiments/.kd')): print('held', flush=True); sys.stdin.read()"
     )
     import sys

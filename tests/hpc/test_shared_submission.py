@@ -10,13 +10,13 @@ import pytest
 from standin import write_weights
 from support import PURE, STUDENT, TEACHER, tiny_campaign
 
-from kd_hpc.evidence import Evidence
 from kd_hpc.experiment import Experiment
 from kd_hpc.files import publish
-from kd_hpc.names import parse_job_name, tag
+from kd_hpc.queueing.evidence import Evidence
+from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import JobSpec, Phase
+from kd_hpc.schedulers.job_names import parse_job_name, tag
 from kd_hpc.simulation.cluster import Cluster, Program, SimJob
 from kd_hpc.simulation.faults import Faults
 from kd_hpc.simulation.scheduler import SimScheduler

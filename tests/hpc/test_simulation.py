@@ -21,23 +21,23 @@ from hypothesis.stateful import (
 )
 from support import tiny_campaign
 
-import kd_hpc.planner
+import kd_hpc.planning.planner
 import kd_hpc.simulation.trainer
-from kd_hpc.acts import Acts
 from kd_hpc.claim import Superseded
-from kd_hpc.decision import Action
-from kd_hpc.gate import Gate
-from kd_hpc.listed_jobs import ListedJobs, _Trained
-from kd_hpc.planner import _Planner
+from kd_hpc.planning.decision import Action
+from kd_hpc.planning.listed_jobs import ListedJobs, _Trained
+from kd_hpc.planning.planner import _Planner
+from kd_hpc.planning.situation import RunView
+from kd_hpc.planning.teacher_readiness import Gate
+from kd_hpc.queueing.actions import Acts
+from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import Gone, Phase, Unknown
 from kd_hpc.simulation.campaigns import live_through, random_world
 from kd_hpc.simulation.faults import CALM, Faults
 from kd_hpc.simulation.scheduler import SimScheduler
 from kd_hpc.simulation.trainer import Nature, Violation
 from kd_hpc.simulation.world import World
-from kd_hpc.situation import RunView
 
 
 class Campaigns(RuleBasedStateMachine):
@@ -348,12 +348,12 @@ CRIMES: dict[str, list[tuple[Any, str, Any]]] = {
         (Runner, "_view", lambda self, run, record, *, is_dead: RunView(run, record)),
         (Acts, "_changes_record", lambda self, decision: False),
     ],
-    "students do not wait": [(kd_hpc.planner, "teacher_gate", lambda situation, run: Gate(sha256="x"))],
+    "students do not wait": [(kd_hpc.planning.planner, "teacher_gate", lambda situation, run: Gate(sha256="x"))],
     "slots are not counted": [(_Planner, "_obstacle", lambda self, free: "")],
     "replaced jobs are not deleted": [(ListedJobs, "surplus", lambda self: ())],
     "a recorded held job is not released": [(_Planner, "_with_job", _never_release_later)],
     "a job whose record was lost is doubled": [(ListedJobs, "__init__", _without_orphans)],
-    "deaths are not counted": [(kd_hpc.planner, "after_death", lambda *facts: None)],
+    "deaths are not counted": [(kd_hpc.planning.planner, "after_death", lambda *facts: None)],
 }
 
 

@@ -10,13 +10,13 @@ import pytest
 from slurmsite import SlurmSite, why_not
 from support import PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
 
-from kd_hpc.acts import Trainer
 from kd_hpc.campaign import Resources
-from kd_hpc.decision import Action
-from kd_hpc.diagnose import Cause, diagnose
+from kd_hpc.diagnosis.diagnose import Cause, diagnose
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
-from kd_hpc.evidence import Evidence
-from kd_hpc.runner import Runner
+from kd_hpc.planning.decision import Action
+from kd_hpc.queueing.actions import Trainer
+from kd_hpc.queueing.evidence import Evidence
+from kd_hpc.queueing.runner import Runner
 from kd_hpc.schedulers.base import Gone, JobSpec, Live, Observation, Phase, Unknown
 from kd_hpc.schedulers.slurm import SlurmScheduler
 from kd_hpc.store import Store

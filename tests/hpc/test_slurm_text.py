@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kd_hpc.diagnose import Cause, diagnose
+from kd_hpc.diagnosis.diagnose import Cause, diagnose
 from kd_hpc.schedulers import slurm_text
 from kd_hpc.schedulers.base import Gone, Live, Phase
 

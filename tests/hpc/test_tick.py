@@ -13,11 +13,11 @@ from standin import write_weights
 from support import tiny_campaign
 
 from kd_hpc.campaign import Campaign
-from kd_hpc.decision import Action
-from kd_hpc.evidence import Evidence, inspect_weights
 from kd_hpc.files import publish
+from kd_hpc.planning.decision import Action
+from kd_hpc.queueing.evidence import Evidence, inspect_weights
+from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import Phase
 from kd_hpc.simulation.cluster import Cluster
 from kd_hpc.simulation.scheduler import SimScheduler

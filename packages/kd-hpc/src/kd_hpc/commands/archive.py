@@ -39,7 +39,7 @@ def archive(
 
     On a cluster whose results were pulled, first: kd-hpc archive beta --runs-only
     """
-    from kd_hpc.archive import close, open_round, require_nobody_at_work, steps
+    from kd_hpc.archiving.archive import close, open_round, require_nobody_at_work, steps
     from kd_hpc.campaign import load_campaign
 
     following = (upcoming, load_campaign(upcoming)) if upcoming else None

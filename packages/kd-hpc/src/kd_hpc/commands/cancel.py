@@ -26,8 +26,8 @@ def cancel(
 
     Do not ask: kd-hpc cancel --yes 7002784.sched01
     """
-    from kd_hpc.endings import end_runs, plan_endings
-    from kd_hpc.runner import CONTROL, tick_lock
+    from kd_hpc.interventions.cancel import end_runs, plan_endings
+    from kd_hpc.queueing.runner import CONTROL, tick_lock
     from kd_hpc.store import Store
 
     store = Store(experiments)

@@ -23,9 +23,9 @@ def diagnose(
 
     What each cause means: docs/guide/when-something-died.md
     """
-    from kd_hpc.lookup import find_run
-    from kd_hpc.postmortem import examine
-    from kd_hpc.show import print_json
+    from kd_hpc.inspection.find_run import find_run
+    from kd_hpc.inspection.postmortem import examine
+    from kd_hpc.queueing.show import print_json
     from kd_hpc.store import Store
 
     store = Store(experiments)

@@ -29,10 +29,10 @@ def doctor(
     import sys
     from dataclasses import asdict
 
-    from kd_hpc.doctor import Level, Place, local_checks
-    from kd_hpc.doctor_scheduler import scheduler_checks, submission
-    from kd_hpc.show import print_json, print_table
-    from kd_hpc.workplace import open_workplace
+    from kd_hpc.doctor.local_checks import Level, Place, local_checks
+    from kd_hpc.doctor.scheduler_checks import scheduler_checks, submission
+    from kd_hpc.queueing.session import open_workplace
+    from kd_hpc.queueing.show import print_json, print_table
 
     workplace = open_workplace(campaign, experiments)
     place = Place(workplace.campaign, campaign, experiments)

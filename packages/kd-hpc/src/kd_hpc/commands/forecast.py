@@ -24,9 +24,9 @@ def forecast(
 
     Another: kd-hpc forecast campaigns/charlie.toml --every 30
     """
-    from kd_hpc.outlook import look_ahead
-    from kd_hpc.show import print_json
-    from kd_hpc.workplace import find_campaign
+    from kd_hpc.forecasting.forecast_text import look_ahead
+    from kd_hpc.queueing.session import find_campaign
+    from kd_hpc.queueing.show import print_json
 
     prospect = look_ahead(find_campaign(campaign, experiments), experiments, tick_seconds=60 * every)
     if as_json:

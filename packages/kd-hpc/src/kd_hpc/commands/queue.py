@@ -32,10 +32,10 @@ def queue(
 
     Until all is done: kd-hpc queue campaigns/digits.toml --watch
     """
-    from kd_hpc.closed_campaigns import require_open
+    from kd_hpc.archiving.closed_campaigns import require_open
     from kd_hpc.errors import FolderError, StoreError, UsageError
-    from kd_hpc.runner import tick_lock
-    from kd_hpc.workplace import open_workplace
+    from kd_hpc.queueing.runner import tick_lock
+    from kd_hpc.queueing.session import open_workplace
 
     if watch and (dry_run or as_json):
         raise UsageError("--watch goes with neither --dry-run nor --json.", remedy="Leave one of them away.")
@@ -43,8 +43,8 @@ def queue(
     if not anew:
         require_open(workplace.campaign.name, campaign, experiments)
     if dry_run:
-        from kd_hpc.planner import plan
-        from kd_hpc.show import show_plan
+        from kd_hpc.planning.planner import plan
+        from kd_hpc.queueing.show import show_plan
 
         situation = workplace.runner.look()
         show_plan(plan(situation), unreachable=situation.snapshot.unreachable, as_json=as_json)
@@ -58,10 +58,10 @@ def queue(
     except StoreError as error:
         raise FolderError(error.what, remedy=error.remedy) from error
     if report is None:
-        from kd_hpc.watch import watch as keep_watching
+        from kd_hpc.queueing.watch import watch as keep_watching
 
         raise typer.Exit(keep_watching(workplace))
-    from kd_hpc.show import show_report
+    from kd_hpc.queueing.show import show_report
 
     show_report(report, as_json=as_json)
     raise typer.Exit(report.exit_code)

@@ -28,9 +28,9 @@ def retry(
 
     From the beginning: kd-hpc retry --anew Digits/pure/ResNet20/0
     """
-    from kd_hpc.interventions import carry_out, plan_retry
-    from kd_hpc.lookup import campaign_of, find_runs
-    from kd_hpc.runner import CONTROL, tick_lock
+    from kd_hpc.inspection.find_run import campaign_of, find_runs
+    from kd_hpc.interventions.retry import carry_out, plan_retry
+    from kd_hpc.queueing.runner import CONTROL, tick_lock
     from kd_hpc.schedulers.registry import make
     from kd_hpc.store import Store
 

@@ -29,8 +29,8 @@ def simulate(
     """
     from kd_hpc.campaign import load_campaign
     from kd_hpc.errors import UsageError
-    from kd_hpc.show import print_json, print_table
-    from kd_hpc.simulate import FAULTS, rehearse
+    from kd_hpc.queueing.show import print_json, print_table
+    from kd_hpc.simulation.rehearsal import FAULTS, rehearse
 
     loaded = load_campaign(campaign)
     if faults not in FAULTS:

@@ -25,8 +25,8 @@ def status(
 
     Those of a campaign, also the ones to come: kd-hpc status campaigns/digits.toml
     """
-    from kd_hpc.overview import campaign_rows, folder_rows
-    from kd_hpc.show import print_json, print_table
+    from kd_hpc.inspection.status import campaign_rows, folder_rows
+    from kd_hpc.queueing.show import print_json, print_table
     from kd_hpc.store import Store
 
     store = Store(experiments)

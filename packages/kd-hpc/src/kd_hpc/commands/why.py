@@ -19,11 +19,11 @@ def why(
 
     By a job's id or name, or the token in it: kd-hpc why 7002784.sched01
     """
-    from kd_hpc.lookup import find_run
-    from kd_hpc.show import print_json
+    from kd_hpc.inspection.find_run import find_run
+    from kd_hpc.inspection.why import as_json as links_json
+    from kd_hpc.inspection.why import chain
+    from kd_hpc.queueing.show import print_json
     from kd_hpc.store import Store
-    from kd_hpc.why import as_json as links_json
-    from kd_hpc.why import chain
 
     store = Store(experiments)
     links = chain(store, find_run(store, run), campaign)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kd_hpc.evidence import Evidence
 from kd_hpc.experiment import Experiment, experiment_at
+from kd_hpc.planning.situation import Weights
+from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.records import StatusRecord
-from kd_hpc.situation import Weights
 from kd_hpc.store import STATUS, Store, Unreadable
 
 

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
 
-from kd_hpc.acts import Trainer
 from kd_hpc.campaign import Campaign
-from kd_hpc.decision import Plan
 from kd_hpc.experiment import Experiment
-from kd_hpc.interventions import forgive
-from kd_hpc.names import ALPHABET, TOKEN_LENGTH, parse_job_name, tag
-from kd_hpc.planner import plan
+from kd_hpc.interventions.retry import forgive
+from kd_hpc.planning.decision import Plan
+from kd_hpc.planning.planner import plan
+from kd_hpc.queueing.actions import Trainer
+from kd_hpc.queueing.runner import Runner
+from kd_hpc.queueing.tick_report import Report
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.report import Report
-from kd_hpc.runner import Runner
 from kd_hpc.schedulers.base import JobSpec
+from kd_hpc.schedulers.job_names import ALPHABET, TOKEN_LENGTH, parse_job_name, tag
 from kd_hpc.simulation.cluster import Cluster, SimJob
 from kd_hpc.simulation.disk import Disk, SimEvidence, SimStore
 from kd_hpc.simulation.faults import CALM, Faults, Killed

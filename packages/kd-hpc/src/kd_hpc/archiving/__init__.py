@@ -1,0 +1,1 @@
+"""Closing a round: every run told, the folder moved aside."""

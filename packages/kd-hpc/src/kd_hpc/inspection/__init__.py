@@ -1,0 +1,1 @@
+"""What a person asks about runs: status, why, what a job died of."""

@@ -1,0 +1,112 @@
+"""One run's last job, examined: its record, its last words and the scheduler's, joined into one finding."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kd_hpc.diagnosis.diagnose import Cause, Diagnosis, diagnose
+from kd_hpc.errors import CampaignError
+from kd_hpc.inspection.find_run import FoundRun
+from kd_hpc.queueing.evidence import stderr_tail
+from kd_hpc.queueing.session import find_campaign, open_workplace
+from kd_hpc.records import Attempt, StatusRecord
+from kd_hpc.schedulers.base import Gone, Live, Observation, Unknown
+from kd_hpc.store import ERRORS, Store, Unreadable
+
+
+@dataclass(frozen=True)
+class Postmortem:
+    """`diagnosis` is None where nothing died; `evidence` says then why not, else what the diagnosis stands on.
+
+    `earlier`: one sentence for each attempt that ended before.
+    """
+
+    run: str
+    state: str
+    job_id: str | None
+    evidence: str
+    diagnosis: Diagnosis | None
+    earlier: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What to print, as (name, value)."""
+        lines = [("run", self.run), ("state", self.state), ("job", self.job_id or "none on record")]
+        if found := self.diagnosis:
+            lines += [("cause", found.cause.value), ("what", found.detail)]
+            lines += [("charged", "yes: no epoch was gained" if found.charged else "no")]
+        lines += [("evidence", self.evidence), *(("earlier", sentence) for sentence in self.earlier)]
+        return lines + ([("next", self.diagnosis.remedy)] if self.diagnosis else [])
+
+
+def examine(store: Store, found: FoundRun, campaign: Path | None) -> Postmortem:
+    """Why the latest job of `found` died, if it did. Asks the scheduler only about a job without a recorded ending."""
+    record = found.record if isinstance(found.record, StatusRecord) else StatusRecord()
+    attempt = record.attempt or Attempt()
+    state = (
+        record.state.value if isinstance(found.record, StatusRecord) else "unreadable" if found.record else "no record"
+    )
+    about = partial(Postmortem, found.label, state, attempt.job_id, earlier=_earlier(record))
+    if record.is_done:
+        return about("it is complete: nothing died", None)
+    if found.record is None and not (store.root / found.path).exists():
+        return about("it was never started: nothing died", None)
+    seen = _word_of_scheduler(store, attempt, campaign)
+    if isinstance(seen, Live):
+        return about(f"its job is alive: {seen.detail}", None)
+    diagnosis = _diagnose(store, found, record, attempt, seen if isinstance(seen, Gone) else None)
+    if isinstance(seen, Unknown) and diagnosis.cause == Cause.UNKNOWN:
+        return about(f"nobody can know now whether its job lives: {seen.reason}", None)
+    word = seen.evidence if isinstance(seen, Gone) else ""
+    return about("; ".join(filter(None, (str(_output(store, found, attempt) / ERRORS), word))), diagnosis)
+
+
+def _output(store: Store, found: FoundRun, attempt: Attempt) -> Path:
+    """The run directory that has the output of the attempt's job."""
+    return store.root / (attempt.leader or found.path)
+
+
+def _state(record: StatusRecord | Unreadable | None) -> str:
+    if isinstance(record, Unreadable):
+        return f"unreadable: {record.reason}"
+    return record.state.value if record else "no record"
+
+
+def _earlier(record: StatusRecord) -> tuple[str, ...]:
+    ended = [attempt for attempt in record.attempts[:-1] if attempt.detail or attempt.cause]
+    return tuple(f"attempt {attempt.number}: {attempt.cause}: {attempt.detail}" for attempt in ended)
+
+
+def _diagnose(store: Store, found: FoundRun, record: StatusRecord, attempt: Attempt, gone: Gone | None) -> Diagnosis:
+    diagnosis = diagnose(
+        gone,
+        stderr_tail(_output(store, found, attempt)),
+        start_epoch=attempt.start_epoch,
+        end_epoch=record.progress if attempt.end_epoch is None else attempt.end_epoch,
+        memory=attempt.memory,
+        token=attempt.token,
+        run=found.label,
+    )
+    if attempt.cause in {cause.value for cause in Cause} and attempt.detail:
+        return replace(diagnosis, cause=Cause(attempt.cause), detail=attempt.detail, charged=attempt.charged)
+    return diagnosis
+
+
+def _word_of_scheduler(store: Store, attempt: Attempt, campaign: Path | None) -> Observation | None:
+    """What the campaign's scheduler says of a job, or what the record kept of that; None if there is nobody to ask."""
+    if attempt.ended_at is not None:
+        return Gone("as recorded when it ended", attempt.exit_status, attempt.detail or "", attempt.host or "")
+    if attempt.job_id is None:
+        return None
+    try:
+        scheduler = open_workplace(find_campaign(campaign, store.root), store.root).scheduler
+    except CampaignError as error:
+        return Unknown(error.what)
+    if scheduler.kind != attempt.scheduler:
+        return Unknown(f"the job was in {attempt.scheduler}, the campaign uses {scheduler.kind}")
+    return scheduler.look([attempt.job_id]).of(attempt.job_id)

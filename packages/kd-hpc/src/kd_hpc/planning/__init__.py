@@ -1,0 +1,1 @@
+"""What to do about every run, and why: pure, no disk and no scheduler."""

@@ -1,0 +1,107 @@
+"""What the planner answers: one decision a run, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kd_hpc.diagnosis.diagnose import Cause
+from kd_hpc.experiment import Experiment
+from kd_hpc.schedulers.base import ListedJob
+
+
+class Action(StrEnum):
+    SUBMIT = "submit"
+    RESUBMIT = "resubmit"
+    ADOPT = "adopt"
+    """A job with the token of this run's intent was found: it is this run's."""
+    RELEASE = "release"
+    WAIT = "wait"
+    """For its teacher, a slot, or better nodes: a later tick goes on."""
+    LEAVE = "leave"
+    """Something may be at work on it; only time tells."""
+    BLOCK = "block"
+    """Nothing happens until a person acts."""
+    FAIL = "fail"
+    QUARANTINE = "quarantine"
+    DONE = "done"
+
+    @property
+    def is_submission(self) -> bool:
+        return self in (Action.SUBMIT, Action.RESUBMIT)
+
+    @property
+    def is_settled(self) -> bool:
+        """True if later ticks decide the same unless a person acts."""
+        return self in (Action.DONE, Action.BLOCK, Action.FAIL, Action.QUARANTINE)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the latest attempt ended, for its record."""
+
+    cause: Cause
+    detail: str
+    remedy: str
+    charged: bool
+    end_epoch: int | None = None
+    exit_status: int | None = None
+    host: str = ""
+    next_memory: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`ending` is to be recorded before anything else; `job_id` is the job to adopt or release, or that is at work.
+
+    `shares_job_of` is the run that leads the job this one is to be submitted in; None for a run that has, or leads, its
+    own.
+    """
+
+    experiment: Experiment
+    action: Action
+    reason: str
+    remedy: str = ""
+    job_id: str | None = None
+    memory: str | None = None
+    teacher_sha256: str | None = None
+    ending: Ending | None = None
+    shares_job_of: Experiment | None = None
+
+
+@dataclass(frozen=True)
+class Surplus:
+    """A job to delete: held, and on record as replaced, so it can never do anything but fill a slot."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Decisions in the order of their importance, which is the order of submission."""
+
+    decisions: tuple[Decision, ...]
+    surplus: tuple[Surplus, ...] = ()
+    strays: tuple[ListedJob, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """Recorded jobs of which nothing can be known now, as sentences."""
+    capacity: int = 0
+    in_use: int = 0
+
+    @property
+    def submissions(self) -> tuple[Decision, ...]:
+        return tuple(decision for decision in self.decisions if decision.action.is_submission)
+
+    @property
+    def jobs(self) -> dict[Experiment, tuple[Decision, ...]]:
+        """The submissions of each job to be, by the run that leads it, which comes first."""
+        found: dict[Experiment, tuple[Decision, ...]] = {}
+        for decision in self.submissions:
+            leader = decision.shares_job_of or decision.experiment
+            found[leader] = (*found.get(leader, ()), decision)
+        return found
+
+    @property
+    def is_settled(self) -> bool:
+        return all(decision.action.is_settled for decision in self.decisions)

@@ -1,0 +1,248 @@
+"""Situation -> Plan: what to do about every run, and why. Pure and total: no clock, no disk, no scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from kd_hpc.campaign import Recipe
+from kd_hpc.diagnosis.diagnose import Cause
+from kd_hpc.experiment import Experiment
+from kd_hpc.planning.decision import Action, Decision, Ending, Plan
+from kd_hpc.planning.job_packing import Job, Ready
+from kd_hpc.planning.listed_jobs import ListedJobs
+from kd_hpc.planning.retry_policy import after_death, breaker, ending_of, memory_needed, spared
+from kd_hpc.planning.situation import RunView, Situation
+from kd_hpc.planning.teacher_readiness import teacher_gate
+from kd_hpc.records import State, StatusRecord
+from kd_hpc.schedulers.base import Gone, Live, Observation, Phase, Unknown
+from kd_hpc.store import Unreadable
+
+
+def plan(situation: Situation) -> Plan:
+    """Decide about every run of the campaign, and about this user's jobs that no run explains."""
+    return _Planner(situation).plan()
+
+
+def importance(experiment: Experiment, teacher: str) -> tuple[bool, int]:
+    """Sort key: teachers before all others, low seeds before high ones, so that students become ready early."""
+    return (not (experiment.is_pure and experiment.student == teacher), experiment.seed)
+
+
+NOT_LISTED = "it could start, but your jobs could not be listed, so nobody knows which slots are free"
+_DEFAULT_RECIPE = Recipe().model_dump(mode="json")
+
+
+class _Planner:
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.recipe = situation.campaign.recipe.model_dump(mode="json")
+        self.listed = situation.snapshot.listed
+        self.jobs = ListedJobs(situation)
+        self.breaker = breaker(situation)
+
+    def plan(self) -> Plan:
+        situation, teacher = self.situation, self.situation.campaign.teacher
+        runs = sorted(situation.runs, key=lambda run: importance(run.experiment, teacher))
+        unknown = tuple(filter(None, map(self._unknown, runs)))
+        capacity = self._capacity()
+        in_use = len(self.listed or ()) + self._unlisted(runs)
+        outcomes = [self._decide(run) for run in runs]
+        surplus = tuple(self.jobs.surplus())
+        return Plan(
+            decisions=tuple(self._fill(outcomes, capacity - in_use)),
+            surplus=surplus,
+            strays=self.jobs.strays(surplus),
+            unknown=unknown,
+            capacity=capacity,
+            in_use=in_use,
+        )
+
+    def _capacity(self) -> int:
+        limit = self.situation.snapshot.limits.queued
+        return self.situation.campaign.scheduler.slots if limit is None else limit
+
+    def _unlisted(self, runs: Iterable[RunView]) -> int:
+        """Recorded jobs that nobody listed and nobody proved gone: each may sit in a slot."""
+        records = [run.record for run in runs if isinstance(run.record, StatusRecord)]
+        unknown = {record.job_id for record in records if isinstance(self._job(record), Unknown)}
+        return len(unknown - {job.job_id for job in self.listed or ()})
+
+    def _unknown(self, run: RunView) -> str:
+        seen = self._job(run.record) if isinstance(run.record, StatusRecord) else None
+        return f"{run.experiment.label}: {seen.reason}" if isinstance(seen, Unknown) else ""
+
+    def _job(self, record: StatusRecord) -> Observation | None:
+        """What is known of the job that may own the run; None if the record names none that could live."""
+        attempt = record.attempt
+        if not record.state.has_job or attempt is None or attempt.job_id is None or attempt.ended_at is not None:
+            return None
+        if attempt.scheduler != self.situation.scheduler:
+            return Unknown(f"its job {attempt.job_id} is in {attempt.scheduler}, not in {self.situation.scheduler}")
+        return self.situation.snapshot.of(attempt.job_id)
+
+    def _fill(self, outcomes: Iterable[Decision | Ready], free: int) -> Iterable[Decision]:
+        """Give the free slots away, the most important runs first; who joins another's job needs none."""
+        outcomes, jobs, obstacles = list(outcomes), dict[Experiment, Job](), dict[Experiment, str]()
+        for ready in (outcome for outcome in outcomes if isinstance(outcome, Ready)):
+            job = next((job for job in jobs.values() if job.takes(ready)), None)
+            if job is None and (obstacle := self._obstacle(free)):
+                obstacles[ready.run.experiment] = obstacle
+                continue
+            if job is None:
+                job, free = Job(self.situation.campaign.students_per_job), free - 1
+            job.members.append(ready)
+            jobs[ready.run.experiment] = job
+        for outcome in outcomes:
+            if isinstance(outcome, Decision):
+                yield outcome
+            elif obstacle := obstacles.get(outcome.run.experiment, ""):
+                yield Decision(outcome.run.experiment, Action.WAIT, obstacle, ending=outcome.ending)
+            else:
+                yield _submission(outcome, jobs[outcome.run.experiment])
+
+    def _obstacle(self, free: int) -> str:
+        if self.listed is None:
+            return NOT_LISTED
+        if self.breaker:
+            return self.breaker
+        return "" if free > 0 else f"all {self._capacity()} slots are taken"
+
+    def _decide(self, run: RunView) -> Decision | Ready:
+        record = run.record
+        if isinstance(record, Unreadable):
+            return _unreadable(run.experiment, record)
+        if record is None or record.state == State.NOT_STARTED:
+            return self._ready(run, "it has not been trained yet", None)
+        if record.state == State.COMPLETED:
+            return Decision(run.experiment, Action.DONE, self._completed(record))
+        if record.state.is_final:
+            return _stopped(run.experiment, record)
+        if record.attempt is None or record.attempt.scheduler == "hand":
+            return self._by_hand(run, record)
+        if record.attempt.ended_at is not None:
+            return self._ready(run, _continues(record), None)
+        return self._intent(run, record) if record.attempt.job_id is None else self._with_job(run, record)
+
+    def _completed(self, record: StatusRecord) -> str:
+        differs = self._recipe_differs(record)
+        return f"completed, with another recipe than the campaign's ({differs})" if differs else "completed"
+
+    def _by_hand(self, run: RunView, record: StatusRecord) -> Decision | Ready:
+        if run.owner_alive is False:
+            return self._after_death(run, record, Gone("the process that was training it is gone"))
+        if run.owner_alive:
+            return Decision(run.experiment, Action.LEAVE, "somebody is training it by hand")
+        return Decision(
+            run.experiment,
+            Action.BLOCK,
+            f"it is {record.state} with no job on record, and nobody here can know whether a process works on it",
+            remedy=f"If none does: kd-hpc retry {run.experiment.label}",
+        )
+
+    def _intent(self, run: RunView, record: StatusRecord) -> Decision | Ready:
+        """A submission was begun and its job id never came back: the token tells whether there is a job."""
+        assert record.attempt is not None, "an intent has an attempt"
+        token = record.attempt.token
+        if self.listed is None:
+            return Decision(run.experiment, Action.LEAVE, "your jobs could not be listed: its job may be among them")
+        if job := self.jobs.keeper(token):
+            found = f"its job {job.job_id} was found by its token {token}"
+            return Decision(run.experiment, Action.ADOPT, found, job_id=job.job_id)
+        why = f"its submission {token} left no job behind"
+        lost = Ending(cause=Cause.UNKNOWN, detail=why, remedy="", charged=False)
+        return self._ready(run, why, lost)
+
+    def _with_job(self, run: RunView, record: StatusRecord) -> Decision | Ready:
+        match self._job(record):
+            case Live(phase=Phase.HELD):
+                return Decision(run.experiment, Action.RELEASE, "its job is still held", job_id=record.job_id)
+            case Live() as seen:
+                at_work = f"job {record.job_id}: {seen.detail or seen.phase}"
+                return Decision(run.experiment, Action.LEAVE, at_work, job_id=record.job_id)
+            case Gone() as gone:
+                return self._after_death(run, record, gone)
+            case seen:
+                reason = seen.reason if isinstance(seen, Unknown) else "no word about it"
+                return Decision(
+                    run.experiment,
+                    Action.LEAVE,
+                    f"nobody knows of job {record.job_id}: {reason}",
+                    remedy=f"kd-hpc why {run.experiment.label}",
+                    job_id=record.job_id,
+                )
+
+    def _after_death(self, run: RunView, record: StatusRecord, gone: Gone) -> Decision | Ready:
+        ending = spared(ending_of(run, record, gone), run, record, self.situation)
+        if run.cancelled:
+            remedy = f"kd-hpc retry {run.experiment.label}"
+            return Decision(run.experiment, Action.FAIL, "cancelled by you", remedy=remedy, ending=ending)
+        if failure := after_death(run.experiment, record, ending, self.situation.campaign):
+            return failure
+        return self._ready(run, f"its job has ended: {ending.detail}", ending)
+
+    def _ready(self, run: RunView, why: str, ending: Ending | None) -> Decision | Ready:
+        """Everything but a slot: the last obstacles of a run that has no job."""
+        record = run.record if isinstance(run.record, StatusRecord) else None
+        if run.cancelled:
+            remedy = f"kd-hpc retry {run.experiment.label}"
+            return Decision(run.experiment, Action.FAIL, "cancelled by you", remedy=remedy, ending=ending)
+        if job := self.jobs.orphans.get(run.experiment):
+            return Decision(
+                run.experiment,
+                Action.WAIT,
+                f"job {job.job_id} is a job of it that its record does not know",
+                remedy=self.jobs.remedy(job),
+                ending=ending,
+            )
+        if record and record.progress and (differs := self._recipe_differs(record)):
+            return Decision(
+                run.experiment,
+                Action.BLOCK,
+                f"it was begun with another recipe ({differs})",
+                remedy="Put that recipe back into the campaign, or move its run directory away to start anew",
+                ending=ending,
+            )
+        gate = teacher_gate(self.situation, run)
+        if gate.decision:
+            return replace(gate.decision, ending=ending)
+        return Ready(run, gate, memory_needed(self.situation.campaign, record, ending), why, ending)
+
+    def _recipe_differs(self, record: StatusRecord) -> str:
+        defaults = _DEFAULT_RECIPE
+        theirs = {name: record.recipe.get(name, defaults[name]) for name in self.recipe} if record.recipe else {}
+        names = [name for name, value in theirs.items() if value != self.recipe[name]]
+        return ", ".join(f"{name} {theirs[name]}, now {self.recipe[name]}" for name in names)
+
+
+def _submission(ready: Ready, job: Job) -> Decision:
+    run, record = ready.run.experiment, ready.run.record
+    again = isinstance(record, StatusRecord) and bool(record.attempts)
+    joins = job.leader if job.leader != run else None
+    return Decision(
+        run,
+        Action.RESUBMIT if again else Action.SUBMIT,
+        f"{ready.why}; it shares the job of {joins.label}" if joins else ready.why,
+        memory=job.memory,
+        teacher_sha256=ready.gate.sha256,
+        ending=ready.ending,
+        shares_job_of=joins,
+    )
+
+
+def _unreadable(experiment: Experiment, record: Unreadable) -> Decision:
+    remedy = f"Look at {record.path}; then, to begin again from its checkpoint: kd-hpc retry {experiment.label}"
+    action = Action.QUARANTINE if record.is_damaged else Action.BLOCK
+    return Decision(experiment, action, f"its record is unreadable: {record.reason}", remedy=remedy)
+
+
+def _stopped(experiment: Experiment, record: StatusRecord) -> Decision:
+    reason = f"{record.state}: {record.reason or 'no reason on record'}"
+    remedy = record.remedy or f"kd-hpc why {experiment.label}"
+    return Decision(experiment, Action.BLOCK, reason, remedy=remedy)
+
+
+def _continues(record: StatusRecord) -> str:
+    attempt = record.attempt
+    detail = attempt.detail if attempt and attempt.detail else "its job has ended"
+    return f"it goes on from epoch {record.epoch}: {detail}"

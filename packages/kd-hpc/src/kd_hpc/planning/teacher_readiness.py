@@ -1,0 +1,71 @@
+"""May this student start? Only behind its own teacher: same data set, same seed, completed, weights that load."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kd_hpc.experiment import Experiment
+from kd_hpc.planning.decision import Action, Decision
+from kd_hpc.planning.situation import RunView, Situation
+from kd_hpc.records import State, StatusRecord
+from kd_hpc.store import BEST, Unreadable
+
+
+class Gate(NamedTuple):
+    """Open with the teacher's SHA-256 (None for a pure run), or shut by a decision."""
+
+    sha256: str | None = None
+    decision: Decision | None = None
+
+
+def teacher_gate(situation: Situation, student: RunView) -> Gate:
+    teacher_run = student.experiment.teacher_run
+    if teacher_run is None:
+        return Gate()
+    teacher = situation.by_run.get(teacher_run)
+    if obstacle := _unfinished(student.experiment, teacher_run, teacher):
+        return Gate(decision=obstacle)
+    assert teacher is not None, "a completed teacher was looked at"
+    return _weights(student, teacher)
+
+
+def _unfinished(student: Experiment, teacher_run: Experiment, teacher: RunView | None) -> Decision | None:
+    record, label = teacher.record if teacher else None, teacher_run.label
+    if isinstance(record, Unreadable):
+        why = f"the record of its teacher {label} is unreadable"
+        return Decision(student, Action.BLOCK, why, remedy=f"kd-hpc why {label}")
+    state = record.state if record else State.NOT_STARTED
+    if state == State.COMPLETED:
+        return None
+    if record and state.is_final:
+        why = f"its teacher {label} is {state}: {record.reason or 'no reason on record'}"
+        return Decision(student, Action.BLOCK, why, remedy=record.remedy or f"kd-hpc why {label}")
+    how_far = f", epoch {record.epoch} of {record.epochs}" if record and record.epochs else ""
+    return Decision(student, Action.WAIT, f"its teacher {label} is not completed yet ({state}{how_far})")
+
+
+def _weights(student: RunView, teacher: RunView) -> Gate:
+    label, weights = teacher.experiment.label, teacher.weights
+    if weights is None or weights.problem:
+        problem = weights.problem if weights else "nobody looked"
+        return Gate(
+            decision=Decision(
+                student.experiment,
+                Action.BLOCK,
+                f"{BEST} of its teacher {label} cannot be used: {problem}",
+                remedy=f"Put that file back from a copy, or train the teacher again: kd-hpc retry --anew {label}",
+            )
+        )
+    record = student.record
+    if isinstance(record, StatusRecord) and record.progress and record.teacher_sha256 not in (None, weights.sha256):
+        return Gate(
+            decision=Decision(
+                student.experiment,
+                Action.BLOCK,
+                f"it learned {record.progress} epochs from another teacher ({record.teacher_sha256:.12}) than the "
+                f"{BEST} that {label} has now ({weights.sha256:.12})",
+                remedy=f"Put that teacher back, or begin the student again: "
+                f"kd-hpc retry --anew {student.experiment.label}",
+            )
+        )
+    return Gate(sha256=weights.sha256)

@@ -1,0 +1,1 @@
+"""One tick and many: look, plan, act, show."""

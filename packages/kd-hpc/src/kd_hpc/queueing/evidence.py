@@ -1,0 +1,104 @@
+"""What run directories show beside their records: who claimed them, last words, teachers' weights, requests to stop."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+
+from kd_hpc import claim
+from kd_hpc.errors import KdError
+from kd_hpc.experiment import Experiment
+from kd_hpc.files import publish_text
+from kd_hpc.planning.situation import Weights
+from kd_hpc.store import BEST, ERRORS, Store
+
+CANCELLED = ".cancelled"
+"""In a run directory: a person asked that this run be ended. The record says so once its job is gone."""
+_TAIL_BYTES = 64 * 1024
+
+
+class Evidence:
+    """Evidence below `store`; what is known of weights is kept in `cache`, by size and time of the file."""
+
+    def __init__(self, store: Store, cache: Path) -> None:
+        self._store = store
+        self._cache_file = cache
+        self._cache: dict[str, list[str | int]] | None = None
+        self._has_learned = False
+
+    def owner_alive(self, experiment: Experiment) -> bool | None:
+        """Whether the process that last claimed the run lives; None if there was none, or nobody can know from here."""
+        try:
+            owner = claim.owner(self._store.directory(experiment))
+        except KdError:
+            return None
+        return owner.is_alive() if owner else None
+
+    def stderr_tail(self, run: str) -> str:
+        """The end of the `errors` file of the run with that label; empty if there is none."""
+        return stderr_tail(self._store.root / run)
+
+    def is_cancelled(self, experiment: Experiment) -> bool:
+        return (self._store.directory(experiment) / CANCELLED).exists()
+
+    def weights(self, experiment: Experiment) -> Weights:
+        """The run's best.pth. Looked through once for each size and time of the file."""
+        path = self._store.directory(experiment) / BEST
+        try:
+            stat = path.stat()
+        except OSError as error:
+            return Weights(problem=f"{path}: {error.strerror}")
+        key, version = str(experiment.path), [stat.st_size, stat.st_mtime_ns]
+        known = self._known()
+        if known.get(key, [])[:2] != version:
+            weights = inspect_weights(path)
+            if weights.problem:
+                return weights
+            known[key] = [*version, weights.sha256]
+            self._has_learned = True
+        return Weights(sha256=str(known[key][2]))
+
+    def keep(self) -> None:
+        """Write down what was learned about weights, so that the next tick need not look again."""
+        if self._has_learned:
+            publish_text(self._cache_file, json.dumps(self._cache))
+
+    def _known(self) -> dict[str, list[str | int]]:
+        if self._cache is None:
+            try:
+                self._cache = dict(json.loads(self._cache_file.read_bytes()))
+            except (OSError, ValueError, TypeError):
+                self._cache = {}
+        return self._cache
+
+
+def stderr_tail(directory: Path) -> str:
+    """The end of a run directory's `errors` file; empty if there is none."""
+    try:
+        with (directory / ERRORS).open("rb") as stream:
+            stream.seek(0, io.SEEK_END)
+            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def inspect_weights(path: Path) -> Weights:
+    """Whether torch could load `path`, as far as can be told without torch: a zip archive, every checksum right."""
+    try:
+        content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            damaged = archive.testzip()
+            names = archive.namelist()
+    except OSError as error:
+        return Weights(problem=f"{path}: {error.strerror}")
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        return Weights(problem=f"{path} is no torch file: {error}")
+    if damaged is not None:
+        return Weights(problem=f"{path} is damaged: {damaged} fails its checksum")
+    if not any(name.endswith("/data.pkl") for name in names):
+        return Weights(problem=f"{path} is no torch file: it holds no data.pkl")
+    return Weights(sha256=hashlib.sha256(content).hexdigest())

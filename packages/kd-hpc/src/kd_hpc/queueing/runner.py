@@ -1,0 +1,113 @@
+"""One tick: look -> plan -> act."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kd_hpc import locks
+from kd_hpc.campaign import Campaign
+from kd_hpc.errors import LockHeld, StoreError
+from kd_hpc.experiment import Experiment
+from kd_hpc.planning.planner import plan
+from kd_hpc.planning.situation import RunView, Situation
+from kd_hpc.queueing.actions import Acts, Trainer
+from kd_hpc.queueing.evidence import Evidence
+from kd_hpc.queueing.tick_report import Report
+from kd_hpc.records import State, StatusRecord
+from kd_hpc.schedulers.base import Gone, Scheduler
+from kd_hpc.store import Store, Unreadable
+
+CONTROL = ".kd"
+"""The folder below the experiments where kd-hpc keeps its own files."""
+
+
+@dataclass
+class Runner:
+    campaign: Campaign
+    store: Store
+    scheduler: Scheduler
+    evidence: Evidence
+    trainer: Trainer = field(default_factory=Trainer)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def root(self) -> str:
+        return str(self.store.root.absolute())
+
+    def look(self) -> Situation:
+        """Everything the planner needs, in the one order that is safe: records, then jobs, then the dead jobs' records.
+
+        A job may write its last record between two looks; after it is gone, nobody does.
+        """
+        records = {experiment: self.store.read(experiment) for experiment in self.campaign.experiments()}
+        jobs = {run: job_id for run, record in records.items() if (job_id := self._job_to_ask_for(record))}
+        snapshot = self.scheduler.look(list(dict.fromkeys(jobs.values())))
+        dead = {run for run, job_id in jobs.items() if isinstance(snapshot.of(job_id), Gone)}
+        runs = tuple(self._view(run, record, is_dead=run in dead) for run, record in records.items())
+        runs = tuple(self._with_weights(view) for view in runs)
+        return Situation(self.campaign, self.root, self.scheduler.kind, runs, snapshot, self.clock())
+
+    def tick(self) -> Report:
+        """Look, plan, act. Nothing is changed where the scheduler could not be reached."""
+        situation = self.look()
+        planned = plan(situation)
+        if situation.snapshot.unreachable:
+            return Report(planned, situation.job_ids, unreachable=situation.snapshot.unreachable)
+        report = Acts(self.store, self.scheduler, self.trainer, situation).carry_out(planned)
+        self.evidence.keep()
+        return report
+
+    def _job_to_ask_for(self, record: StatusRecord | Unreadable | None) -> str | None:
+        if not isinstance(record, StatusRecord) or not record.state.has_job or record.attempt is None:
+            return None
+        ours = record.attempt.scheduler == self.scheduler.kind and record.attempt.ended_at is None
+        return record.attempt.job_id if ours else None
+
+    def _view(self, run: Experiment, record: StatusRecord | Unreadable | None, *, is_dead: bool) -> RunView:
+        owner_alive = None
+        if isinstance(record, StatusRecord) and record.state.has_job and _is_by_hand(record):
+            owner_alive = self.evidence.owner_alive(run)
+        if is_dead or owner_alive is False:
+            last = self.store.read(run)
+            cancelled = self.evidence.is_cancelled(run)
+            return RunView(run, last, owner_alive, stderr_tail=self._stderr_tail(run, last), cancelled=cancelled)
+        is_done = isinstance(record, StatusRecord) and record.is_done
+        return RunView(run, record, owner_alive, cancelled=not is_done and self.evidence.is_cancelled(run))
+
+    def _stderr_tail(self, run: Experiment, record: StatusRecord | Unreadable | None) -> str:
+        """The last words of the run's job, from where they are."""
+        attempt = record.attempt if isinstance(record, StatusRecord) else None
+        return self.evidence.stderr_tail(attempt.leader if attempt and attempt.leader else run.label)
+
+    def _with_weights(self, view: RunView) -> RunView:
+        is_teacher = view.experiment.is_pure and view.experiment.student == self.campaign.teacher
+        if not is_teacher or not isinstance(view.record, StatusRecord) or view.record.state != State.COMPLETED:
+            return view
+        return RunView(view.experiment, view.record, weights=self.evidence.weights(view.experiment))
+
+
+@contextlib.contextmanager
+def tick_lock(control: Path) -> Iterator[None]:
+    """Hold the right to change runs. Raises LockHeld, saying who holds it."""
+    try:
+        control.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{control} cannot be made: {error.strerror}.", remedy="Name another folder with --experiments."
+        ) from error
+    try:
+        with locks.held(control / "tick-lock"):
+            yield
+    except LockHeld as error:
+        remedy = error.remedy or (
+            f"Let that kd-hpc finish; if its machine is gone for good, delete {control}/tick-lock.* and try again."
+        )
+        raise LockHeld(error.what, remedy=remedy) from None
+
+
+def _is_by_hand(record: StatusRecord) -> bool:
+    return record.attempt is None or record.attempt.scheduler == "hand"

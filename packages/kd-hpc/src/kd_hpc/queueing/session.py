@@ -1,0 +1,80 @@
+"""Where commands work: a campaign, the experiments folder, its scheduler, and the runner that joins them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_hpc.campaign import Campaign, load_campaign
+from kd_hpc.errors import CampaignError
+from kd_hpc.files import publish_bytes
+from kd_hpc.queueing.actions import Trainer
+from kd_hpc.queueing.evidence import Evidence
+from kd_hpc.queueing.runner import CONTROL, Runner
+from kd_hpc.schedulers.base import Scheduler
+from kd_hpc.schedulers.registry import make
+from kd_hpc.store import Store
+
+_CAMPAIGNS = "campaigns"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """`campaign_file` is the file the campaign was read from."""
+
+    campaign: Campaign
+    campaign_file: Path
+    store: Store
+    scheduler: Scheduler
+    runner: Runner
+
+    @property
+    def control(self) -> Path:
+        return control_folder(self.store)
+
+    def remember_campaign(self) -> None:
+        """Keep the campaign's text beside the runs, so that later commands need not be told which it was."""
+        folder = self.control / _CAMPAIGNS
+        folder.mkdir(parents=True, exist_ok=True)
+        publish_bytes(folder / f"{self.campaign.name}.toml", self.campaign_file.read_bytes())
+
+
+def open_workplace(campaign_file: Path, experiments: Path) -> Workplace:
+    """The workplace of the campaign in `campaign_file`. Writes nothing. Raises CampaignError."""
+    campaign, store = load_campaign(campaign_file), Store(experiments)
+    control = control_folder(store)
+    scheduler = make(campaign, control)
+    evidence = Evidence(store, control / "weights.json")
+    data = Path(campaign.resources.data)
+    runner = Runner(campaign, store, scheduler, evidence, Trainer(trainer(campaign), data))
+    return Workplace(campaign, campaign_file, store, scheduler, runner)
+
+
+def control_folder(store: Store) -> Path:
+    return store.root / CONTROL
+
+
+def remembered_campaigns(experiments: Path) -> list[Path]:
+    """The campaign files that were queued into `experiments`, the latest first."""
+    files = (experiments / CONTROL / _CAMPAIGNS).glob("*.toml")
+    return sorted(files, key=lambda file: (-file.stat().st_mtime_ns, file.name))
+
+
+def find_campaign(campaign_file: Path | None, experiments: Path) -> Path:
+    """`campaign_file`, or the one queued last. Raises CampaignError if there is none."""
+    if campaign_file is not None:
+        return campaign_file
+    if known := remembered_campaigns(experiments):
+        return known[0]
+    raise CampaignError(
+        f"No campaign was queued into {experiments} yet.", remedy="Name one: --campaign campaigns/NAME.toml"
+    )
+
+
+def trainer(campaign: Campaign) -> str:
+    """The command that trains, in the environment that jobs use: the campaign's venv, or the one of this program."""
+    if campaign.resources.venv:
+        return str(Path(campaign.resources.venv).absolute() / "bin" / "kd-core")
+    beside = Path(sys.executable).with_name("kd-core")
+    return str(beside) if beside.exists() else "kd-core"

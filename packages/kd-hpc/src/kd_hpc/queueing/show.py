@@ -1,0 +1,177 @@
+"""Plans, reports and tables of runs for people (columns) and programs (JSON)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kd_hpc.planning.decision import Action, Decision, Plan
+from kd_hpc.queueing.tick_report import Report
+
+_PAST = {
+    Action.SUBMIT: "submitted",
+    Action.RESUBMIT: "submitted again",
+    Action.ADOPT: "adopted",
+    Action.RELEASE: "released",
+    Action.FAIL: "failed",
+    Action.QUARANTINE: "record set aside",
+}
+_SUMMARY = {
+    Action.DONE: "completed",
+    Action.LEAVE: "with a job",
+    Action.RELEASE: "with a job",
+    Action.ADOPT: "with a job",
+    Action.SUBMIT: "to submit",
+    Action.RESUBMIT: "to submit",
+    Action.WAIT: "waiting",
+    Action.BLOCK: "in need of you",
+    Action.FAIL: "in need of you",
+    Action.QUARANTINE: "in need of you",
+}
+
+
+def show_plan(plan: Plan, *, unreachable: str, as_json: bool) -> None:
+    """What a tick would do, on stdout; what it could not know, on stderr."""
+    if as_json:
+        print_json(plan_json(plan, unreachable))
+        return
+    rows = [(decision.action.value, decision.experiment.label, decision.reason) for decision in plan.decisions]
+    print_table(("action", "run", "reason"), rows)
+    print_remarks(plan, unreachable)
+    print_needs(plan)
+    print(f"{summary(plan)}. Nothing was done.", file=sys.stderr)
+
+
+def show_report(report: Report, *, as_json: bool) -> None:
+    """What a tick did, on stdout; what it could not do and what needs a person, on stderr."""
+    if as_json:
+        acted = [_decision_json(decision) for decision in report.acted]
+        problems = [*report.problems, *filter(None, (report.refused,))]
+        print_json({**plan_json(report.plan, report.unreachable), "acted": acted, "problems": problems})
+        return
+    for decision in report.acted:
+        print(f"{past(decision)} {decision.experiment.label}: {decision.reason}")
+    print_remarks(report.plan, report.unreachable)
+    for problem in filter(None, (*report.problems, report.refused)):
+        print(problem, file=sys.stderr)
+    print_needs(report.plan)
+    print(f"{summary(report.plan)}.", file=sys.stderr)
+
+
+def past(decision: Decision) -> str:
+    """The verb for what was done."""
+    return _PAST.get(decision.action, "noted the end of a job of")
+
+
+def print_remarks(plan: Plan, unreachable: str) -> None:
+    """On stderr: what could not be known, and jobs that fill slots for nothing."""
+    if unreachable:
+        print(f"The scheduler could not be asked: {unreachable}. Nothing was changed; try again.", file=sys.stderr)
+    for sentence in plan.unknown if not unreachable else ():
+        print(f"Left alone, its job's state is unknown: {sentence}", file=sys.stderr)
+    for job in plan.strays:
+        print(f"Stray job {job.job_id} ({job.name}) takes a slot; this campaign knows nothing of it.", file=sys.stderr)
+    for surplus in plan.surplus:
+        print(f"Surplus job {surplus.job_id} is deleted: {surplus.reason}.", file=sys.stderr)
+
+
+def print_needs(plan: Plan, limit: int = 8) -> None:
+    """On stderr: the runs that wait for a person, and what to type."""
+    needing = [d for d in plan.decisions if d.action.is_settled and d.action != Action.DONE]
+    for decision in needing[:limit]:
+        print(f"{decision.experiment.label}: {decision.reason}", file=sys.stderr)
+        if decision.remedy:
+            print(f"    {decision.remedy}", file=sys.stderr)
+    if len(needing) > limit:
+        print(f"... and {len(needing) - limit} more: kd-hpc status shows them all.", file=sys.stderr)
+
+
+def summary(plan: Plan) -> str:
+    """One line: how many runs are in which condition, and in how many jobs where some share one."""
+    runs: dict[str, list[Decision]] = {word: [] for word in _SUMMARY.values()}
+    for decision in plan.decisions:
+        runs[_SUMMARY[decision.action]].append(decision)
+    parts = ", ".join(_counted(word, found) for word, found in runs.items() if found)
+    return f"{len(plan.decisions)} runs: {parts} ({plan.in_use} of {plan.capacity} slots in use)"
+
+
+def _counted(word: str, runs: Sequence[Decision]) -> str:
+    """Such as "6 to submit", or "6 to submit in 1 job" where runs have, or are to have, fewer jobs than they are."""
+    ids = [decision.job_id for decision in runs if decision.job_id]
+    joining = sum(decision.shares_job_of is not None for decision in runs)
+    if not (fewer := joining + len(ids) - len(set(ids))):
+        return f"{len(runs)} {word}"
+    jobs = len(runs) - fewer
+    return f"{len(runs)} {word.replace('with a job', '')} in {jobs} job{'s' if jobs != 1 else ''}".replace("  ", " ")
+
+
+def plan_json(plan: Plan, unreachable: str) -> dict[str, Any]:
+    return {
+        "unreachable": unreachable,
+        "capacity": plan.capacity,
+        "in_use": plan.in_use,
+        "decisions": [_decision_json(decision) for decision in plan.decisions],
+        "surplus": [{"job_id": job.job_id, "reason": job.reason} for job in plan.surplus],
+        "strays": [{"job_id": job.job_id, "name": job.name} for job in plan.strays],
+        "unknown": list(plan.unknown),
+    }
+
+
+def print_json(data: object) -> None:
+    print(json.dumps(data, indent=2))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """On stdout: a table for eyes on a terminal, aligned plain columns in a pipe, never cut."""
+    rows = [tuple(row) for row in rows]
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*header, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+        Console().print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+_STYLES = {
+    "ok": "green",
+    "warning": "yellow",
+    "wrong": "red",
+    "completed": "green",
+    "done": "green",
+    "submit": "cyan",
+    "resubmit": "cyan",
+    "in_progress": "cyan",
+    "failed": "red",
+    "fail": "red",
+    "suspect": "red",
+    "unreadable": "red",
+    "quarantine": "red",
+    "block": "red",
+    "wait": "dim",
+    "not_started": "dim",
+}
+
+
+def _decision_json(decision: Decision) -> dict[str, Any]:
+    return {
+        "run": decision.experiment.label,
+        "experiment": decision.experiment.model_dump(),
+        "action": decision.action,
+        "reason": decision.reason,
+        "remedy": decision.remedy,
+        "job_id": decision.job_id,
+        "memory": decision.memory,
+        "shares_job_of": decision.shares_job_of.label if decision.shares_job_of else None,
+        "ended": None
+        if decision.ending is None
+        else {"cause": decision.ending.cause, "detail": decision.ending.detail},
+    }

@@ -1,0 +1,85 @@
+"""kd-hpc queue --watch: tick after tick until nothing is left that time alone will change."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from kd_hpc.errors import LockHeld
+from kd_hpc.planning.decision import Action, Decision, Plan
+from kd_hpc.planning.planner import plan
+from kd_hpc.queueing.events import Events
+from kd_hpc.queueing.live_display import Display, make_display
+from kd_hpc.queueing.runner import tick_lock
+from kd_hpc.queueing.session import Workplace
+from kd_hpc.queueing.show import print_needs, summary
+from kd_hpc.queueing.tick_report import Report
+from kd_hpc.schedulers.registry import LOOK_EVERY, LOOK_EVERY_DEFAULT
+
+INCOMPLETE = 3
+_GLANCE_SECONDS = 1.0
+
+
+def watch(workplace: Workplace) -> int:
+    """Keep going; returns the exit code. Raises SystemExit(130) at Ctrl-C, which ends only the watching."""
+    events = Events(workplace.store)
+    try:
+        with make_display(workplace.store) as display:
+            report = _until_settled(workplace, events, display)
+    except KeyboardInterrupt:
+        _say_how_to_come_back(workplace)
+        raise SystemExit(130) from None
+    print(f"{summary(report.plan)}.", file=sys.stderr)
+    print_needs(report.plan)
+    if report.refused:
+        print(report.refused, file=sys.stderr)
+        return 1
+    return 0 if all(decision.action == Action.DONE for decision in report.plan.decisions) else INCOMPLETE
+
+
+def _until_settled(workplace: Workplace, events: Events, display: Display) -> Report:
+    while True:
+        report = _tick(workplace, events)
+        events.tell(report)
+        display.update(report.plan)
+        if report.plan.is_settled and not report.unreachable:
+            return report
+        if report.refused and not live_jobs(report.plan):
+            return report
+        _wait(workplace, report, display)
+
+
+def _tick(workplace: Workplace, events: Events) -> Report:
+    """One tick; while another kd-hpc is at work, only a look."""
+    try:
+        with tick_lock(workplace.control):
+            return workplace.runner.tick()
+    except LockHeld as held:
+        events.say(held.what)
+        situation = workplace.runner.look()
+        return Report(plan(situation), unreachable=situation.snapshot.unreachable or held.what)
+
+
+def _wait(workplace: Workplace, report: Report, display: Display) -> None:
+    """Until a job may have changed, or it is time for another look; the display is kept fresh meanwhile."""
+    deadline = time.monotonic() + LOOK_EVERY.get(workplace.scheduler.kind, LOOK_EVERY_DEFAULT)
+    while (left := deadline - time.monotonic()) > 0:
+        glance = min(_GLANCE_SECONDS, left)
+        began = time.monotonic()
+        workplace.scheduler.wait(report.jobs, glance)
+        if time.monotonic() - began < 0.9 * glance:
+            return
+        display.refresh()
+
+
+def live_jobs(plan: Plan) -> list[Decision]:
+    """Decisions about runs that have a job now, or will have once they are carried out."""
+    with_job = (Action.LEAVE, Action.RELEASE, Action.ADOPT, Action.SUBMIT, Action.RESUBMIT)
+    return [decision for decision in plan.decisions if decision.action in with_job]
+
+
+def _say_how_to_come_back(workplace: Workplace) -> None:
+    again = f"kd-hpc queue {workplace.campaign_file} --experiments {workplace.store.root} --watch"
+    print("\nNo longer watching; jobs that have begun go on by themselves.", file=sys.stderr)
+    print(f"Come back with: {again}", file=sys.stderr)
+    print("End jobs with: kd-hpc cancel RUN (kd-hpc status lists runs)", file=sys.stderr)
