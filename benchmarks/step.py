@@ -30,11 +30,11 @@ from torchvision import transforms
 
 from kd_core.bench import Setting, Workload, interleaved, make_ready, now, random_images, same_method
 from kd_core.data.sources import SOURCES
-from kd_core.device import choose_device, choose_dtype
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.models import build
+from kd_core.networks.resnet import build
+from kd_core.runtime.device import choose_device, choose_dtype
 from kd_hpc.catalogue import DATASETS
 
 WORKERS_BESIDE_A_GPU = 8

@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import ctypes, resource, sys
-from kd_core.allocator import keep_freed_memory
+from kd_core.runtime.allocator import keep_freed_memory
 if sys.argv[1] == "keep" and not keep_freed_memory():
     sys.exit("no glibc here")
 libc = ctypes.CDLL(None)

@@ -11,7 +11,7 @@ import pytest
 from kd_core import catalogued, networks
 from kd_core.data.sources import SOURCES
 from kd_core.methods import METHODS
-from kd_core.models import NETWORKS, build
+from kd_core.networks.resnet import NETWORKS, build
 from kd_hpc import catalogue
 from kd_hpc.errors import IdentityError, UsageError
 from kd_hpc.experiment import Experiment

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kd_core import device
-from kd_core.device import choose_device, choose_dtype
+from kd_core.runtime import device
+from kd_core.runtime.device import choose_device, choose_dtype
 from kd_hpc.errors import DeviceError
 
 V100, H200 = ("Tesla V100-SXM2-16GB", (7, 0)), ("NVIDIA H200", (9, 0))

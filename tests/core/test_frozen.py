@@ -7,9 +7,9 @@ import copy
 import pytest
 import torch
 
-from kd_core.frozen import FoldedNetwork, PlainNetwork, freeze
-from kd_core.models import ResNet, build
-from kd_core.weights import place
+from kd_core.artifacts.weights import place
+from kd_core.networks.resnet import ResNet, build
+from kd_core.teacher.frozen import FoldedNetwork, PlainNetwork, freeze
 from kd_hpc.catalogue import MODELS
 
 CPU = torch.device("cpu")

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kd_core.method_listing import describe, probe
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method
 from kd_core.methods.factor_transfer import FactorTransfer, Paraphraser, factor_loss, reconstruction_loss
-from kd_core.methods.listing import describe, probe
-from kd_core.models import Outputs, Widths, build
+from kd_core.networks.resnet import Outputs, Widths, build
 from kd_hpc import catalogue
 from kd_hpc.errors import TrainingError, UsageError
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from kd_core.models import Network, Outputs, Widths, build
+from kd_core.networks.resnet import Network, Outputs, Widths, build
 from kd_hpc.catalogue import MODELS
 from kd_hpc.errors import UsageError
 

@@ -8,18 +8,18 @@ import pytest
 import torch
 from emulated_graphs import EmulatedGraphs
 
-from kd_core.cuda_graphs import CudaGraphs
+from kd_core.artifacts.weights import place
 from kd_core.data.images import Split, load_dataset
 from kd_core.data.loaders import Loader, make_loader
-from kd_core.determinism import make_deterministic
-from kd_core.frozen import Frozen, freeze
-from kd_core.lane import Lane
 from kd_core.methods import METHODS
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.models import build
-from kd_core.step import PlainStep, RecordedStep
-from kd_core.train import train
-from kd_core.weights import place
+from kd_core.networks.resnet import build
+from kd_core.runtime.determinism import make_deterministic
+from kd_core.teacher.frozen import Frozen, freeze
+from kd_core.training.cuda_graphs import CudaGraphs
+from kd_core.training.loop import train
+from kd_core.training.step import PlainStep, RecordedStep
+from kd_core.training.student import Lane
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import WatchdogStop
 from kd_hpc.experiment import Experiment

@@ -13,16 +13,16 @@ from runs import arguments, directory, place, status
 
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import DeviceLoader, make_loader
-from kd_core.evaluate import evaluate
-from kd_core.frozen import Frozen, freeze
-from kd_core.lane import Lane, cosine
 from kd_core.methods import METHODS
-from kd_core.models import build
-from kd_core.objective import Objective
-from kd_core.optimizer import SGD
-from kd_core.step import PlainStep
-from kd_core.train import train
-from kd_core.watchdog import Watchdog, non_finite
+from kd_core.networks.resnet import build
+from kd_core.teacher.frozen import Frozen, freeze
+from kd_core.training.evaluate import evaluate
+from kd_core.training.gradient_watchdog import Watchdog, non_finite
+from kd_core.training.loop import train
+from kd_core.training.objective import Objective
+from kd_core.training.optimizer import SGD
+from kd_core.training.step import PlainStep
+from kd_core.training.student import Lane, cosine
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import KdError, WatchdogStop
 from kd_hpc.experiment import Experiment

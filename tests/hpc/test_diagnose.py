@@ -26,7 +26,7 @@ def errors(name: str) -> str:
 TRACEBACK = """Traceback (most recent call last):
   File "/x/venv/bin/kd-core", line 8, in <module>
     sys.exit(main())
-  File "/x/packages/kd-core/src/kd_core/train.py", line 41, in step
+  File "/x/packages/kd-core/src/kd_core/training/loop.py", line 41, in step
     loss.backward()
   File "/x/venv/lib/python3.12/site-packages/torch/_tensor.py", line 626, in backward
     torch.autograd.backward(

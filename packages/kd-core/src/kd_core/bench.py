@@ -18,19 +18,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kd_core.allocator import keep_freed_memory
-from kd_core.checkpoint import save_checkpoint
+from kd_core.artifacts.checkpoint import save_checkpoint
+from kd_core.artifacts.weights import place
 from kd_core.data.images import Dataset, Split
 from kd_core.data.loaders import make_loader
-from kd_core.determinism import make_deterministic
-from kd_core.device import choose_device, choose_dtype
-from kd_core.frozen import freeze
-from kd_core.lane import Lane
 from kd_core.methods import METHODS
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.models import build
-from kd_core.step import choose_step
-from kd_core.weights import place
+from kd_core.networks.resnet import build
+from kd_core.runtime.allocator import keep_freed_memory
+from kd_core.runtime.determinism import make_deterministic
+from kd_core.runtime.device import choose_device, choose_dtype
+from kd_core.teacher.frozen import freeze
+from kd_core.training.step import choose_step
+from kd_core.training.student import Lane
 from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.experiment import Experiment

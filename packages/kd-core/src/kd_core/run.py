@@ -9,20 +9,25 @@ from pathlib import Path
 
 import torch
 
-from kd_core.allocator import keep_freed_memory
+from kd_core.artifacts.provenance import provenance
+from kd_core.artifacts.weights import save_weights
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.loaders import Loader, make_loader
-from kd_core.determinism import make_deterministic
-from kd_core.device import choose_device, choose_dtype
-from kd_core.journal import Journal
-from kd_core.lane import Lane
 from kd_core.methods import METHODS
-from kd_core.paraphraser_stage import ParaphraserStage, remove_stage_checkpoints, saved_paraphraser, shared_path
-from kd_core.provenance import provenance
-from kd_core.step import choose_step
-from kd_core.teacher import Teacher, load_teacher
-from kd_core.train import train
-from kd_core.weights import save_weights
+from kd_core.run_files import Journal
+from kd_core.runtime.allocator import keep_freed_memory
+from kd_core.runtime.determinism import make_deterministic
+from kd_core.runtime.device import choose_device, choose_dtype
+from kd_core.teacher.load import Teacher, load_teacher
+from kd_core.training.loop import train
+from kd_core.training.paraphraser_stage import (
+    ParaphraserStage,
+    remove_stage_checkpoints,
+    saved_paraphraser,
+    shared_path,
+)
+from kd_core.training.step import choose_step
+from kd_core.training.student import Lane
 from kd_hpc.campaign import Recipe
 from kd_hpc.claim import JobIdentity, Superseded, claimed
 from kd_hpc.errors import DeviceError, KdError

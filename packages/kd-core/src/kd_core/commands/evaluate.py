@@ -28,9 +28,9 @@ def evaluate(
 
     import torch
 
-    from kd_core.device import choose_device
-    from kd_core.evaluate import evaluate as score_of
-    from kd_core.finished import experiment_at, load_weights, test_loader
+    from kd_core.artifacts.reload import experiment_at, load_weights, test_loader
+    from kd_core.runtime.device import choose_device
+    from kd_core.training.evaluate import evaluate as score_of
     from kd_hpc.errors import UsageError
     from kd_hpc.store import Store
 

@@ -18,10 +18,10 @@ def extract(
 
     Example: kd-core extract Digits/pure/ResNet20/0
     """
-    from kd_core.device import choose_device
-    from kd_core.extract import REPRESENTATIONS_BEST, save_representations
-    from kd_core.extract import extract as representations_of
-    from kd_core.finished import experiment_at, load_weights, test_loader
+    from kd_core.artifacts.reload import experiment_at, load_weights, test_loader
+    from kd_core.artifacts.representations import REPRESENTATIONS_BEST, save_representations
+    from kd_core.artifacts.representations import extract as representations_of
+    from kd_core.runtime.device import choose_device
     from kd_hpc.store import BEST, LAST, REPRESENTATIONS, Store
 
     store, experiment = Store(experiments), experiment_at(run)

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset as TorchDataset
 from kd_core.data.augment import Augmentation, augmentation
 from kd_core.data.images import Dataset, Split
 from kd_core.data.sources import SOURCES
-from kd_core.determinism import generator
+from kd_core.runtime.determinism import generator
 
 _TEST_BATCH = 1000
 _WORKERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)

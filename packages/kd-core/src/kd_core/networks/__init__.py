@@ -1,1 +1,1 @@
-"""Networks that are no ResNet of `kd_core.models`, one file each, named in the catalogue."""
+"""Networks that are no ResNet of `kd_core.networks.resnet`, one file each, named in the catalogue."""

@@ -222,7 +222,7 @@ _TOGETHER = 0.6
 """What a student costs among others, as a part of what it costs alone."""
 _TRACEBACK = """\
 Traceback (most recent call last):
-  File "/home/user/kd_core/train.py", line 1, in train
+  File "/home/user/kd_core/training/loop.py", line 1, in train
     raise ValueError("broken")
 ValueError: broken"""
 

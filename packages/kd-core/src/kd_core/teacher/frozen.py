@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from kd_core.models import BasicBlock, Network, Outputs, ResNet, Widths
+from kd_core.networks.resnet import BasicBlock, Network, Outputs, ResNet, Widths
 
 
 class Frozen(Protocol):

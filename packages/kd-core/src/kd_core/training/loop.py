@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from kd_core.data.loaders import Loader
-from kd_core.evaluate import evaluate
-from kd_core.lane import Lane
-from kd_core.step import Step, guarded
+from kd_core.training.evaluate import evaluate
+from kd_core.training.step import Step, guarded
+from kd_core.training.student import Lane
 
 OnEpoch = Callable[[Lane, bool], None]
 """Called with a lane after each epoch it finished, and whether its weights are the best so far."""

@@ -6,11 +6,11 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
+from kd_core.artifacts.weights import load_network
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Loader, make_loader
-from kd_core.device import choose_device
-from kd_core.models import Network
-from kd_core.weights import load_network
+from kd_core.networks.resnet import Network
+from kd_core.runtime.device import choose_device
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import CheckpointError, UsageError
 from kd_hpc.experiment import Experiment, parse_path

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kd_core.optimizer import SGD
-from kd_core.watchdog import Watchdog, non_finite
+from kd_core.training.gradient_watchdog import Watchdog, non_finite
+from kd_core.training.optimizer import SGD
 from kd_hpc.campaign import Recipe
 
 

@@ -33,7 +33,7 @@ def provenance(device: torch.device, dtype: torch.dtype, dataset: Dataset) -> di
 
 def code_sha256() -> str:
     """One hash over this package's source files, names and content."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(f"{path.relative_to(package)}\0".encode())

@@ -9,17 +9,17 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from kd_core.curves import Curves
+from kd_core.artifacts.weights import place
 from kd_core.data.loaders import Batch
-from kd_core.determinism import seed_of
-from kd_core.evaluate import Score
-from kd_core.frozen import Frozen
 from kd_core.methods import METHODS
-from kd_core.models import Network, Outputs, build
-from kd_core.objective import Objective
-from kd_core.tally import Tally
-from kd_core.update import Updater
-from kd_core.weights import place
+from kd_core.networks.resnet import Network, Outputs, build
+from kd_core.runtime.determinism import seed_of
+from kd_core.teacher.frozen import Frozen
+from kd_core.training.curves import Curves
+from kd_core.training.epoch_meter import Tally
+from kd_core.training.evaluate import Score
+from kd_core.training.objective import Objective
+from kd_core.training.update import Updater
 from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import KdError

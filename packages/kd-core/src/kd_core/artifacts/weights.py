@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from kd_core.models import Network, build
-from kd_core.torchfile import publish_torch
+from kd_core.artifacts.torchfile import publish_torch
+from kd_core.networks.resnet import Network, build
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError
 from kd_hpc.experiment import Experiment

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import torch
 
-from kd_core.frozen import Frozen, freeze
-from kd_core.weights import load_network
+from kd_core.artifacts.weights import load_network
+from kd_core.teacher.frozen import Frozen, freeze
 from kd_hpc.errors import CheckpointError, TeacherError
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import State, StatusRecord

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kd_core.checkpoint import load_checkpoint, previous, save_checkpoint
+from kd_core.artifacts.checkpoint import load_checkpoint, previous, save_checkpoint
+from kd_core.artifacts.weights import place
 from kd_core.data.loaders import Loader
-from kd_core.determinism import seed_of
-from kd_core.lane import cosine
 from kd_core.methods.factor_transfer import Paraphraser, reconstruction_loss
-from kd_core.teacher import Teacher
-from kd_core.update import Updater
-from kd_core.weights import place
+from kd_core.runtime.determinism import seed_of
+from kd_core.teacher.load import Teacher
+from kd_core.training.student import cosine
+from kd_core.training.update import Updater
 from kd_hpc.campaign import Recipe
 
 STAGE = "paraphraser"

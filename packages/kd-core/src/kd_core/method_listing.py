@@ -12,7 +12,7 @@ from torch.nn import functional
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.models import Network, Outputs, Widths, build
+from kd_core.networks.resnet import Network, Outputs, Widths, build
 
 SIZE = 32
 """Height and width of a probe's images."""

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kd_core.checkpoint import load_checkpoint, save_checkpoint
+from kd_core.artifacts.checkpoint import load_checkpoint, save_checkpoint
+from kd_core.artifacts.representations import REPRESENTATIONS_BEST, at_epoch, extract, save_representations
+from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
-from kd_core.extract import REPRESENTATIONS_BEST, at_epoch, extract, save_representations
-from kd_core.lane import Lane
-from kd_core.weights import save_weights
+from kd_core.training.student import Lane
 from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError, KdError, StoreError, TrainingError

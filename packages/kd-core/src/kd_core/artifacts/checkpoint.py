@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from kd_core.torchfile import publish_torch
+from kd_core.artifacts.torchfile import publish_torch
 from kd_hpc.files import quarantine
 
 _SCHEMA = 1

@@ -15,11 +15,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kd_core.cuda_graphs import CudaGraphs
 from kd_core.data.loaders import Batch, Inputs, Loader
-from kd_core.frozen import Frozen
-from kd_core.lane import Lane
-from kd_core.models import Outputs
+from kd_core.networks.resnet import Outputs
+from kd_core.teacher.frozen import Frozen
+from kd_core.training.cuda_graphs import CudaGraphs
+from kd_core.training.student import Lane
 from kd_hpc.errors import KdError
 
 

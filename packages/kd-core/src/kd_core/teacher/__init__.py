@@ -1,0 +1,1 @@
+"""The teacher of a student: found, checked, frozen."""

@@ -1,0 +1,1 @@
+"""Students in training: step, epoch, optimizer, watchdog."""
