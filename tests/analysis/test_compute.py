@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from trees import TreeSpec, build_tree
 
-from kd_analysis import compute
-from kd_analysis.alignment import CEILING, FLOOR, OTHER, OWN, Value
 from kd_analysis.analysis import analyse
-from kd_analysis.cache import Cache
-from kd_analysis.transfer import per_seed, transferred
+from kd_analysis.representations import compute
+from kd_analysis.representations.cache import Cache
+from kd_analysis.representations.comparisons import CEILING, FLOOR, OTHER, OWN, Value
+from kd_analysis.representations.transfer import per_seed, transferred
 
 SPEC = TreeSpec(methods=("logit",), alphas=(0.25, 0.75), seeds=(0, 1), items=60)
 

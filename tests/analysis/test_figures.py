@@ -15,6 +15,7 @@ from matplotlib.text import Text
 
 from kd_analysis.figures.alignment import layers_figure
 from kd_analysis.figures.curves import Line, curves_figure, run_figure
+from kd_analysis.figures.gallery import draw
 from kd_analysis.figures.geometry import (
     Points,
     accuracy_against_alignment_figure,
@@ -33,7 +34,6 @@ from kd_analysis.figures.overview import (
 from kd_analysis.figures.style import MARKERS, PALETTE, alpha_style, styled
 from kd_analysis.figures.sweeps import Band, sweep_figure
 from kd_analysis.figures.terms import TermCurves, terms_figure
-from kd_analysis.gallery import draw
 from kd_analysis.runs import Curves
 
 ALPHAS = (0.25, 0.5, 0.75)

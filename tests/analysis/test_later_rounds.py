@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from kd_analysis.collect import Tree, collect
 from kd_analysis.places import Stray, find_runs
 from kd_analysis.plots import update_plots
+from kd_analysis.reading.runs_table import Tree, collect
 from kd_analysis.triage import Triaged, Verdict
 
 PAIR = "ResNet112_to_ResNet56"

@@ -14,9 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_analysis.chapter import NOT_ON_RECORD, Chapter, Fact, Grid, Part, as_latex, as_markdown, escape_latex
-from kd_analysis.collect import collect
-from kd_analysis.methodology import methodology
+from kd_analysis.methodology.chapter import (
+    NOT_ON_RECORD,
+    Chapter,
+    Fact,
+    Grid,
+    Part,
+    as_latex,
+    as_markdown,
+    escape_latex,
+)
+from kd_analysis.methodology.facts import methodology
+from kd_analysis.reading.runs_table import collect
 from kd_hpc.campaign import load_campaign
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_analysis.activity import activity
+from kd_analysis.accuracy.cells import show_method
 from kd_analysis.analysis import analyse
-from kd_analysis.cache import Cache
-from kd_analysis.cells import show_method
-from kd_analysis.chapter import as_markdown as chapter_text
-from kd_analysis.collect import collect, frame
-from kd_analysis.effort import device_seconds, wall_seconds
-from kd_analysis.jobs import jobs_of, most_at_once
-from kd_analysis.methodology import methodology
+from kd_analysis.methodology.chapter import as_markdown as chapter_text
+from kd_analysis.methodology.facts import methodology
+from kd_analysis.reading.durations import device_seconds, wall_seconds
+from kd_analysis.reading.jobs import jobs_of, most_at_once
+from kd_analysis.reading.runs_table import collect, frame
 from kd_analysis.report.document import Table
-from kd_analysis.report.state_sections import cost_section
+from kd_analysis.report.sections.state import cost_section
+from kd_analysis.representations.cache import Cache
 from kd_analysis.runs import Curves, Run, read_run
-from kd_analysis.weekly import Week, as_markdown, tell
+from kd_analysis.weekly.activity import activity
+from kd_analysis.weekly.story import Week, as_markdown, tell
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store

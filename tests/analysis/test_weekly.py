@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from kd_analysis.activity import activity
-from kd_analysis.collect import collect
-from kd_analysis.history import Commit, read_history
-from kd_analysis.weekly import Week, as_markdown, tell
+from kd_analysis.reading.runs_table import collect
+from kd_analysis.weekly.activity import activity
+from kd_analysis.weekly.git_history import Commit, read_history
+from kd_analysis.weekly.story import Week, as_markdown, tell
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from kd_analysis.alignment import Value, files_of, inspection_findings, measure_tree
-from kd_analysis.cache import Cache
-from kd_analysis.cells import Grid, Setting, acc_best, acc_last, build_grid
-from kd_analysis.collect import Tree, judge
-from kd_analysis.compute import File, Progress
-from kd_analysis.inference import BestAlpha, Contrast, Tested, best_alphas, contrasts, ledger
+from kd_analysis.accuracy.cells import Grid, Setting, acc_best, acc_last, build_grid
+from kd_analysis.accuracy.inference import BestAlpha, Contrast, Tested, best_alphas, contrasts, ledger
+from kd_analysis.reading.runs_table import Tree, judge
+from kd_analysis.representations.cache import Cache
+from kd_analysis.representations.comparisons import Value, files_of, inspection_findings, measure_tree
+from kd_analysis.representations.compute import File, Progress
 from kd_analysis.runs import read_tree
 from kd_hpc.campaign import Campaign
 

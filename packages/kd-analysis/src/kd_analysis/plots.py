@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kd_analysis.collect import Tree, judge
-from kd_analysis.gallery import Gallery
+from kd_analysis.figures.gallery import Gallery
 from kd_analysis.places import find_runs, printable
+from kd_analysis.reading.runs_table import Tree, judge
 from kd_analysis.runs import Run, read_tree
 from kd_hpc.errors import UsageError
 from kd_hpc.files import publish_bytes, publish_text
@@ -123,7 +123,7 @@ def _plot(run: Run, verdict: str) -> Plot:
 
 def _overviews(tree: Tree) -> list[Plot]:
     from kd_analysis.figures.overview import accuracy_overview_figure, progress_figure
-    from kd_analysis.overview import accuracy_rows, progress_grid
+    from kd_analysis.figures.overview_data import accuracy_rows, progress_grid
 
     plots = [Plot(OVERVIEWS[0], partial(progress_figure, progress_grid(tree)))] if tree.runs else []
     rows = accuracy_rows(tree)

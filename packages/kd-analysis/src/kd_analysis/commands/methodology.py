@@ -23,9 +23,9 @@ def methodology(
     """
     import json
 
-    from kd_analysis.chapter import as_latex, as_markdown
-    from kd_analysis.collect import collect
-    from kd_analysis.methodology import methodology as facts
+    from kd_analysis.methodology.chapter import as_latex, as_markdown
+    from kd_analysis.methodology.facts import methodology as facts
+    from kd_analysis.reading.runs_table import collect
     from kd_hpc.campaign import load_campaign
 
     plan = load_campaign(campaign) if campaign else None

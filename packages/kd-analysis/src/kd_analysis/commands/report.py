@@ -44,12 +44,12 @@ def _write(
     formats: tuple[str, ...],
 ) -> None:
     from kd_analysis.analysis import analyse
-    from kd_analysis.cache import Cache, default_root
-    from kd_analysis.gallery import Gallery
+    from kd_analysis.figures.gallery import Gallery
     from kd_analysis.progress import bar
     from kd_analysis.report.build import build_document
-    from kd_analysis.report.provenance import SIDECAR, sidecar
+    from kd_analysis.report.sections.provenance import SIDECAR, sidecar
     from kd_analysis.report.write import publish_report, render, require_folder
+    from kd_analysis.representations.cache import Cache, default_root
     from kd_hpc.campaign import load_campaign
 
     plan = load_campaign(campaign) if campaign else None

@@ -21,7 +21,7 @@ def triage(
     import json
 
     from kd_analysis.analysis import read_and_judge
-    from kd_analysis.cache import Cache, default_root
+    from kd_analysis.representations.cache import Cache, default_root
 
     tree, _ = read_and_judge(experiments, None, Cache((cache or default_root()) / "geometry"), 1)
     if as_json:

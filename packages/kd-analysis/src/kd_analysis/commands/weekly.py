@@ -26,8 +26,8 @@ def weekly(
     import json
     from datetime import UTC, datetime, timedelta
 
-    from kd_analysis.collect import collect
-    from kd_analysis.weekly import Week, as_markdown, ask_forecast, tell
+    from kd_analysis.reading.runs_table import collect
+    from kd_analysis.weekly.story import Week, as_markdown, ask_forecast, tell
     from kd_hpc.campaign import load_campaign
 
     plan = load_campaign(campaign) if campaign else None

@@ -21,7 +21,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from kd_analysis.cells import rank
+from kd_analysis.accuracy.cells import rank
 from kd_hpc.catalogue import METHODS
 
 WIDTH = 6.3

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from kd_analysis.analysis import Analysis
-from kd_analysis.report.accuracy_sections import accuracy_section, sweeps_section
-from kd_analysis.report.curves_sections import curves_section
 from kd_analysis.report.document import Document
-from kd_analysis.report.geometry_sections import alignment_section, transfer_section
-from kd_analysis.report.glossary import glossary_section
-from kd_analysis.report.inference_sections import (
+from kd_analysis.report.sections.accuracy import accuracy_section, sweeps_section
+from kd_analysis.report.sections.alignment import alignment_section, transfer_section
+from kd_analysis.report.sections.curves import curves_section
+from kd_analysis.report.sections.glossary import glossary_section
+from kd_analysis.report.sections.inference import (
     aggregates_section,
     best_alpha_section,
     heatmap_section,
     tests_section,
 )
-from kd_analysis.report.provenance import provenance_section
-from kd_analysis.report.runs_sections import runs_section, summary, triage_section
-from kd_analysis.report.state_sections import cost_section, state_section
-from kd_analysis.report.structure_sections import relation_section, structure_section
+from kd_analysis.report.sections.provenance import provenance_section
+from kd_analysis.report.sections.runs import runs_section, summary, triage_section
+from kd_analysis.report.sections.state import cost_section, state_section
+from kd_analysis.report.sections.structure import relation_section, structure_section
 
 SECTIONS = (
     summary,

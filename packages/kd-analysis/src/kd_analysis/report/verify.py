@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from kd_analysis.analysis import analyse
-from kd_analysis.cache import Cache
 from kd_analysis.report.build import build_document
 from kd_analysis.report.document import Document
-from kd_analysis.report.provenance import SIDECAR, software
+from kd_analysis.report.sections.provenance import SIDECAR, software
+from kd_analysis.representations.cache import Cache
 from kd_hpc.campaign import load_campaign
 from kd_hpc.errors import UsageError
 

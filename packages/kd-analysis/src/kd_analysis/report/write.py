@@ -8,11 +8,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from kd_analysis.gallery import Gallery
+from kd_analysis.figures.gallery import Gallery
 from kd_analysis.report.document import Document, Table
 from kd_analysis.report.html import render_html
 from kd_analysis.report.markdown import render_markdown
-from kd_analysis.report.provenance import SIDECAR
+from kd_analysis.report.sections.provenance import SIDECAR
 from kd_hpc.errors import UsageError
 from kd_hpc.files import publish_bytes
 

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from kd_analysis.geometry import cka, dimension, neighbours, predictions, separation, similarity, spectrum, subspaces
 from kd_analysis.geometry.components import Components, independent_components, matched_correlation
-from kd_analysis.representations import LAYERS, Representations
+from kd_analysis.representations.npz import LAYERS, Representations
 
 ANGLES = {"layer1": 4, "layer2": 8, "layer3": 16}
 RSA_ITEMS, ICA_ITEMS = 500, 2_000

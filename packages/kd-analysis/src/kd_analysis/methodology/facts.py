@@ -9,10 +9,10 @@ from datetime import datetime
 from statistics import fmean
 from typing import Any
 
-from kd_analysis.chapter import Chapter, Fact, Grid, Part
-from kd_analysis.collect import Tree
-from kd_analysis.effort import SHARED, device_seconds, show_students, students_a_job, wall_seconds
-from kd_analysis.jobs import in_jobs, jobs_of, most_at_once
+from kd_analysis.methodology.chapter import Chapter, Fact, Grid, Part
+from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
+from kd_analysis.reading.jobs import in_jobs, jobs_of, most_at_once
+from kd_analysis.reading.runs_table import Tree
 from kd_analysis.runs import Run
 from kd_hpc.campaign import Campaign
 from kd_hpc.records import Attempt, StatusRecord

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from kd_analysis.accuracy.cells import Setting
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Setting
 from kd_analysis.figures.curves import Line, curves_figure
 from kd_analysis.figures.terms import TermCurves, terms_figure
 from kd_analysis.report.document import Block, Figure, Section, Text, slug

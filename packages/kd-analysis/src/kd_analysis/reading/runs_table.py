@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_analysis.checks import Finding
-from kd_analysis.effort import device_seconds, students_a_job, wall_seconds
 from kd_analysis.places import Stray
+from kd_analysis.reading.durations import device_seconds, students_a_job, wall_seconds
 from kd_analysis.runs import Identity, Run, read_tree
 from kd_analysis.triage import Triaged, triage_runs
 from kd_hpc.campaign import Campaign

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from kd_analysis.accuracy.cells import Cell, show_alpha
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Cell, show_alpha
 from kd_analysis.report.document import Text
 from kd_analysis.stats.intervals import all_equal
 from kd_hpc.catalogue import DATASETS

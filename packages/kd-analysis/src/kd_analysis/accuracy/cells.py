@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from kd_analysis.collect import Tree
+from kd_analysis.reading.runs_table import Tree
 from kd_analysis.runs import Identity, Run
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_analysis.stats.paired import PairedComparison, compare_paired

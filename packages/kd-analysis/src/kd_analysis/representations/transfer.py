@@ -10,8 +10,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from kd_analysis.alignment import CEILING, FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, Value
-from kd_analysis.cells import ordered
+from kd_analysis.accuracy.cells import ordered
+from kd_analysis.representations.comparisons import CEILING, FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, Value
 from kd_analysis.runs import Identity
 from kd_hpc.catalogue import METHODS
 

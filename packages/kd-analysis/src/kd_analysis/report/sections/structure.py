@@ -9,10 +9,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from kd_analysis.alignment import FLOOR, OWN, OWN_FLAGGED, SINGLE_RUN, Value
+from kd_analysis.accuracy.cells import Setting, network_order, ordered, show_alpha, show_method
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Setting, network_order, ordered, show_alpha, show_method
-from kd_analysis.collect import Tree
 from kd_analysis.figures.geometry import (
     Points,
     accuracy_against_alignment_figure,
@@ -22,12 +20,14 @@ from kd_analysis.figures.geometry import (
 )
 from kd_analysis.geometry.similarity import stratified
 from kd_analysis.geometry.spectrum import scores
+from kd_analysis.reading.runs_table import Tree
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, table
-from kd_analysis.report.geometry_sections import NONE, POOLED, key
-from kd_analysis.representations import LAYERS, load
+from kd_analysis.report.sections.alignment import NONE, POOLED, key
+from kd_analysis.representations.comparisons import FLOOR, OWN, OWN_FLAGGED, SINGLE_RUN, Value
+from kd_analysis.representations.npz import LAYERS, load
+from kd_analysis.representations.transfer import single
 from kd_analysis.runs import Identity
 from kd_analysis.stats.models import partial_correlation
-from kd_analysis.transfer import single
 from kd_hpc.catalogue import METHODS
 
 DIMENSIONS = {

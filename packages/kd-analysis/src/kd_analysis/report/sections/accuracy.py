@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from kd_analysis.accuracy.cells import Cell, Setting, ordered, ordered_models, show_alpha
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Cell, Setting, ordered, ordered_models, show_alpha
 from kd_analysis.figures.sweeps import Band, sweep_figure
 from kd_analysis.report.document import Block, Bullets, Column, Figure, Section, Text, slug, table
-from kd_analysis.report.ties import NO_INTERVAL, starred, step_of, ties_note
+from kd_analysis.report.sections.ties import NO_INTERVAL, starred, step_of, ties_note
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_analysis.stats.paired import sentence
 from kd_hpc.catalogue import DATASETS

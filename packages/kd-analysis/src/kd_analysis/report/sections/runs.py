@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kd_analysis.analysis import Analysis
-from kd_analysis.collect import COLUMNS, frame
-from kd_analysis.effort import SHARED
+from kd_analysis.reading.durations import SHARED
+from kd_analysis.reading.runs_table import COLUMNS, frame
 from kd_analysis.report.document import Block, Bullets, Column, Section, Text, table
 from kd_analysis.triage import Verdict
 

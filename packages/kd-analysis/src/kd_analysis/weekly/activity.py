@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from kd_analysis.jobs import jobs_of
+from kd_analysis.reading.jobs import jobs_of
 from kd_analysis.runs import Run
 from kd_hpc.records import Attempt, State, StatusRecord
 

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from kd_analysis.accuracy.cells import rank, show_method
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import rank, show_method
-from kd_analysis.effort import SHARED, device_seconds, show_students, students_a_job, wall_seconds
 from kd_analysis.figures.overview import accuracy_overview_figure, progress_figure
-from kd_analysis.overview import accuracy_rows, progress_grid
+from kd_analysis.figures.overview_data import accuracy_rows, progress_grid
+from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
 from kd_analysis.report.document import Block, Column, Figure, Section, Text, table
 from kd_analysis.runs import Run
 from kd_hpc.catalogue import DATASETS

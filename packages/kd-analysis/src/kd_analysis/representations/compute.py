@@ -13,9 +13,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from kd_analysis.cache import Cache, Entry
-from kd_analysis.measures import CROSS, LOGITS, PAIR, SINGLE, Measure, Prepared
-from kd_analysis.representations import LAYERS, inspect, load
+from kd_analysis.representations.cache import Cache, Entry
+from kd_analysis.representations.measures import CROSS, LOGITS, PAIR, SINGLE, Measure, Prepared
+from kd_analysis.representations.npz import LAYERS, inspect, load
 
 VERSION = "1"
 SMALL = 20_000_000

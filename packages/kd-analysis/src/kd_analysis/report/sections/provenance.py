@@ -13,12 +13,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from kd_analysis.accuracy.cells import show_alpha
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import show_alpha
 from kd_analysis.geometry.neighbours import NEIGHBOURS
-from kd_analysis.measures import ANGLES, BANDWIDTHS, DECIMATION, ICA_ITEMS, RSA_ITEMS
 from kd_analysis.report.document import Block, Column, Document, Section, Table, Text, Value, table
-from kd_analysis.representations import MOST_ITEMS
+from kd_analysis.representations.measures import ANGLES, BANDWIDTHS, DECIMATION, ICA_ITEMS, RSA_ITEMS
+from kd_analysis.representations.npz import MOST_ITEMS
 from kd_analysis.runs import Run, file_hash
 from kd_analysis.stats.paired import LEVEL
 from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS

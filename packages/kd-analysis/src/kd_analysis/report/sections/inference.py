@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from kd_analysis.accuracy.cells import Setting, show_alpha, show_method
+from kd_analysis.accuracy.inference import Tested, block_gains
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Setting, show_alpha, show_method
 from kd_analysis.figures.overview import HeatCell, heatmap_figure
-from kd_analysis.inference import Tested, block_gains
 from kd_analysis.report.document import Block, Column, Figure, Section, Text, table
-from kd_analysis.report.ties import NO_INTERVAL, starred
+from kd_analysis.report.sections.ties import NO_INTERVAL, starred
 from kd_analysis.stats.intervals import (
     Interval,
     interquartile_mean,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kd_analysis.cells import Cell, Grid, Setting
+from kd_analysis.accuracy.cells import Cell, Grid, Setting
 from kd_analysis.stats.exact import TestResult, holm, page_trend, sign_flip
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_analysis.stats.models import contrast_intervals

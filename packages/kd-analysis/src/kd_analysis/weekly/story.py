@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from kd_analysis.activity import Activity, activity, undated
-from kd_analysis.collect import Tree
-from kd_analysis.history import Commit, areas, by_theme, read_history
-from kd_analysis.jobs import of_jobs
+from kd_analysis.reading.jobs import of_jobs
+from kd_analysis.reading.runs_table import Tree
 from kd_analysis.report.markdown import escape
+from kd_analysis.weekly.activity import Activity, activity, undated
+from kd_analysis.weekly.git_history import Commit, areas, by_theme, read_history
 
 MOST_COMMITS, MOST_RUNS = 6, 8
 

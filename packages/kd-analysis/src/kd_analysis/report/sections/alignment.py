@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from kd_analysis.alignment import CEILING, FLOOR, OWN, Value
+from kd_analysis.accuracy.cells import Setting, network_order, show_alpha, show_method
 from kd_analysis.analysis import Analysis
-from kd_analysis.cells import Setting, network_order, show_alpha, show_method
 from kd_analysis.figures.alignment import Row, layers_figure, measures_figure
 from kd_analysis.figures.sweeps import Band
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
+from kd_analysis.representations.comparisons import CEILING, FLOOR, OWN, Value
+from kd_analysis.representations.transfer import per_seed, references, sweeps, transferred
 from kd_analysis.stats.intervals import t_interval
-from kd_analysis.transfer import per_seed, references, sweeps, transferred
 
 POOLED = (
     "Representations are spatial averages of each layer's maps: where in the image a network looks, which "

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from kd_analysis.cache import Cache
-from kd_analysis.cells import Setting
+from kd_analysis.accuracy.cells import Setting
 from kd_analysis.checks import Finding, Severity
-from kd_analysis.collect import Tree
-from kd_analysis.compute import File, Item, Numbers, Progress, Subject, compute, inspect_all
-from kd_analysis.measures import CROSS, LOGITS, PAIR, SINGLE
-from kd_analysis.representations import LAYERS
+from kd_analysis.reading.runs_table import Tree
+from kd_analysis.representations.cache import Cache
+from kd_analysis.representations.compute import File, Item, Numbers, Progress, Subject, compute, inspect_all
+from kd_analysis.representations.measures import CROSS, LOGITS, PAIR, SINGLE
+from kd_analysis.representations.npz import LAYERS
 from kd_analysis.runs import Identity, Run, file_hash
 from kd_analysis.triage import Verdict
 from kd_hpc.catalogue import PURE

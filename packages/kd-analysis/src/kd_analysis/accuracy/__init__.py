@@ -1,0 +1,1 @@
+"""Accuracies in cells, and what may be concluded from them."""

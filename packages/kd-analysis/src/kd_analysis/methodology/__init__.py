@@ -1,0 +1,1 @@
+"""What was done, for the chapter of a thesis."""

@@ -1,0 +1,1 @@
+"""Representations of networks: read, measured, compared."""
