@@ -34,7 +34,7 @@ from kd_analysis.figures.overview import (
 from kd_analysis.figures.style import MARKERS, PALETTE, alpha_style, styled
 from kd_analysis.figures.sweeps import Band, sweep_figure
 from kd_analysis.figures.terms import TermCurves, terms_figure
-from kd_analysis.runs import Curves
+from kd_hpc.triage.run_directory import Curves
 
 ALPHAS = (0.25, 0.5, 0.75)
 METHODS = ("logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst")

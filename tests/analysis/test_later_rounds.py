@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from kd_analysis.places import Stray, find_runs
 from kd_analysis.plots import update_plots
 from kd_analysis.reading.runs_table import Tree, collect
-from kd_analysis.triage import Triaged, Verdict
+from kd_hpc.triage.find_runs import Stray, find_runs
+from kd_hpc.triage.verdict import Triaged, Verdict
 
 PAIR = "ResNet112_to_ResNet56"
 ALPHAS = ("0.25", "0.5", "0.75")

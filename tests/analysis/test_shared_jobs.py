@@ -22,12 +22,12 @@ from kd_analysis.reading.runs_table import collect, frame
 from kd_analysis.report.document import Table
 from kd_analysis.report.sections.state import cost_section
 from kd_analysis.representations.cache import Cache
-from kd_analysis.runs import Curves, Run, read_run
 from kd_analysis.weekly.activity import activity
 from kd_analysis.weekly.story import Week, as_markdown, tell
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
+from kd_hpc.triage.run_directory import Curves, Run, read_run
 
 WEEK = Week(date(2026, 3, 2), date(2026, 3, 8))
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -14,12 +14,12 @@ import pytest
 from trees import TreeSpec, build_tree
 
 from kd_analysis.analysis import read_and_judge
-from kd_analysis.checks import chance_bound
-from kd_analysis.places import Stray
 from kd_analysis.reading.durations import wall_seconds
 from kd_analysis.reading.runs_table import COLUMNS, Tree, collect, frame
 from kd_analysis.representations.cache import Cache
-from kd_analysis.triage import Triaged, Verdict
+from kd_hpc.triage.checks import chance_bound
+from kd_hpc.triage.find_runs import Stray
+from kd_hpc.triage.verdict import Triaged, Verdict
 
 SMALL = TreeSpec(methods=("logit",), alphas=(0.5,), seeds=(0, 1, 2), items=60)
 RUN = "Digits/logit/alpha_0.5/ResNet20_to_ResNetBaby/0"

@@ -13,8 +13,8 @@ from kd_analysis.reading.runs_table import Tree, judge
 from kd_analysis.representations.cache import Cache
 from kd_analysis.representations.comparisons import Value, files_of, inspection_findings, measure_tree
 from kd_analysis.representations.compute import File, Progress
-from kd_analysis.runs import read_tree
 from kd_hpc.campaign import Campaign
+from kd_hpc.triage.run_directory import read_tree
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kd_analysis.figures.gallery import Gallery
-from kd_analysis.places import find_runs, printable
 from kd_analysis.reading.runs_table import Tree, judge
-from kd_analysis.runs import Run, read_tree
 from kd_hpc.errors import UsageError
 from kd_hpc.files import publish_bytes, publish_text
 from kd_hpc.store import ERRORS, LOGS, METRICS, STATUS
+from kd_hpc.triage.find_runs import find_runs, printable
+from kd_hpc.triage.run_directory import Run, read_tree
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

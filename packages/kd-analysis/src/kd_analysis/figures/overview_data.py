@@ -8,8 +8,8 @@ from collections import defaultdict
 from kd_analysis.accuracy.cells import ordered, rank, show_alpha, show_method
 from kd_analysis.figures.overview import OverviewRow, ProgressGrid
 from kd_analysis.reading.runs_table import Tree
-from kd_analysis.runs import Identity
 from kd_hpc.catalogue import DATASETS, METHODS, PURE
+from kd_hpc.triage.run_directory import Identity
 
 
 def progress_grid(tree: Tree) -> ProgressGrid:

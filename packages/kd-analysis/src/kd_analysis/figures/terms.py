@@ -19,7 +19,7 @@ from kd_analysis.figures.style import (
     log_scale,
     new_figure,
 )
-from kd_analysis.runs import CROSS_ENTROPY, Curves
+from kd_hpc.triage.run_directory import CROSS_ENTROPY, Curves
 
 VALUE, GRADIENT = "value, mean over the epoch", "gradient norm / that of cross-entropy"
 GREY = "#9A9A9A"

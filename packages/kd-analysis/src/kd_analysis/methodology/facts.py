@@ -13,9 +13,9 @@ from kd_analysis.methodology.chapter import Chapter, Fact, Grid, Part
 from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
 from kd_analysis.reading.jobs import in_jobs, jobs_of, most_at_once
 from kd_analysis.reading.runs_table import Tree
-from kd_analysis.runs import Run
 from kd_hpc.campaign import Campaign
 from kd_hpc.records import Attempt, StatusRecord
+from kd_hpc.triage.run_directory import Run
 
 PLAN = "campaign file"
 SOURCE_MARK = "; source: "

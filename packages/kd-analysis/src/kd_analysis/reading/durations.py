@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kd_analysis.runs import Run
+from kd_hpc.triage.run_directory import Run
 
 SHARED = "Where k students share a job, an epoch's seconds are of all k together; a run is charged a k-th of them."
 

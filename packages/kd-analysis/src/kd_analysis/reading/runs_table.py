@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kd_analysis.checks import Finding
-from kd_analysis.places import Stray
 from kd_analysis.reading.durations import device_seconds, students_a_job, wall_seconds
-from kd_analysis.runs import Identity, Run, read_tree
-from kd_analysis.triage import Triaged, triage_runs
 from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
+from kd_hpc.triage.checks import Finding
+from kd_hpc.triage.find_runs import Stray
+from kd_hpc.triage.run_directory import Identity, Run, read_tree
+from kd_hpc.triage.verdict import Triaged, triage_runs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from itertools import product
 
 from kd_analysis.accuracy.cells import Setting
-from kd_analysis.checks import Finding, Severity
 from kd_analysis.reading.runs_table import Tree
 from kd_analysis.representations.cache import Cache
 from kd_analysis.representations.compute import File, Item, Numbers, Progress, Subject, compute, inspect_all
 from kd_analysis.representations.measures import CROSS, LOGITS, PAIR, SINGLE
 from kd_analysis.representations.npz import LAYERS
-from kd_analysis.runs import Identity, Run, file_hash
-from kd_analysis.triage import Verdict
 from kd_hpc.catalogue import PURE
 from kd_hpc.store import REPRESENTATIONS
+from kd_hpc.triage.checks import Finding, Severity
+from kd_hpc.triage.run_directory import Identity, Run, file_hash
+from kd_hpc.triage.verdict import Verdict
 
 OWN, OTHER, OWN_FLAGGED = "own teacher", "other teacher", "own teacher, quarantined student"
 FLOOR, FLOOR_OTHER = "floor", "floor, other teacher"

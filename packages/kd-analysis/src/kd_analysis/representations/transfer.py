@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 
 from kd_analysis.accuracy.cells import ordered
 from kd_analysis.representations.comparisons import CEILING, FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, Value
-from kd_analysis.runs import Identity
 from kd_hpc.catalogue import METHODS
+from kd_hpc.triage.run_directory import Identity
 
 Sweeps = dict[str, dict[str, dict[float | None, list[float]]]]
 """Values by layer, method and alpha, one a seed."""

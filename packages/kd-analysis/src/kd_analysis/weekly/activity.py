@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kd_analysis.reading.jobs import jobs_of
-from kd_analysis.runs import Run
 from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.triage.run_directory import Run
 
 
 @dataclass(frozen=True)

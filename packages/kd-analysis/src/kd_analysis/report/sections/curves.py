@@ -10,7 +10,7 @@ from kd_analysis.analysis import Analysis
 from kd_analysis.figures.curves import Line, curves_figure
 from kd_analysis.figures.terms import TermCurves, terms_figure
 from kd_analysis.report.document import Block, Figure, Section, Text, slug
-from kd_analysis.runs import CROSS_ENTROPY, Run
+from kd_hpc.triage.run_directory import CROSS_ENTROPY, Run
 
 
 def curves_section(analysis: Analysis) -> Section:

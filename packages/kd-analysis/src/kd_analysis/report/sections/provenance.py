@@ -19,9 +19,9 @@ from kd_analysis.geometry.neighbours import NEIGHBOURS
 from kd_analysis.report.document import Block, Column, Document, Section, Table, Text, Value, table
 from kd_analysis.representations.measures import ANGLES, BANDWIDTHS, DECIMATION, ICA_ITEMS, RSA_ITEMS
 from kd_analysis.representations.npz import MOST_ITEMS
-from kd_analysis.runs import Run, file_hash
 from kd_analysis.stats.paired import LEVEL
 from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS
+from kd_hpc.triage.run_directory import Run, file_hash
 
 SIDECAR = "report.json"
 SCHEMA = 1

@@ -10,7 +10,7 @@ from kd_analysis.analysis import Analysis
 from kd_analysis.reading.durations import SHARED
 from kd_analysis.reading.runs_table import COLUMNS, frame
 from kd_analysis.report.document import Block, Bullets, Column, Section, Text, table
-from kd_analysis.triage import Verdict
+from kd_hpc.triage.verdict import Verdict
 
 MEANINGS = {
     Verdict.OK: "finished, nothing against them",

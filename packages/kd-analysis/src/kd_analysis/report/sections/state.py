@@ -12,8 +12,8 @@ from kd_analysis.figures.overview import accuracy_overview_figure, progress_figu
 from kd_analysis.figures.overview_data import accuracy_rows, progress_grid
 from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
 from kd_analysis.report.document import Block, Column, Figure, Section, Text, table
-from kd_analysis.runs import Run
 from kd_hpc.catalogue import DATASETS
+from kd_hpc.triage.run_directory import Run
 
 
 def state_section(analysis: Analysis) -> Section:

@@ -26,9 +26,9 @@ from kd_analysis.report.sections.alignment import NONE, POOLED, key
 from kd_analysis.representations.comparisons import FLOOR, OWN, OWN_FLAGGED, SINGLE_RUN, Value
 from kd_analysis.representations.npz import LAYERS, load
 from kd_analysis.representations.transfer import single
-from kd_analysis.runs import Identity
 from kd_analysis.stats.models import partial_correlation
 from kd_hpc.catalogue import METHODS
+from kd_hpc.triage.run_directory import Identity
 
 DIMENSIONS = {
     "participation_ratio": ("participation ratio", 2),

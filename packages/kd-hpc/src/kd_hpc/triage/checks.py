@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from kd_analysis.runs import Run
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.experiment import format_alpha
 from kd_hpc.records import State
+from kd_hpc.triage.run_directory import Run
 
 FLAT_LOSS = 1e-3
 EARLY_BEST = 0.1

@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from kd_analysis.logs import LogEvidence, read_logs
-from kd_analysis.places import Stray, find_runs, printable
 from kd_hpc.catalogue import PURE
 from kd_hpc.errors import UsageError
 from kd_hpc.experiment import parse_path
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import METRICS, REPRESENTATIONS, Unreadable, read_record
+from kd_hpc.triage.find_runs import Stray, find_runs, printable
+from kd_hpc.triage.logs import LogEvidence, read_logs
 
 UNRECORDED = "unrecorded"
 CROSS_ENTROPY = "ce"

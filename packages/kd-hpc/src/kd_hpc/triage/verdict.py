@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kd_analysis.checks import Finding, Severity, check_run
-from kd_analysis.runs import Identity, Run
 from kd_hpc.records import State
+from kd_hpc.triage.checks import Finding, Severity, check_run
+from kd_hpc.triage.run_directory import Identity, Run
 
 SAME_FOR = 5
 

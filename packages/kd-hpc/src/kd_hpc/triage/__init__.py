@@ -1,0 +1,1 @@
+"""A verdict with evidence for every run directory, whatever round wrote it."""
