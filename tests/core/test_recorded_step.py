@@ -19,7 +19,7 @@ from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training.cuda_graphs import CudaGraphs
 from kd_core.training.loop import train
 from kd_core.training.step import PlainStep, RecordedStep
-from kd_core.training.student import Lane
+from kd_core.training.student import Student
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import WatchdogStop
 from kd_hpc.experiment import Experiment
@@ -43,22 +43,22 @@ def loader(teacher: Path, augment: str = "auto", kind: str = "device", device: t
     return make_loader(kind, few, seed=0, batch_size=64, augment=augment, device=device)
 
 
-def lane(method: str, frozen: Frozen, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Lane:
+def student(method: str, frozen: Frozen, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Student:
     experiment = Experiment(
         dataset="Digits", method=method, alpha=0.5, teacher="ResNetBaby", student="ResNetBaby", seed=0
     )
     torch.manual_seed(2)
     paraphraser = Paraphraser(64).state_dict() if METHODS[method].needs_paraphraser else None
-    return Lane(experiment, RECIPE, frozen, device, dtype, paraphraser)
+    return Student(experiment, RECIPE, frozen, device, dtype, paraphraser)
 
 
-def outcome(of: Lane) -> dict[str, object]:
+def outcome(of: Student) -> dict[str, object]:
     curves = {name: values for name, values in of.curves.data.items() if name not in ("seconds", "students")}
     tensors = {str(place): value.clone() for place, value in enumerate(of.tensors)}
     return {"curves": curves, "watchdog": of.updater.state_dict()["watchdog"], **tensors}
 
 
-def assert_same(left: Lane, right: Lane) -> None:
+def assert_same(left: Student, right: Student) -> None:
     ours, theirs = outcome(left), outcome(right)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
@@ -74,9 +74,9 @@ def test_every_method_trains_to_the_same_bits_recorded_and_plain(
     method: str, dtype: torch.dtype, teacher: Path, frozen: Frozen
 ) -> None:
     batches, graphs = loader(teacher), EmulatedGraphs()
-    recorded, plain = lane(method, frozen, dtype), lane(method, frozen, dtype)
-    train([plain], PlainStep(batches, frozen), batches, lambda lane, is_best: None)
-    train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda lane, is_best: None)
+    recorded, plain = student(method, frozen, dtype), student(method, frozen, dtype)
+    train([plain], PlainStep(batches, frozen), batches, lambda student, is_best: None)
+    train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
     assert recorded.failure is None
     assert_same(recorded, plain)
     assert graphs.recorded == 2  # one size of batch, and the smaller last one
@@ -87,21 +87,21 @@ def test_every_method_trains_to_the_same_bits_recorded_and_plain(
 @pytest.mark.parametrize("augment", ["crop-flip", "resized-crop", "none"])
 def test_making_the_batch_is_part_of_what_is_recorded(kind: str, augment: str, teacher: Path, frozen: Frozen) -> None:
     batches, graphs = loader(teacher, augment, kind), EmulatedGraphs()
-    recorded, plain = lane("logit", frozen), lane("logit", frozen)
-    train([plain], PlainStep(batches, frozen), batches, lambda lane, is_best: None)
-    train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda lane, is_best: None)
+    recorded, plain = student("logit", frozen), student("logit", frozen)
+    train([plain], PlainStep(batches, frozen), batches, lambda student, is_best: None)
+    train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
     assert graphs.replayed
     assert_same(recorded, plain)
 
 
 def test_students_recorded_together_end_with_the_bits_each_has_alone(teacher: Path, frozen: Frozen) -> None:
     batches, graphs = loader(teacher), EmulatedGraphs()
-    together = [lane(method, frozen) for method in METHODS]
-    train(together, RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda lane, is_best: None)
+    together = [student(method, frozen) for method in METHODS]
+    train(together, RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
     assert graphs.replayed
     for beside in together:
-        alone = lane(beside.experiment.method, frozen)
-        train([alone], PlainStep(batches, frozen), batches, lambda lane, is_best: None)
+        alone = student(beside.experiment.method, frozen)
+        train([alone], PlainStep(batches, frozen), batches, lambda student, is_best: None)
         assert_same(beside, alone)
 
 
@@ -109,11 +109,11 @@ def test_a_recording_that_gives_other_bits_is_refused_and_said_so(
     teacher: Path, frozen: Frozen, capsys: pytest.CaptureFixture[str]
 ) -> None:
     batches = loader(teacher)
-    recorded, plain = lane("rkd", frozen), lane("rkd", frozen)
+    recorded, plain = student("rkd", frozen), student("rkd", frozen)
     bias = recorded.model.linear.bias
     graphs = EmulatedGraphs(spoil=lambda: bias.data.add_(1e-6))
-    train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda lane, is_best: None)
-    train([plain], PlainStep(batches, frozen), batches, lambda lane, is_best: None)
+    train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
+    train([plain], PlainStep(batches, frozen), batches, lambda student, is_best: None)
     assert_same(recorded, plain)
     assert graphs.replayed == 1
     assert "it does not give the same bits" in capsys.readouterr().err
@@ -128,21 +128,23 @@ def test_a_step_that_cannot_be_recorded_trains_plainly_and_says_why(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     batches = loader(teacher)
-    plain, recorded = lane("logit", frozen, dtype), lane("logit", frozen, dtype)
-    train([plain], PlainStep(batches, frozen), batches, lambda lane, is_best: None)
+    plain, recorded = student("logit", frozen, dtype), student("logit", frozen, dtype)
+    train([plain], PlainStep(batches, frozen), batches, lambda student, is_best: None)
     method = recorded.objective.method
     assert method is not None
     terms = method.terms
     # reads a value, which makes the host wait
     monkeypatch.setattr(method, "terms", lambda *pair: (bool(pair[0].logits.sum() > 0), terms(*pair))[1])
-    train([recorded], RecordedStep(PlainStep(batches, frozen), EmulatedGraphs()), batches, lambda lane, is_best: None)
+    train(
+        [recorded], RecordedStep(PlainStep(batches, frozen), EmulatedGraphs()), batches, lambda student, is_best: None
+    )
     assert "cannot be recorded (operation not permitted" in capsys.readouterr().err
     assert_same(recorded, plain)
 
 
 def test_the_watchdog_sees_through_a_recording(teacher: Path, frozen: Frozen) -> None:
     batches, graphs = loader(teacher), EmulatedGraphs()
-    failing, healthy = lane("rkd", frozen), lane("logit", frozen)
+    failing, healthy = student("rkd", frozen), student("logit", frozen)
     poisoned = failing.model.linear.weight
 
     def poison() -> None:  # from the second epoch on
@@ -150,13 +152,13 @@ def test_the_watchdog_sees_through_a_recording(teacher: Path, frozen: Frozen) ->
             poisoned.data.fill_(torch.nan)
 
     graphs.spoil = poison
-    train([failing, healthy], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda lane, is_best: None)
+    train([failing, healthy], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
     assert isinstance(failing.failure, WatchdogStop)
     assert "the term ce" in failing.failure.what
     assert failing.epoch == 1
     assert (healthy.failure, healthy.epoch) == (None, RECIPE.epochs)
-    alone = lane("logit", frozen)
-    train([alone], PlainStep(batches, frozen), batches, lambda lane, is_best: None)
+    alone = student("logit", frozen)
+    train([alone], PlainStep(batches, frozen), batches, lambda student, is_best: None)
     assert_same(healthy, alone)
 
 
@@ -170,10 +172,10 @@ def test_on_a_gpu_all_methods_together_are_replayed_to_the_bits_each_has_alone(
     torch.manual_seed(1)
     network = freeze(place(build("ResNetBaby", 10), gpu).eval(), dtype, fold=True)
     batches = loader(teacher, device=gpu)
-    together = [lane(method, network, dtype, gpu) for method in METHODS]
-    train(together, RecordedStep(PlainStep(batches, network), CudaGraphs()), batches, lambda lane, is_best: None)
+    together = [student(method, network, dtype, gpu) for method in METHODS]
+    train(together, RecordedStep(PlainStep(batches, network), CudaGraphs()), batches, lambda student, is_best: None)
     assert "cannot be recorded" not in capsys.readouterr().err
     for beside in together:
-        alone = lane(beside.experiment.method, network, dtype, gpu)
-        train([alone], PlainStep(batches, network), batches, lambda lane, is_best: None)
+        alone = student(beside.experiment.method, network, dtype, gpu)
+        train([alone], PlainStep(batches, network), batches, lambda student, is_best: None)
         assert_same(beside, alone)

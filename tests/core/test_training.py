@@ -1,4 +1,4 @@
-"""The loop, its lanes and its watchdog."""
+"""The loop, its students and its watchdog."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kd_core.methods import METHODS
 from kd_core.networks.resnet import build
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training.evaluate import evaluate
-from kd_core.training.gradient_watchdog import Watchdog, non_finite
+from kd_core.training.gradient_watchdog import GradientWatchdog, non_finite
 from kd_core.training.loop import train
 from kd_core.training.objective import Objective
 from kd_core.training.optimizer import SGD
 from kd_core.training.step import PlainStep
-from kd_core.training.student import Lane, cosine
+from kd_core.training.student import Student, cosine
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import KdError, WatchdogStop
 from kd_hpc.experiment import Experiment
@@ -50,35 +50,35 @@ def distilled(method: str, alpha: float = 0.5) -> Experiment:
     return Experiment(dataset="Digits", method=method, alpha=alpha, teacher="ResNetBaby", student="ResNetBaby", seed=0)
 
 
-def lane(experiment: Experiment, teacher: Frozen | None, dtype: torch.dtype = torch.float32) -> Lane:
-    return Lane(experiment, RECIPE, teacher, CPU, dtype)
+def student(experiment: Experiment, teacher: Frozen | None, dtype: torch.dtype = torch.float32) -> Student:
+    return Student(experiment, RECIPE, teacher, CPU, dtype)
 
 
-def weights(of: Lane) -> dict[str, torch.Tensor]:
+def weights(of: Student) -> dict[str, torch.Tensor]:
     return dict(of.model.state_dict())
 
 
 def test_students_side_by_side_end_with_the_bits_each_has_alone(loader: DeviceLoader, teacher_model: Frozen) -> None:
-    together = [lane(distilled(method), teacher_model) for method in WITHOUT_STAGE]
-    train(together, PlainStep(loader, teacher_model), loader, lambda lane, is_best: None)
+    together = [student(distilled(method), teacher_model) for method in WITHOUT_STAGE]
+    train(together, PlainStep(loader, teacher_model), loader, lambda student, is_best: None)
     for beside in together:
-        alone = lane(beside.experiment, teacher_model)
-        train([alone], PlainStep(loader, teacher_model), loader, lambda lane, is_best: None)
+        alone = student(beside.experiment, teacher_model)
+        train([alone], PlainStep(loader, teacher_model), loader, lambda student, is_best: None)
         assert beside.failure is None
         for name, value in weights(alone).items():
             assert torch.equal(value, weights(beside)[name]), (beside.experiment.method, name)
 
 
 def test_one_student_failing_stops_no_other(loader: DeviceLoader, teacher_model: Frozen) -> None:
-    failing, healthy = lane(distilled("rkd"), teacher_model), lane(distilled("logit"), teacher_model)
+    failing, healthy = student(distilled("rkd"), teacher_model), student(distilled("logit"), teacher_model)
 
     def fail(batch: object, targets: object) -> None:
         raise WatchdogStop("injected")
 
     failing.step = fail  # type: ignore[method-assign]
     told: list[tuple[str, int]] = []
-    noted = lambda lane: told.append((lane.experiment.method, healthy.epoch))  # noqa: E731
-    train([failing, healthy], PlainStep(loader, teacher_model), loader, lambda lane, is_best: None, noted)
+    noted = lambda student: told.append((student.experiment.method, healthy.epoch))  # noqa: E731
+    train([failing, healthy], PlainStep(loader, teacher_model), loader, lambda student, is_best: None, noted)
     assert told == [("rkd", 0)], "at once, and once"
     assert isinstance(failing.failure, WatchdogStop)
     assert failing.epoch == 0
@@ -87,7 +87,7 @@ def test_one_student_failing_stops_no_other(loader: DeviceLoader, teacher_model:
 
 
 def test_students_resumed_one_epoch_apart_finish_level(loader: DeviceLoader, teacher_model: Frozen) -> None:
-    ahead, behind = lane(distilled("rkd"), teacher_model), lane(distilled("logit"), teacher_model)
+    ahead, behind = student(distilled("rkd"), teacher_model), student(distilled("logit"), teacher_model)
     ahead.epoch = 1
     ahead.curves.data["test_acc"].append(0.0)
     order: list[tuple[str, int]] = []
@@ -95,15 +95,15 @@ def test_students_resumed_one_epoch_apart_finish_level(loader: DeviceLoader, tea
         [ahead, behind],
         PlainStep(loader, teacher_model),
         loader,
-        lambda lane, best: order.append((lane.experiment.method, lane.epoch)),
+        lambda student, best: order.append((student.experiment.method, student.epoch)),
     )
     assert order == [("logit", 1), ("rkd", 2), ("logit", 2)]
 
 
 def test_every_method_starts_the_student_from_the_same_weights(teacher_model: Frozen) -> None:
-    pure = weights(lane(Experiment(dataset="Digits", student="ResNetBaby", seed=0), None))
+    pure = weights(student(Experiment(dataset="Digits", student="ResNetBaby", seed=0), None))
     for method in WITHOUT_STAGE:
-        for name, value in weights(lane(distilled(method), teacher_model)).items():
+        for name, value in weights(student(distilled(method), teacher_model)).items():
             assert torch.equal(value, pure[name])
 
 
@@ -176,7 +176,7 @@ def test_an_update_with_a_non_finite_gradient_changes_no_bit() -> None:
 
 def test_the_watchdog_trips_at_its_limit_in_a_row_and_not_before() -> None:
     bad, good = torch.tensor(1.0), torch.tensor(0.0)
-    watchdog = Watchdog(3, CPU)
+    watchdog = GradientWatchdog(3, CPU)
     for found in (bad, bad, good, bad, bad):
         watchdog.saw(found)
     assert not watchdog.has_tripped
@@ -187,7 +187,7 @@ def test_the_watchdog_trips_at_its_limit_in_a_row_and_not_before() -> None:
 
 
 def test_the_watchdog_remembers_a_row_across_a_resume() -> None:
-    first, second = Watchdog(3, CPU), Watchdog(3, CPU)
+    first, second = GradientWatchdog(3, CPU), GradientWatchdog(3, CPU)
     for _ in range(2):
         first.saw(torch.tensor(1.0))
     second.load_state_dict(first.state_dict())
@@ -197,7 +197,7 @@ def test_the_watchdog_remembers_a_row_across_a_resume() -> None:
 
 def test_a_gradient_scale_below_one_ends_the_run() -> None:
     with pytest.raises(WatchdogStop, match=r"scale fell to 0\.5"):
-        Watchdog(3, CPU).require_scale(0.5)
+        GradientWatchdog(3, CPU).require_scale(0.5)
 
 
 def test_the_learning_rate_is_half_a_cosine() -> None:
@@ -263,12 +263,12 @@ def test_accuracy_at_chance_level_marks_the_run_suspect_and_a_suspect_teacher_ge
 
 
 def test_errors_of_a_lane_are_only_expected_ones(loader: DeviceLoader, teacher_model: Frozen) -> None:
-    broken = lane(distilled("rkd"), teacher_model)
+    broken = student(distilled("rkd"), teacher_model)
 
     def crash(batch: object, targets: object) -> None:
         raise ZeroDivisionError
 
     broken.step = crash  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
-        train([broken], PlainStep(loader, teacher_model), loader, lambda lane, is_best: None)
+        train([broken], PlainStep(loader, teacher_model), loader, lambda student, is_best: None)
     assert not issubclass(ZeroDivisionError, KdError)

@@ -13,8 +13,8 @@ from support import PURE, STUDENT, TEACHER, campaign_file, kd_hpc, no_jobs_left,
 
 from kd_hpc.experiment import Experiment
 from kd_hpc.files import publish_text
-from kd_hpc.forecasting.forecast import Outlook, forecast, remaining
-from kd_hpc.forecasting.timings import Measures, kind_of, measure
+from kd_hpc.forecasting.forecast import Forecast, forecast, remaining
+from kd_hpc.forecasting.timings import Timings, kind_of, read_timings
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import METRICS, Store
 
@@ -23,14 +23,14 @@ EVEN |= {("Digits", "logit", "ResNet20_to_ResNetBaby"): [60.0, 60.0]}
 
 
 def outlook(
-    measures: Measures,
+    measures: Timings,
     *,
     slots: int = 2,
     finished: tuple[Experiment, ...] = (),
     walltime: str = "10:00:00",
     epochs: int = 10,
     tick: float = 0.0,
-) -> Outlook:
+) -> Forecast:
     resources = {"walltime": walltime, "gpus": 1}
     campaign = tiny_campaign(seeds=[0], recipe={"epochs": epochs}, resources=resources)
     work = remaining(campaign, {}, set(finished), measures)
@@ -41,46 +41,46 @@ def outlook(
 
 def test_an_even_campaign_ends_when_arithmetic_says() -> None:
     # teacher and pure student side by side, then the distilled student behind its teacher
-    found = outlook(Measures(EVEN))
+    found = outlook(Timings(EVEN))
     assert (found.p50, found.p90, found.teachers_p50) == (1200, 1200, 600)
     assert found.gpu_hours_p50 == pytest.approx(3 * 600 / 3600)
-    assert outlook(Measures(EVEN), slots=1).p50 == 1800
+    assert outlook(Timings(EVEN), slots=1).p50 == 1800
 
 
 def test_finished_runs_and_finished_teachers_cost_nothing() -> None:
-    assert outlook(Measures(EVEN), finished=(TEACHER,)).p50 == 600
-    assert outlook(Measures(EVEN), finished=(TEACHER, PURE, STUDENT)).p50 == 0
+    assert outlook(Timings(EVEN), finished=(TEACHER,)).p50 == 600
+    assert outlook(Timings(EVEN), finished=(TEACHER, PURE, STUDENT)).p50 == 0
 
 
 def test_walltime_kills_repeat_half_an_epoch_each_and_another_tick() -> None:
     # 100 epochs of 60 s in jobs of 600 s: each loses 30 s on average, so ceil(6000 / 570) jobs
     jobs = math.ceil(6000 / 570)
-    found = outlook(Measures(EVEN), finished=(TEACHER, PURE), walltime="00:10:00", epochs=100)
+    found = outlook(Timings(EVEN), finished=(TEACHER, PURE), walltime="00:10:00", epochs=100)
     assert found.restarts_p50 == jobs - 1
     assert found.p50 == pytest.approx(6000 + (jobs - 1) * 30)
 
 
 def test_a_better_walltime_is_proposed_only_where_it_saves_hours() -> None:
-    slow_ticks = outlook(Measures(EVEN), walltime="00:10:00", epochs=100, tick=3600)
+    slow_ticks = outlook(Timings(EVEN), walltime="00:10:00", epochs=100, tick=3600)
     assert slow_ticks.better_walltime
     assert slow_ticks.better_saves > 2 * 3600
-    assert not outlook(Measures(EVEN), walltime="10:00:00", epochs=100, tick=3600).better_walltime
+    assert not outlook(Timings(EVEN), walltime="10:00:00", epochs=100, tick=3600).better_walltime
 
 
 def test_deaths_lengthen_the_forecast_and_widen_it() -> None:
-    calm, rough = outlook(Measures(EVEN), epochs=100), outlook(Measures(EVEN, deaths_per_hour=1.0), epochs=100)
+    calm, rough = outlook(Timings(EVEN), epochs=100), outlook(Timings(EVEN, deaths_per_hour=1.0), epochs=100)
     assert calm.p50 == calm.p90
     assert calm.p50 < rough.p50 < rough.p90
 
 
 def test_nothing_is_said_before_anything_was_measured() -> None:
     campaign = tiny_campaign()
-    work = remaining(campaign, {}, set(), Measures({}))
-    assert forecast(campaign, work, Measures({}), jobs_at_once=2, tick_seconds=0) is None
+    work = remaining(campaign, {}, set(), Timings({}))
+    assert forecast(campaign, work, Timings({}), jobs_at_once=2, tick_seconds=0) is None
 
 
 def test_unmeasured_runs_take_the_nearest_measured_pace_and_say_so() -> None:
-    one = Measures({("Digits", "rkd", "ResNet20_to_ResNetBaby"): [5.0]})
+    one = Timings({("Digits", "rkd", "ResNet20_to_ResNetBaby"): [5.0]})
     assert one.paces_for(STUDENT) == ([5.0], "other methods on that data set")
     assert one.paces_for(TEACHER) == ([5.0], "other models on that data set")
     assert outlook(one).guessed == 3
@@ -104,7 +104,7 @@ def test_measures_come_from_metrics_and_attempts(tmp_path: Path) -> None:
         TEACHER: StatusRecord(state=State.COMPLETED, attempts=(attempt(0, 10, "signal"), attempt(10, 20))),
         PURE: StatusRecord(state=State.COMPLETED, attempts=(attempt(5, 15),)),
     }
-    found = measure(store, records)
+    found = read_timings(store, records)
     assert found.paces == {kind_of(TEACHER): [3.0]}
     assert list(found.waits) == [5, 5, 5]
     assert found.most_running == 2
@@ -112,7 +112,7 @@ def test_measures_come_from_metrics_and_attempts(tmp_path: Path) -> None:
     assert found.deaths_per_hour == pytest.approx(1 / (15 / 3600))
 
 
-def shared_outlook(measures: Measures, students_per_job: int) -> Outlook:
+def shared_outlook(measures: Timings, students_per_job: int) -> Forecast:
     """Six students of a finished teacher, ten epochs each, in two slots."""
     campaign = tiny_campaign(
         seeds=[0],
@@ -133,27 +133,27 @@ OF_THREE = {("Digits", "ResNet20_to_ResNetBaby", 3): [120.0, 120.0]}
 
 
 def test_students_that_share_jobs_take_the_time_that_shared_jobs_were_measured_to_take() -> None:
-    found = shared_outlook(Measures(ALONE, OF_THREE), 3)
+    found = shared_outlook(Timings(ALONE, OF_THREE), 3)
     assert (found.runs_left, found.jobs_left, found.guessed) == (6, 2, 0)
     assert found.p50 == 1200  # two jobs side by side, 10 epochs of 120 s
     assert found.gpu_hours_p50 == pytest.approx(2 * 1200 / 3600)
 
 
 def test_before_a_shared_job_was_measured_sharing_is_not_counted_on_to_save_time() -> None:
-    alone, shared = shared_outlook(Measures(ALONE), 1), shared_outlook(Measures(ALONE), 3)
+    alone, shared = shared_outlook(Timings(ALONE), 1), shared_outlook(Timings(ALONE), 3)
     assert (alone.p50, shared.p50) == (1800, 1800)
     assert shared.gpu_hours_p50 == pytest.approx(alone.gpu_hours_p50)
     assert (alone.guessed, shared.guessed) == (0, 6)
 
 
 def test_from_jobs_of_another_number_of_students_no_gain_is_guessed() -> None:
-    measures = Measures({}, OF_THREE)
+    measures = Timings({}, OF_THREE)
     student = STUDENT.model_copy(update={"method": "rkd"})
     assert measures.paces_for(student, 3) == ([120.0, 120.0], "measured")
     assert measures.paces_for(student, 6) == ([240.0, 240.0], "jobs of 3 students")
     assert measures.paces_for(student, 2) == ([120.0, 120.0], "jobs of 3 students")
     assert measures.paces_for(student, 1) == ([120.0, 120.0], "jobs of 3 students")
-    assert Measures(ALONE, OF_THREE).paces_for(student) == ([60.0, 60.0], "measured")
+    assert Timings(ALONE, OF_THREE).paces_for(student) == ([60.0, 60.0], "measured")
 
 
 def test_an_epoch_that_students_shared_is_spent_once_and_its_job_dies_once(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_an_epoch_that_students_shared_is_spent_once_and_its_job_dies_once(tmp_p
         publish_text(store.create(run) / METRICS, json.dumps({"seconds": [5.0, 9.0, 9.0, 9.0]}))
         first, together = attempt("alone", 0, 10), attempt("together", 10, 30, "signal")
         records[run] = StatusRecord(epoch=4, attempts=(first, together, attempt("again", 30, 40)))
-    found = measure(store, records)
+    found = read_timings(store, records)
     assert found.shared == {("Digits", "ResNet20_to_ResNetBaby", 3): [9.0, 9.0, 9.0]}
     assert not found.paces
     assert found.spent_seconds == 3 * 5 + 3 * 9

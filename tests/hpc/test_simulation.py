@@ -28,8 +28,8 @@ from kd_hpc.planning.decision import Action
 from kd_hpc.planning.listed_jobs import ListedJobs, _Trained
 from kd_hpc.planning.planner import _Planner
 from kd_hpc.planning.situation import RunView
-from kd_hpc.planning.teacher_readiness import Gate
-from kd_hpc.queueing.actions import Acts
+from kd_hpc.planning.teacher_readiness import Readiness
+from kd_hpc.queueing.actions import Actions
 from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import Gone, Phase, Unknown
@@ -346,9 +346,11 @@ CRIMES: dict[str, list[tuple[Any, str, Any]]] = {
     "an unknown job is taken for a dead one": [(SimScheduler, "_observe", _unknown_is_gone)],
     "records are neither read again after a death nor before a write": [
         (Runner, "_view", lambda self, run, record, *, is_dead: RunView(run, record)),
-        (Acts, "_changes_record", lambda self, decision: False),
+        (Actions, "_changes_record", lambda self, decision: False),
     ],
-    "students do not wait": [(kd_hpc.planning.planner, "teacher_gate", lambda situation, run: Gate(sha256="x"))],
+    "students do not wait": [
+        (kd_hpc.planning.planner, "teacher_readiness", lambda situation, run: Readiness(sha256="x"))
+    ],
     "slots are not counted": [(_Planner, "_obstacle", lambda self, free: "")],
     "replaced jobs are not deleted": [(ListedJobs, "surplus", lambda self: ())],
     "a recorded held job is not released": [(_Planner, "_with_job", _never_release_later)],

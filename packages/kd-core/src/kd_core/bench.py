@@ -30,7 +30,7 @@ from kd_core.runtime.determinism import make_deterministic
 from kd_core.runtime.device import choose_device, choose_dtype
 from kd_core.teacher.frozen import freeze
 from kd_core.training.step import choose_step
-from kd_core.training.student import Lane
+from kd_core.training.student import Student
 from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.experiment import Experiment
@@ -95,8 +95,8 @@ class Workload:
         self.loader = make_loader(
             "device", random_images(setting), seed=0, batch_size=setting.batch_size, augment="auto", device=self.device
         )
-        self.lanes = [
-            Lane(
+        self.students = [
+            Student(
                 experiment,
                 recipe,
                 teacher,
@@ -108,16 +108,16 @@ class Workload:
         ]
         self.step = choose_step(step, self.loader, teacher, self.device)
         self.inputs = cycle(self.loader.draw(0))
-        for lane in self.lanes:
-            lane.begin_epoch()
+        for student in self.students:
+            student.begin_epoch()
         for inputs in islice(self.inputs, 2):  # an epoch's first step is another one, and the second may be recorded
-            self.step(self.lanes, inputs)
+            self.step(self.students, inputs)
 
     def seconds(self) -> float:
         """Mean seconds of a step, batch-making included."""
         start = now(self.device)
         for inputs in islice(self.inputs, self.setting.steps):
-            self.step(self.lanes, inputs)
+            self.step(self.students, inputs)
         return (now(self.device) - start) / self.setting.steps
 
 
@@ -159,7 +159,9 @@ def checkpoint_share(setting: Setting) -> Timing:
     work = Workload(setting, [("logit", 0.5)], "fast")
     steps = -(-DATASETS[setting.dataset].train_items // setting.batch_size)
     with tempfile.TemporaryDirectory() as folder:
-        times = interleaved({"step": work.seconds, "save": lambda: _save(work.lanes[0], Path(folder))}, setting.rounds)
+        times = interleaved(
+            {"step": work.seconds, "save": lambda: _save(work.students[0], Path(folder))}, setting.rounds
+        )
     return timing([100 * save / (steps * step) for save, step in zip(times["save"], times["step"], strict=True)])
 
 
@@ -210,7 +212,7 @@ def _experiment(setting: Setting, method: str, alpha: float) -> Experiment:
     ).require_known()
 
 
-def _save(lane: Lane, folder: Path) -> float:
+def _save(student: Student, folder: Path) -> float:
     start = time.perf_counter()
-    save_checkpoint(folder / "checkpoint.pth", {}, lane.state_dict())
+    save_checkpoint(folder / "checkpoint.pth", {}, student.state_dict())
     return time.perf_counter() - start

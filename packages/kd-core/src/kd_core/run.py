@@ -14,7 +14,7 @@ from kd_core.artifacts.weights import save_weights
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.methods import METHODS
-from kd_core.run_files import Journal
+from kd_core.run_writer import RunWriter
 from kd_core.runtime.allocator import keep_freed_memory
 from kd_core.runtime.determinism import make_deterministic
 from kd_core.runtime.device import choose_device, choose_dtype
@@ -27,7 +27,7 @@ from kd_core.training.paraphraser_stage import (
     shared_path,
 )
 from kd_core.training.step import choose_step
-from kd_core.training.student import Lane
+from kd_core.training.student import Student
 from kd_hpc.campaign import Recipe
 from kd_hpc.claim import JobIdentity, Superseded, claimed
 from kd_hpc.errors import DeviceError, KdError
@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all lanes of a process share."""
+    """What all students of a process share."""
 
     device: torch.device
     dtype: torch.dtype
@@ -59,8 +59,8 @@ class Surroundings:
     teacher: Teacher | None
 
 
-def train_runs(request: Request) -> list[Journal]:
-    """Train every run that is not finished; returns their journals, whose lanes hold any failure.
+def train_runs(request: Request) -> list[RunWriter]:
+    """Train every run that is not finished; returns their writers, whose students hold any failure.
 
     Raises before anything is written: DeviceError, DataError, TeacherError, RunOwned. Raises DeviceError when the
     device's memory does not suffice.
@@ -71,18 +71,18 @@ def train_runs(request: Request) -> list[Journal]:
     _keep_threads(records)
     around = _surroundings(request, records)
     with ExitStack() as owned:
-        journals = []
+        writers = []
         for experiment in request.experiments:
             with suppress(Superseded):  # since it was last looked at: somebody else's now
                 claim = owned.enter_context(ExitStack())
                 record = claim.enter_context(claimed(request.store, experiment, request.job))
                 if not record.is_done:
-                    journals.append(_begin(request, experiment, record, around, claim))
+                    writers.append(_begin(request, experiment, record, around, claim))
         try:
-            _train([journal for journal in journals if journal.failure is None], around, request.recipe)
+            _train([writer for writer in writers if writer.failure is None], around, request.recipe)
         except torch.OutOfMemoryError as error:
             raise _out_of_memory(error, request.recipe) from None
-    return journals
+    return writers
 
 
 def _recorded(store: Store, experiment: Experiment) -> StatusRecord:
@@ -127,8 +127,8 @@ def _keep_threads(records: Sequence[StatusRecord]) -> None:
 
 def _begin(
     request: Request, experiment: Experiment, record: StatusRecord, around: Surroundings, claim: ExitStack
-) -> Journal:
-    """The run's journal, with a lane where its checkpoint left it; or a failed run's, without."""
+) -> RunWriter:
+    """The run's writer, with a student where its checkpoint left it; or a failed run's, without."""
     teacher = around.teacher
     identity = {
         "experiment": experiment.label,
@@ -136,57 +136,57 @@ def _begin(
         "teacher_sha256": teacher.sha256 if teacher else None,
     }
     facts = provenance(around.device, around.dtype, around.dataset)
-    journal = Journal(request.store, experiment, record, identity, give_up=claim.close)
-    journal.begin(request.recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
+    writer = RunWriter(request.store, experiment, record, identity, give_up=claim.close)
+    writer.begin(request.recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
     try:
-        paraphraser = _paraphraser(request, journal, teacher, around) if teacher else None
+        paraphraser = _paraphraser(request, writer, teacher, around) if teacher else None
         network = teacher.network if teacher else None
-        lane = Lane(experiment, request.recipe, network, around.device, around.dtype, paraphraser)
-        journal.resume(lane, around.loader)
+        student = Student(experiment, request.recipe, network, around.device, around.dtype, paraphraser)
+        writer.resume(student, around.loader)
     except KdError as error:
-        journal.fail(error)
-    return journal
+        writer.fail(error)
+    return writer
 
 
 def _paraphraser(
-    request: Request, journal: Journal, teacher: Teacher, around: Surroundings
+    request: Request, writer: RunWriter, teacher: Teacher, around: Surroundings
 ) -> dict[str, torch.Tensor] | None:
     """The teacher's paraphraser, trained now if nobody has; None for a method that has none."""
-    experiment = journal.experiment
+    experiment = writer.experiment
     if not METHODS[experiment.method].needs_paraphraser:
         return None
     assert experiment.teacher_run is not None, "a distilled run has a teacher"
     shared = shared_path(request.store.directory(experiment.teacher_run), teacher, request.recipe)
-    own = journal.directory / PARAPHRASER
+    own = writer.directory / PARAPHRASER
     weights = saved_paraphraser(own, around.device) or saved_paraphraser(shared, around.device)
     if weights is None:
         stage = ParaphraserStage(
-            teacher, request.recipe, around.loader, journal.directory, around.device, experiment.seed
+            teacher, request.recipe, around.loader, writer.directory, around.device, experiment.seed
         )
-        weights = stage.train(journal.warmup_epoch)
+        weights = stage.train(writer.warmup_epoch)
         save_weights(shared, weights)
     save_weights(own, weights)
-    remove_stage_checkpoints(journal.directory)
+    remove_stage_checkpoints(writer.directory)
     return weights
 
 
-def _train(journals: Sequence[Journal], around: Surroundings, recipe: Recipe) -> None:
-    journal_of = {journal.lane: journal for journal in journals}
+def _train(writers: Sequence[RunWriter], around: Surroundings, recipe: Recipe) -> None:
+    writer_of = {writer.student: writer for writer in writers}
     train(
-        list(journal_of),
+        list(writer_of),
         choose_step(recipe.step, around.loader, around.teacher.network if around.teacher else None, around.device),
         around.loader,
-        lambda lane, is_best: journal_of[lane].end_epoch(is_best),
-        lambda lane: _fail(journal_of[lane]),
+        lambda student, is_best: writer_of[student].end_epoch(is_best),
+        lambda student: _fail(writer_of[student]),
     )
-    for journal in journals:
-        if journal.failure is None:
-            journal.complete()
+    for writer in writers:
+        if writer.failure is None:
+            writer.complete()
 
 
-def _fail(journal: Journal) -> None:
-    assert journal.lane.failure is not None, "called with a lane that failed"
-    journal.fail(journal.lane.failure)
+def _fail(writer: RunWriter) -> None:
+    assert writer.student.failure is not None, "called with a student that failed"
+    writer.fail(writer.student.failure)
 
 
 def _out_of_memory(error: torch.OutOfMemoryError, recipe: Recipe) -> DeviceError:

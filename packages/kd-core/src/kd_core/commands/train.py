@@ -112,8 +112,8 @@ def train(
     if open_runs:
         from kd_core.run import Request, train_runs
 
-        journals = train_runs(Request(store, open_runs, recipe, data, device, job))
-        failures += [journal.failure for journal in journals if journal.failure is not None]
+        writers = train_runs(Request(store, open_runs, recipe, data, device, job))
+        failures += [writer.failure for writer in writers if writer.failure is not None]
     for failure in failures[1:]:
         print(f"kd-core: {failure}", file=sys.stderr)
     if failures:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Tally:
+class EpochMeter:
     """Sums over images of named means; always the same tensors, so that a recorded step finds them again."""
 
     def __init__(self, names: Iterable[str], device: torch.device) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from kd_hpc.errors import WatchdogStop
 
 
-class Watchdog:
+class GradientWatchdog:
     """Counts on the device, without waiting for it and always in the same tensors; `step` counts on the host."""
 
     def __init__(self, limit: int, device: torch.device) -> None:

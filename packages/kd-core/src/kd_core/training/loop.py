@@ -8,59 +8,59 @@ from collections.abc import Callable, Iterable, Sequence
 from kd_core.data.loaders import Loader
 from kd_core.training.evaluate import evaluate
 from kd_core.training.step import Step, guarded
-from kd_core.training.student import Lane
+from kd_core.training.student import Student
 
-OnEpoch = Callable[[Lane, bool], None]
-"""Called with a lane after each epoch it finished, and whether its weights are the best so far."""
-OnFailure = Callable[[Lane], None]
-"""Called once with a lane that failed, before the others take another step."""
+OnEpoch = Callable[[Student, bool], None]
+"""Called with a student after each epoch it finished, and whether its weights are the best so far."""
+OnFailure = Callable[[Student], None]
+"""Called once with a student that failed, before the others take another step."""
 
 
 def train(
-    lanes: Sequence[Lane],
+    students: Sequence[Student],
     step: Step,
     loader: Loader,
     on_epoch: OnEpoch,
-    on_failure: OnFailure = lambda lane: None,
+    on_failure: OnFailure = lambda student: None,
 ) -> None:
-    """Train every lane to its last epoch, or to its own failure, which stays in `lane.failure` and stops no other.
+    """Train every student to its last epoch, or to its own failure, which stays in its `failure` and stops no other.
 
-    Lanes killed together may resume one epoch apart; those behind go first until all are level.
+    Students killed together may resume one epoch apart; those behind go first until all are level.
     """
-    while unfinished := [lane for lane in _live(lanes) if lane.epoch < lane.recipe.epochs]:
-        epoch = min(lane.epoch for lane in unfinished)
-        level = [lane for lane in unfinished if lane.epoch == epoch]
+    while unfinished := [student for student in _live(students) if student.epoch < student.recipe.epochs]:
+        epoch = min(student.epoch for student in unfinished)
+        level = [student for student in unfinished if student.epoch == epoch]
         train_epoch(level, step, loader, epoch, on_epoch, on_failure)
 
 
 def train_epoch(
-    lanes: Sequence[Lane], step: Step, loader: Loader, epoch: int, on_epoch: OnEpoch, on_failure: OnFailure
+    students: Sequence[Student], step: Step, loader: Loader, epoch: int, on_epoch: OnEpoch, on_failure: OnFailure
 ) -> None:
-    """One pass over the training images, one over the test images, for lanes that are at the same epoch."""
+    """One pass over the training images, one over the test images, for students that are at the same epoch."""
     start = time.perf_counter()
-    for lane in lanes:
-        lane.begin_epoch()
+    for student in students:
+        student.begin_epoch()
     for inputs in loader.draw(epoch):
-        live = _live(lanes)
+        live = _live(students)
         if not live:
             return
         step(live, inputs)
         _tell(live, on_failure)
-    for lane in _live(lanes):
-        guarded(lane, lambda lane: on_epoch(lane, _finish(lane, loader, start, len(lanes))))
-        _tell([lane], on_failure)
+    for student in _live(students):
+        guarded(student, lambda student: on_epoch(student, _finish(student, loader, start, len(students))))
+        _tell([student], on_failure)
 
 
-def _finish(lane: Lane, loader: Loader, start: float, students: int) -> bool:
-    score = evaluate(lane.model, loader.test(), lane.dtype)
-    return lane.end_epoch(score, time.perf_counter() - start, students)
+def _finish(student: Student, loader: Loader, start: float, side_by_side: int) -> bool:
+    score = evaluate(student.model, loader.test(), student.dtype)
+    return student.end_epoch(score, time.perf_counter() - start, side_by_side)
 
 
-def _live(lanes: Iterable[Lane]) -> list[Lane]:
-    return [lane for lane in lanes if lane.failure is None]
+def _live(students: Iterable[Student]) -> list[Student]:
+    return [student for student in students if student.failure is None]
 
 
-def _tell(lanes: Iterable[Lane], on_failure: OnFailure) -> None:
-    for lane in lanes:
-        if lane.failure is not None:
-            on_failure(lane)
+def _tell(students: Iterable[Student], on_failure: OnFailure) -> None:
+    for student in students:
+        if student.failure is not None:
+            on_failure(student)

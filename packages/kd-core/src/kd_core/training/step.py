@@ -1,4 +1,4 @@
-"""One optimizer step of every lane: plain, or recorded once and replayed.
+"""One optimizer step of every student: plain, or recorded once and replayed.
 
 A step of a deep, narrow network is a thousand small operations, and a GPU waits for the host to launch each of them.
 What is recorded is launched at once. A recording is used only after it was shown, on this machine and with these
@@ -19,14 +19,14 @@ from kd_core.data.loaders import Batch, Inputs, Loader
 from kd_core.networks.resnet import Outputs
 from kd_core.teacher.frozen import Frozen
 from kd_core.training.cuda_graphs import CudaGraphs
-from kd_core.training.student import Lane
+from kd_core.training.student import Student
 from kd_hpc.errors import KdError
 
 
 class Step(Protocol):
-    """Takes one step of each lane with what the loader drew; a lane that fails keeps its error."""
+    """Takes one step of each student with what the loader drew; a student that fails keeps its error."""
 
-    def __call__(self, lanes: Sequence[Lane], inputs: Inputs) -> None: ...
+    def __call__(self, students: Sequence[Student], inputs: Inputs) -> None: ...
 
 
 class Recorder(Protocol):
@@ -42,16 +42,16 @@ class Recorder(Protocol):
 
 
 class PlainStep:
-    """Operation by operation; the teacher is asked once for all lanes."""
+    """Operation by operation; the teacher is asked once for all students."""
 
     def __init__(self, loader: Loader, teacher: Frozen | None) -> None:
         self.loader, self.teacher = loader, teacher
 
-    def __call__(self, lanes: Sequence[Lane], inputs: Inputs) -> None:
+    def __call__(self, students: Sequence[Student], inputs: Inputs) -> None:
         batch, targets = self.look(inputs)
-        for lane in lanes:
-            guarded(lane, lambda lane: lane.step(batch, targets))
-        check(lanes, lambda: (batch, targets))
+        for student in students:
+            guarded(student, lambda student: student.step(batch, targets))
+        check(students, lambda: (batch, targets))
 
     def look(self, inputs: Inputs) -> tuple[Batch, Outputs | None]:
         """The batch, and what the teacher makes of it."""
@@ -64,26 +64,26 @@ class RecordedStep:
 
     def __init__(self, plain: PlainStep, recorder: Recorder) -> None:
         self.plain, self.recorder = plain, recorder
-        self._lanes: tuple[Lane, ...] = ()
+        self._students: tuple[Student, ...] = ()
         self._recordings: dict[tuple[torch.Size, ...], _Recording] = {}
         self._refused = ""
 
-    def __call__(self, lanes: Sequence[Lane], inputs: Inputs) -> None:
-        if self._refused or any(lane.begins_epoch for lane in lanes):
-            self.plain(lanes, inputs)
+    def __call__(self, students: Sequence[Student], inputs: Inputs) -> None:
+        if self._refused or any(student.begins_epoch for student in students):
+            self.plain(students, inputs)
             return
-        if tuple(lanes) != self._lanes:
-            self._lanes = tuple(lanes)
+        if tuple(students) != self._students:
+            self._students = tuple(students)
             self._recordings.clear()
         if recording := self._recordings.get(_shapes(inputs)):
             recording(inputs)
         else:
             self._record(inputs)
-        check(lanes, lambda: self.plain.look(inputs))
+        check(students, lambda: self.plain.look(inputs))
 
     def _record(self, inputs: Inputs) -> None:
         """Take this step plainly, then record it, and keep the recording if it leads to the same bits."""
-        state = [tensor for lane in self._lanes for tensor in lane.tensors]
+        state = [tensor for student in self._students for tensor in student.tensors]
         before = _copies(state)
         self._work(inputs, one_after_another)
         expected = _copies(state)
@@ -103,13 +103,13 @@ class RecordedStep:
 
     def _work(self, inputs: Inputs, how: Callable[[Iterable[Callable[[], None]]], None]) -> None:
         batch, targets = self.plain.look(inputs)
-        how(partial(lane.step, batch, targets) for lane in self._lanes)
+        how(partial(student.step, batch, targets) for student in self._students)
 
     def _refuse(self, problem: str) -> None:
         self._refused = problem
         self._recordings.clear()
-        for lane in self._lanes:
-            lane.updater.renew_scaler()
+        for student in self._students:
+            student.updater.renew_scaler()
         print(f"kd-core: the step cannot be recorded ({problem}); training goes on without, slower.", file=sys.stderr)
 
 
@@ -137,19 +137,19 @@ def one_after_another(works: Iterable[Callable[[], None]]) -> None:
         work()
 
 
-def guarded(lane: Lane, work: Callable[[Lane], None]) -> None:
-    """`work(lane)`; an error of ours ends this lane and no other."""
-    if lane.failure is None:
+def guarded(student: Student, work: Callable[[Student], None]) -> None:
+    """`work(student)`; an error of ours ends this student and no other."""
+    if student.failure is None:
         try:
-            work(lane)
+            work(student)
         except KdError as error:
-            lane.failure = error
+            student.failure = error
 
 
-def check(lanes: Sequence[Lane], last: Callable[[], tuple[Batch, Outputs | None]]) -> None:
-    """Each lane's watchdog looks at the step just taken; `last` makes its batch again."""
-    for lane in lanes:
-        guarded(lane, lambda lane: lane.check(last))
+def check(students: Sequence[Student], last: Callable[[], tuple[Batch, Outputs | None]]) -> None:
+    """Each student's watchdog looks at the step just taken; `last` makes its batch again."""
+    for student in students:
+        guarded(student, lambda student: student.check(last))
 
 
 def _shapes(inputs: Inputs) -> tuple[torch.Size, ...]:

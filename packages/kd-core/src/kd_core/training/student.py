@@ -1,4 +1,4 @@
-"""One student in training: its network, method, optimizer, watchdog and curves. Several lanes may share a process."""
+"""One student in training: its network, method, optimizer, watchdog and curves. Several may share a process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kd_core.networks.resnet import Network, Outputs, build
 from kd_core.runtime.determinism import seed_of
 from kd_core.teacher.frozen import Frozen
 from kd_core.training.curves import Curves
-from kd_core.training.epoch_meter import Tally
+from kd_core.training.epoch_meter import EpochMeter
 from kd_core.training.evaluate import Score
 from kd_core.training.objective import Objective
 from kd_core.training.update import Updater
@@ -28,8 +28,8 @@ from kd_hpc.experiment import Experiment
 Made = TypeVar("Made")
 
 
-class Lane:
-    """State of one run between its steps. `epoch` counts finished epochs, `failure` ends the lane and no other."""
+class Student:
+    """State of one run between its steps. `epoch` counts finished epochs, `failure` ends the student and no other."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Lane:
         extra = place(self.objective.method, device).parameters() if self.objective.method else ()
         trained = [*self.model.parameters(), *(parameter for parameter in extra if parameter.requires_grad)]
         self.updater = Updater(trained, recipe, device, dtype)
-        self.tally = Tally(("loss", *self.objective.factors), device)
+        self.meter = EpochMeter(("loss", *self.objective.factors), device)
         self.curves = Curves()
         self.epoch = 0
         self.best: dict[str, Tensor] = {}
@@ -57,7 +57,7 @@ class Lane:
         """Cosine from lr to 0 over the epochs, a function of the epoch alone."""
         self.updater.optimizer.lr = cosine(self.recipe.lr, self.epoch, self.recipe.epochs)
         self.model.train()
-        self.tally.clear()
+        self.meter.clear()
         self._norms: dict[str, float] = {}
 
     @property
@@ -72,7 +72,7 @@ class Lane:
             self._norms = self._gradient_norms(terms)
         loss = self.objective.total(terms)
         self.updater.apply(loss)
-        self.tally.add({"loss": loss, **terms}, logits, batch.labels)
+        self.meter.add({"loss": loss, **terms}, logits, batch.labels)
 
     def check(self, last: Callable[[], tuple[Batch, Outputs | None]]) -> None:
         """The host's share of a step; `last` makes its batch again. Raises WatchdogStop."""
@@ -81,11 +81,11 @@ class Lane:
     @property
     def tensors(self) -> list[Tensor]:
         """Everything a step changes on the device."""
-        return [*self.updater.tensors, *self.model.buffers(), *self.tally.tensors]
+        return [*self.updater.tensors, *self.model.buffers(), *self.meter.tensors]
 
     def end_epoch(self, score: Score, seconds: float, students: int) -> bool:
         """Book the epoch, which trained `students`; True if its weights are the best so far. Raises WatchdogStop."""
-        means = self.tally.means()
+        means = self.meter.means()
         self.updater.watchdog.require_scale(self.updater.scale)
         if not math.isfinite(means["loss"]):
             names = [name for name in self.objective.factors if not math.isfinite(means[name])]

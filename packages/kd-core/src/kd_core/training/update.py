@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kd_core.training.gradient_watchdog import Watchdog, non_finite
+from kd_core.training.gradient_watchdog import GradientWatchdog, non_finite
 from kd_core.training.optimizer import SGD
 from kd_hpc.campaign import Recipe
 
@@ -19,7 +19,7 @@ class Updater:
     def __init__(self, parameters: Iterable[Tensor], recipe: Recipe, device: torch.device, dtype: torch.dtype) -> None:
         self.optimizer = SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
         self.scaler = torch.amp.GradScaler(device.type) if dtype == torch.float16 else None
-        self.watchdog = Watchdog(recipe.watchdog_skips, device)
+        self.watchdog = GradientWatchdog(recipe.watchdog_skips, device)
 
     @property
     def scale(self) -> float:

@@ -26,21 +26,21 @@ def cancel(
 
     Do not ask: kd-hpc cancel --yes 7002784.sched01
     """
-    from kd_hpc.interventions.cancel import end_runs, plan_endings
+    from kd_hpc.interventions.cancel import cancel_runs, plan_cancel
     from kd_hpc.queueing.runner import CONTROL, tick_lock
     from kd_hpc.store import Store
 
     store = Store(experiments)
     with tick_lock(store.root / CONTROL):
-        endings = plan_endings(store, runs, campaign)
-        for ending in endings:
+        cancellations = plan_cancel(store, runs, campaign)
+        for ending in cancellations:
             print(ending.says)
-        if all(ending.is_needless for ending in endings):
+        if all(ending.is_needless for ending in cancellations):
             return
         if dry_run:
             print("Nothing was done.", file=sys.stderr)
             return
         if not yes:
             typer.confirm("End them?", abort=True, err=True)
-        end_runs(store, endings)
+        cancel_runs(store, cancellations)
     print("Take a run up again with: kd-hpc retry RUN", file=sys.stderr)

@@ -31,14 +31,14 @@ def doctor(
 
     from kd_hpc.doctor.local_checks import Level, Place, local_checks
     from kd_hpc.doctor.scheduler_checks import scheduler_checks, submission
-    from kd_hpc.queueing.session import open_workplace
+    from kd_hpc.queueing.session import open_session
     from kd_hpc.queueing.show import print_json, print_table
 
-    workplace = open_workplace(campaign, experiments)
-    place = Place(workplace.campaign, campaign, experiments)
+    session = open_session(campaign, experiments)
+    place = Place(session.campaign, campaign, experiments)
     checks = [*scheduler_checks(place), *local_checks(place)]
     if submit_test:
-        checks.append(submission(place, workplace.scheduler))
+        checks.append(submission(place, session.scheduler))
     if as_json:
         print_json([asdict(check) for check in checks])
     else:

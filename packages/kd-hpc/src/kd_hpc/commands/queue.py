@@ -35,32 +35,32 @@ def queue(
     from kd_hpc.archiving.closed_campaigns import require_open
     from kd_hpc.errors import FolderError, StoreError, UsageError
     from kd_hpc.queueing.runner import tick_lock
-    from kd_hpc.queueing.session import open_workplace
+    from kd_hpc.queueing.session import open_session
 
     if watch and (dry_run or as_json):
         raise UsageError("--watch goes with neither --dry-run nor --json.", remedy="Leave one of them away.")
-    workplace = open_workplace(campaign, experiments)
+    session = open_session(campaign, experiments)
     if not anew:
-        require_open(workplace.campaign.name, campaign, experiments)
+        require_open(session.campaign.name, campaign, experiments)
     if dry_run:
         from kd_hpc.planning.planner import plan
         from kd_hpc.queueing.show import show_plan
 
-        situation = workplace.runner.look()
+        situation = session.runner.look()
         show_plan(plan(situation), unreachable=situation.snapshot.unreachable, as_json=as_json)
         return
-    workplace.campaign.require_submittable(campaign)
-    workplace.store.require_writable()
+    session.campaign.require_submittable(campaign)
+    session.store.require_writable()
     try:
-        with tick_lock(workplace.control):
-            workplace.remember_campaign()
-            report = None if watch else workplace.runner.tick()
+        with tick_lock(session.control):
+            session.remember_campaign()
+            report = None if watch else session.runner.tick()
     except StoreError as error:
         raise FolderError(error.what, remedy=error.remedy) from error
     if report is None:
         from kd_hpc.queueing.watch import watch as keep_watching
 
-        raise typer.Exit(keep_watching(workplace))
+        raise typer.Exit(keep_watching(session))
     from kd_hpc.queueing.show import show_report
 
     show_report(report, as_json=as_json)

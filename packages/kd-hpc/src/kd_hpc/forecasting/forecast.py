@@ -10,7 +10,7 @@ from random import Random
 
 from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
-from kd_hpc.forecasting.timings import Measures
+from kd_hpc.forecasting.timings import Timings
 from kd_hpc.planning.job_packing import LEVEL, class_of
 from kd_hpc.planning.planner import importance
 
@@ -22,7 +22,7 @@ _WORTH_SECONDS = 2 * 3600.0
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Forecast:
     """Seconds from now, at the middle and the 90 % point of all futures. GPU hours are those still to come.
 
     `teachers`: when the last teacher ends. `restarts`: jobs beyond those `jobs_left`, to come. `guessed`: runs whose
@@ -59,7 +59,7 @@ class Work:
 
 
 def remaining(
-    campaign: Campaign, epochs_done: dict[Experiment, int], finished: set[Experiment], measures: Measures
+    campaign: Campaign, epochs_done: dict[Experiment, int], finished: set[Experiment], timings: Timings
 ) -> list[Work]:
     """What is left of the grid, the most important first. `finished` are runs that need nothing more."""
     work: list[Work] = []
@@ -70,7 +70,7 @@ def remaining(
         epochs = max(1, campaign.recipe.epochs - epochs_done.get(experiment, 0))
         item = Work(experiment, epochs, (), is_teacher, None if needs in finished else needs)
         _put(item, work, campaign.students_per_job)
-    return [replace(item, paces=measures.paces_for(item.experiment, item.students)[0]) for item in work]
+    return [replace(item, paces=timings.paces_for(item.experiment, item.students)[0]) for item in work]
 
 
 def _put(item: Work, work: list[Work], students_per_job: int) -> None:
@@ -87,21 +87,21 @@ def _put(item: Work, work: list[Work], students_per_job: int) -> None:
 def forecast(
     campaign: Campaign,
     work: Sequence[Work],
-    measures: Measures,
+    timings: Timings,
     *,
     jobs_at_once: int,
     tick_seconds: float,
     seed: int = 0,
-) -> Outlook | None:
+) -> Forecast | None:
     """The outlook for `work`; None if no epoch was measured yet. `tick_seconds`: how often somebody queues."""
     if any(not item.paces for item in work):
         return None
     walltime = campaign.resources.walltime_seconds
-    futures = _futures(work, measures, walltime, jobs_at_once, tick_seconds, seed)
+    futures = _futures(work, timings, walltime, jobs_at_once, tick_seconds, seed)
     better, saves = _better_walltime(
-        work, measures, walltime, jobs_at_once, tick_seconds, seed, _at([f.end for f in futures], 0.5)
+        work, timings, walltime, jobs_at_once, tick_seconds, seed, _at([f.end for f in futures], 0.5)
     )
-    return Outlook(
+    return Forecast(
         runs_left=sum(item.students for item in work),
         jobs_left=len(work),
         p50=_at([future.end for future in futures], 0.5),
@@ -114,7 +114,7 @@ def forecast(
         better_walltime=better,
         better_saves=saves,
         guessed=sum(
-            item.students for item in work if measures.paces_for(item.experiment, item.students)[1] != "measured"
+            item.students for item in work if timings.paces_for(item.experiment, item.students)[1] != "measured"
         ),
     )
 
@@ -128,13 +128,13 @@ class _Future:
 
 
 def _futures(
-    work: Sequence[Work], measures: Measures, walltime: float, jobs: int, tick: float, seed: int, count: int = _FUTURES
+    work: Sequence[Work], timings: Timings, walltime: float, jobs: int, tick: float, seed: int, count: int = _FUTURES
 ) -> list[_Future]:
     rng = Random(seed)
-    return [_play(work, measures, walltime, jobs, tick, rng) for _ in range(count)]
+    return [_play(work, timings, walltime, jobs, tick, rng) for _ in range(count)]
 
 
-def _play(work: Sequence[Work], measures: Measures, walltime: float, jobs: int, tick: float, rng: Random) -> _Future:
+def _play(work: Sequence[Work], timings: Timings, walltime: float, jobs: int, tick: float, rng: Random) -> _Future:
     """One future: the most important ready run takes the next free slot; students are ready when their teacher ends."""
     free = [0.0] * jobs
     ended: dict[Experiment, float] = {}
@@ -148,8 +148,8 @@ def _play(work: Sequence[Work], measures: Measures, walltime: float, jobs: int, 
         choice = min((entry for entry in ready if entry[0] <= begin), key=lambda entry: entry[1])
         ready.remove(choice)
         item = choice[2]
-        worked, again = _duration(item, measures, walltime, rng)
-        took = worked + _queueing(measures, tick, again + 1, rng)
+        worked, again = _duration(item, timings, walltime, rng)
+        took = worked + _queueing(timings, tick, again + 1, rng)
         ended[item.experiment] = begin + took
         busy, restarts = busy + worked, restarts + again
         heappush(free, begin + took)
@@ -159,28 +159,28 @@ def _play(work: Sequence[Work], measures: Measures, walltime: float, jobs: int, 
     return _Future(max(ended.values(), default=0.0), max(teachers, default=0.0), busy, restarts)
 
 
-def _duration(item: Work, measures: Measures, walltime: float, rng: Random) -> tuple[float, int]:
+def _duration(item: Work, timings: Timings, walltime: float, rng: Random) -> tuple[float, int]:
     """Seconds of work with what kills repeat, and the number of further jobs that takes."""
     pace = rng.choice(item.paces) * (exp(rng.gauss(0, _SPREAD)) if len(item.paces) < 2 else 1.0)
     needed = item.epochs * pace
     by_walltime = max(0, ceil(needed / max(pace, walltime - pace / 2)) - 1)
-    by_chance = _poisson(measures.deaths_per_hour * needed / 3600, rng)
+    by_chance = _poisson(timings.deaths_per_hour * needed / 3600, rng)
     again = by_walltime + by_chance
     return needed + again * pace / 2, again
 
 
-def _queueing(measures: Measures, tick: float, jobs: int, rng: Random) -> float:
+def _queueing(timings: Timings, tick: float, jobs: int, rng: Random) -> float:
     """Seconds without work: until somebody queues, and until the scheduler starts the job."""
-    waits = (rng.choice(measures.waits) if measures.waits else 0.0 for _ in range(jobs))
+    waits = (rng.choice(timings.waits) if timings.waits else 0.0 for _ in range(jobs))
     return sum(waits) + sum(rng.uniform(0, tick) for _ in range(jobs))
 
 
 def _better_walltime(
-    work: Sequence[Work], measures: Measures, now: float, jobs: int, tick: float, seed: int, p50: float
+    work: Sequence[Work], timings: Timings, now: float, jobs: int, tick: float, seed: int, p50: float
 ) -> tuple[str, float]:
     """A longer walltime that would end the campaign hours earlier, and how many seconds; ("", 0) if none does."""
     for factor in (1.5, 2, 3, 4, 6):
-        futures = _futures(work, measures, now * factor, jobs, tick, seed, count=40)
+        futures = _futures(work, timings, now * factor, jobs, tick, seed, count=40)
         saves = p50 - _at([future.end for future in futures], 0.5)
         if saves >= max(_WORTH_SECONDS, 0.05 * p50):
             minutes = int(now * factor / 60)

@@ -1,4 +1,4 @@
-"""A campaign's outlook in words: measured runs in, sentences out."""
+"""A forecast in words: measured runs in, sentences out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.experiment import Experiment
-from kd_hpc.forecasting.forecast import Outlook, forecast, remaining
-from kd_hpc.forecasting.timings import Measures, measure
+from kd_hpc.forecasting.forecast import Forecast, forecast, remaining
+from kd_hpc.forecasting.timings import Timings, read_timings
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import Store
 
@@ -20,27 +20,28 @@ _NOT_MEASURED = "No epoch was measured yet: ask again when the first runs have s
 
 
 @dataclass(frozen=True)
-class Prospect:
-    """`left` runs are still to be trained; `stuck` students beside them have a flagged teacher. `outlook` is None where
-    nothing can be said: nothing is left, or nothing was measured."""
+class ForecastText:
+    """`left` runs are still to be trained; `stuck` students beside them have a flagged teacher. `forecast` is None
+    where nothing can be said: nothing is left, or nothing was measured.
+    """
 
     campaign: Campaign
     states: Counter[str]
     left: int
     stuck: int
-    measures: Measures
-    outlook: Outlook | None
+    timings: Timings
+    forecast: Forecast | None
     now: datetime
 
     def as_json(self) -> dict[str, Any]:
         found = {"campaign": self.campaign.name, "states": dict(self.states)}
-        if self.outlook is None:
+        if self.forecast is None:
             return {**found, "outlook": None, "gpu_hours_spent": self._spent}
         ends = {
-            "ends_p50": (self.now + timedelta(seconds=self.outlook.p50)).isoformat(),
-            "ends_p90": (self.now + timedelta(seconds=self.outlook.p90)).isoformat(),
+            "ends_p50": (self.now + timedelta(seconds=self.forecast.p50)).isoformat(),
+            "ends_p90": (self.now + timedelta(seconds=self.forecast.p90)).isoformat(),
         }
-        return {**found, "outlook": {**asdict(self.outlook), **ends}, "gpu_hours_spent": self._spent}
+        return {**found, "outlook": {**asdict(self.forecast), **ends}, "gpu_hours_spent": self._spent}
 
     def lines(self) -> Iterator[str]:
         total = sum(self.states.values())
@@ -48,40 +49,41 @@ class Prospect:
         yield f"{self.campaign.name}: {total} runs: {counts}"
         if self.stuck:
             yield f"{self.stuck} of them wait for a teacher that failed or is suspect; see kd-hpc status"
-        if self.outlook is None:
+        if self.forecast is None:
             yield _NOT_MEASURED if self.left else "Nothing is left to train."
             return
-        yield from self._when(self.outlook)
-        yield from self._cost(self.outlook)
-        if self.outlook.better_walltime:
+        yield from self._when(self.forecast)
+        yield from self._cost(self.forecast)
+        if self.forecast.better_walltime:
             yield (
-                f"A walltime of {self.outlook.better_walltime} instead of {self.outlook.walltime} would save about "
-                f"{_span(self.outlook.better_saves)}: write it under [resources]."
+                f"A walltime of {self.forecast.better_walltime} instead of {self.forecast.walltime} would save about "
+                f"{_span(self.forecast.better_saves)}: write it under [resources]."
             )
-        if self.outlook.guessed:
-            guessed = f"{self.outlook.guessed} of them go by the pace of other kinds of run or job"
+        if self.forecast.guessed:
+            guessed = f"{self.forecast.guessed} of them go by the pace of other kinds of run or job"
             yield f"{guessed}: theirs is not measured yet."
 
     @property
     def _spent(self) -> float:
-        return self.measures.spent_seconds / 3600 * self.campaign.resources.gpus
+        return self.timings.spent_seconds / 3600 * self.campaign.resources.gpus
 
-    def _when(self, outlook: Outlook) -> Iterator[str]:
-        shared = f" in {outlook.jobs_left} jobs" if outlook.jobs_left < outlook.runs_left else ""
-        for name, seconds in (("even odds", outlook.p50), ("nine in ten", outlook.p90)):
+    def _when(self, forecast: Forecast) -> Iterator[str]:
+        shared = f" in {forecast.jobs_left} jobs" if forecast.jobs_left < forecast.runs_left else ""
+        for name, seconds in (("even odds", forecast.p50), ("nine in ten", forecast.p90)):
             when = (self.now + timedelta(seconds=seconds)).astimezone()
-            yield f"{outlook.runs_left} runs left{shared}; {name}: done in {_span(seconds)}, by {when:%a %d %b %H:%M}"
-        if outlook.teachers_p50:
-            yield f"The last teacher ends in about {_span(outlook.teachers_p50)}; students wait for theirs until then."
+            yield f"{forecast.runs_left} runs left{shared}; {name}: done in {_span(seconds)}, by {when:%a %d %b %H:%M}"
+        if forecast.teachers_p50:
+            yield f"The last teacher ends in about {_span(forecast.teachers_p50)}; students wait for theirs until then."
 
-    def _cost(self, outlook: Outlook) -> Iterator[str]:
-        yield f"{outlook.jobs_at_once} jobs at once; about {outlook.restarts_p50:.0f} jobs to be continued after a kill"
+    def _cost(self, forecast: Forecast) -> Iterator[str]:
+        restarts = f"about {forecast.restarts_p50:.0f} jobs to be continued after a kill"
+        yield f"{forecast.jobs_at_once} jobs at once; {restarts}"
         if self.campaign.resources.gpus:
-            yield f"GPU hours: {self._spent:.0f} spent, about {outlook.gpu_hours_p50:.0f} to come"
+            yield f"GPU hours: {self._spent:.0f} spent, about {forecast.gpu_hours_p50:.0f} to come"
 
 
-def look_ahead(campaign_file: Path, experiments: Path, *, tick_seconds: float) -> Prospect:
-    """The prospect of the campaign in `campaign_file`, from what its runs in `experiments` have shown."""
+def look_ahead(campaign_file: Path, experiments: Path, *, tick_seconds: float) -> ForecastText:
+    """The forecast of the campaign in `campaign_file`, from what its runs in `experiments` have shown."""
     campaign, store = load_campaign(campaign_file), Store(experiments)
     found = {experiment: store.read(experiment) for experiment in campaign.experiments()}
     records = {experiment: record for experiment, record in found.items() if isinstance(record, StatusRecord)}
@@ -90,14 +92,14 @@ def look_ahead(campaign_file: Path, experiments: Path, *, tick_seconds: float) -
     )
     finished: set[Experiment] = {experiment for experiment, record in records.items() if record.state.is_final}
     stuck = _stuck(campaign, records)
-    measures = measure(store, records)
+    timings = read_timings(store, records)
     epochs = {experiment: record.epoch for experiment, record in records.items()}
-    work = remaining(campaign, epochs, finished | stuck, measures)
-    jobs = _jobs_at_once(campaign, measures)
+    work = remaining(campaign, epochs, finished | stuck, timings)
+    jobs = _jobs_at_once(campaign, timings)
     watched = campaign.scheduler.kind == "local"
-    outlook = forecast(campaign, work, measures, jobs_at_once=jobs, tick_seconds=0.5 if watched else tick_seconds)
+    ahead = forecast(campaign, work, timings, jobs_at_once=jobs, tick_seconds=0.5 if watched else tick_seconds)
     left = sum(item.students for item in work)
-    return Prospect(campaign, states, left, len(stuck), measures, outlook if work else None, datetime.now(UTC))
+    return ForecastText(campaign, states, left, len(stuck), timings, ahead if work else None, datetime.now(UTC))
 
 
 def _stuck(campaign: Campaign, records: Mapping[Experiment, StatusRecord]) -> set[Experiment]:
@@ -106,10 +108,10 @@ def _stuck(campaign: Campaign, records: Mapping[Experiment, StatusRecord]) -> se
     return {run for run in campaign.experiments() if run.teacher_run in flagged}
 
 
-def _jobs_at_once(campaign: Campaign, measures: Measures) -> int:
+def _jobs_at_once(campaign: Campaign, timings: Timings) -> int:
     """As many as were really seen at work, once there was time to see it; before, as many as there are slots."""
     slots = campaign.scheduler.slots
-    return min(slots, measures.most_running) if len(measures.waits) > 2 * slots and measures.most_running else slots
+    return min(slots, timings.most_running) if len(timings.waits) > 2 * slots and timings.most_running else slots
 
 
 def _without(record: object) -> str:

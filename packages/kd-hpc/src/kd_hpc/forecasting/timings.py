@@ -21,7 +21,7 @@ SharedKind = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
-class Measures:
+class Timings:
     """`paces`: seconds an epoch, one number for each run measured alone, by kind; `shared`: for each run measured in a
     job with others, of an epoch of all of them. `waits`: seconds from submission to start.
 
@@ -80,7 +80,7 @@ def kind_of(experiment: Experiment) -> Kind:
     return (experiment.dataset, experiment.method, models)
 
 
-def measure(store: Store, records: Mapping[Experiment, StatusRecord]) -> Measures:
+def read_timings(store: Store, records: Mapping[Experiment, StatusRecord]) -> Timings:
     """Everything the runs in `records` have shown."""
     paces: dict[Kind, list[float]] = defaultdict(list)
     shared: dict[SharedKind, list[float]] = defaultdict(list)
@@ -96,7 +96,7 @@ def measure(store: Store, records: Mapping[Experiment, StatusRecord]) -> Measure
         of_its_kind = paces[kind] if students[-1] == 1 else shared[dataset, models, students[-1]]
         of_its_kind.append(median(latest[-50:]))
     jobs = _jobs(attempt for record in records.values() for attempt in record.attempts)
-    return Measures(paces, shared, _waits(jobs), _deaths_per_hour(jobs, spent), _most_running(jobs), spent)
+    return Timings(paces, shared, _waits(jobs), _deaths_per_hour(jobs, spent), _most_running(jobs), spent)
 
 
 def _students(record: StatusRecord, epochs: int) -> list[int]:

@@ -11,7 +11,7 @@ from kd_hpc.diagnosis.diagnose import Cause, Diagnosis, diagnose
 from kd_hpc.errors import CampaignError
 from kd_hpc.inspection.find_run import FoundRun
 from kd_hpc.queueing.evidence import stderr_tail
-from kd_hpc.queueing.session import find_campaign, open_workplace
+from kd_hpc.queueing.session import find_campaign, open_session
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live, Observation, Unknown
 from kd_hpc.store import ERRORS, Store, Unreadable
@@ -104,7 +104,7 @@ def _word_of_scheduler(store: Store, attempt: Attempt, campaign: Path | None) ->
     if attempt.job_id is None:
         return None
     try:
-        scheduler = open_workplace(find_campaign(campaign, store.root), store.root).scheduler
+        scheduler = open_session(find_campaign(campaign, store.root), store.root).scheduler
     except CampaignError as error:
         return Unknown(error.what)
     if scheduler.kind != attempt.scheduler:

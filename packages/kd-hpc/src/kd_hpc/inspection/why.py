@@ -15,7 +15,7 @@ from kd_hpc.inspection.find_run import FoundRun, campaign_of
 from kd_hpc.planning.decision import Decision, Plan
 from kd_hpc.planning.planner import plan
 from kd_hpc.planning.situation import Situation
-from kd_hpc.queueing.session import Workplace, open_workplace
+from kd_hpc.queueing.session import Session, open_session
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live, Observation
 from kd_hpc.store import Store, read_record
@@ -37,10 +37,10 @@ def chain(store: Store, found: FoundRun, campaign_file: Path | None) -> list[Lin
     known = campaign_of(store, found.experiment, campaign_file)
     if known is None or found.experiment is None:
         return [*links, Link("campaign", "none that was queued here plans this run; name one with --campaign")]
-    workplace = open_workplace(known[0], store.root)
-    situation = workplace.runner.look()
+    session = open_session(known[0], store.root)
+    situation = session.runner.look()
     links.append(Link("campaign", f"{known[1].name} ({known[0]})"))
-    return [*links, *_scheduler_links(workplace, situation, found), *_decision_links(plan(situation), found)]
+    return [*links, *_scheduler_links(session, situation, found), *_decision_links(plan(situation), found)]
 
 
 def as_json(links: list[Link]) -> list[dict[str, Any]]:
@@ -116,14 +116,14 @@ def _owner_links(store: Store, found: FoundRun) -> Iterator[Link]:
         yield Link("owner", f"{last.process}, {alive[last.is_alive()]}")
 
 
-def _scheduler_links(workplace: Workplace, situation: Situation, found: FoundRun) -> Iterator[Link]:
+def _scheduler_links(session: Session, situation: Situation, found: FoundRun) -> Iterator[Link]:
     if situation.snapshot.unreachable:
         yield Link("scheduler", f"it could not be asked: {situation.snapshot.unreachable}")
         return
     record = found.record
     attempt = record.attempt if isinstance(record, StatusRecord) else None
-    if attempt and attempt.job_id and attempt.scheduler == workplace.scheduler.kind:
-        seen = situation.snapshot.observations.get(attempt.job_id) or workplace.scheduler.look([attempt.job_id]).of(
+    if attempt and attempt.job_id and attempt.scheduler == session.scheduler.kind:
+        seen = situation.snapshot.observations.get(attempt.job_id) or session.scheduler.look([attempt.job_id]).of(
             attempt.job_id
         )
         yield Link("scheduler", f"job {attempt.job_id} {_observation(seen)}")

@@ -9,10 +9,10 @@ from pathlib import Path
 from kd_hpc.errors import RunOwned, UsageError
 from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.inspection.find_run import FoundRun, campaign_of, find_runs, is_called
-from kd_hpc.interventions.retry import ask_to_end
+from kd_hpc.interventions.retry import request_cancel
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import CONTROL
-from kd_hpc.queueing.session import find_campaign, open_workplace
+from kd_hpc.queueing.session import find_campaign, open_session
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.base import Scheduler
 from kd_hpc.schedulers.registry import make
@@ -20,7 +20,7 @@ from kd_hpc.store import Store
 
 
 @dataclass(frozen=True)
-class Ended:
+class Cancellation:
     """A run, a job of it, or a job of nobody's, that is to end."""
 
     says: str
@@ -34,9 +34,9 @@ class Ended:
         return self.experiment is None and self.job_id is None
 
 
-def plan_endings(store: Store, meant: list[str], campaign_file: Path | None) -> list[Ended]:
+def plan_cancel(store: Store, meant: list[str], campaign_file: Path | None) -> list[Cancellation]:
     """What `meant` names. Raises UsageError for what is unknown, RunOwned for a run by hand."""
-    endings: list[Ended] = []
+    cancellations: list[Cancellation] = []
     runs: dict[Experiment, FoundRun] = {}
     for word in meant:
         try:
@@ -44,16 +44,16 @@ def plan_endings(store: Store, meant: list[str], campaign_file: Path | None) -> 
         except UsageError:
             if (job := _stray(store, word, campaign_file)) is None:
                 raise
-            endings.append(job)
-    return [*endings, *(_plan_ending(store, found, runs, campaign_file) for found in runs.values())]
+            cancellations.append(job)
+    return [*cancellations, *(_plan_cancellation(store, found, runs, campaign_file) for found in runs.values())]
 
 
-def end_runs(store: Store, endings: list[Ended]) -> None:
+def cancel_runs(store: Store, cancellations: list[Cancellation]) -> None:
     """Leave word in the run directories first: a job that dies without word would be queued again."""
-    for ended in endings:
+    for ended in cancellations:
         if ended.experiment:
-            ask_to_end(store, ended.experiment)
-    for job_id, scheduler in {ended.job_id: ended.scheduler for ended in endings}.items():
+            request_cancel(store, ended.experiment)
+    for job_id, scheduler in {ended.job_id: ended.scheduler for ended in cancellations}.items():
         if scheduler and job_id:
             scheduler.cancel([job_id])
 
@@ -66,16 +66,18 @@ def _runs(store: Store, word: str) -> list[FoundRun]:
     return current or found
 
 
-def _plan_ending(store: Store, found: FoundRun, ending: Container[Experiment], campaign_file: Path | None) -> Ended:
+def _plan_cancellation(
+    store: Store, found: FoundRun, ending: Container[Experiment], campaign_file: Path | None
+) -> Cancellation:
     experiment, record = found.require_experiment(), found.record
     if not isinstance(record, StatusRecord) or not record.state.has_job or record.attempt is None:
         if isinstance(record, StatusRecord) and record.state.is_final:
-            return Ended(f"{found.label} is {record.state}: there is nothing to end", None, None, None)
-        return Ended(f"{found.label}: it has no job; it is not queued any more", experiment, None, None)
+            return Cancellation(f"{found.label} is {record.state}: there is nothing to end", None, None, None)
+        return Cancellation(f"{found.label}: it has no job; it is not queued any more", experiment, None, None)
     attempt = record.attempt
     if attempt.scheduler == "hand":
         _require_gone(store, experiment)
-        return Ended(f"{found.label}: it is not queued any more", experiment, None, None)
+        return Cancellation(f"{found.label}: it is not queued any more", experiment, None, None)
     known = campaign_of(store, experiment, campaign_file)
     scheduler = make(known[1], store.root / CONTROL) if known else None
     if attempt.job_id and (scheduler is None or scheduler.kind != attempt.scheduler):
@@ -90,7 +92,7 @@ def _plan_ending(store: Store, found: FoundRun, ending: Container[Experiment], c
         )
     what = f"job {attempt.job_id} is deleted" if attempt.job_id else "it has no job on record"
     says = f"{found.label}: {what}; it is not queued any more{_others(store, attempt, ending)}"
-    return Ended(says, experiment, attempt.job_id, scheduler)
+    return Cancellation(says, experiment, attempt.job_id, scheduler)
 
 
 def _others(store: Store, attempt: Attempt, ending: Container[Experiment]) -> str:
@@ -106,14 +108,16 @@ def _others(store: Store, attempt: Attempt, ending: Container[Experiment]) -> st
     return f"; {count} other runs of that job go on in another" if count > 1 else "; another run of that job goes on"
 
 
-def _stray(store: Store, job_id: str, campaign_file: Path | None) -> Ended | None:
+def _stray(store: Store, job_id: str, campaign_file: Path | None) -> Cancellation | None:
     """A job of this user that no record knows."""
-    workplace = open_workplace(find_campaign(campaign_file, store.root), store.root)
-    listed = workplace.scheduler.look([]).listed or ()
+    session = open_session(find_campaign(campaign_file, store.root), store.root)
+    listed = session.scheduler.look([]).listed or ()
     job = next((job for job in listed if job_id in (job.job_id, job.job_id.partition(".")[0])), None)
     if job is None:
         return None
-    return Ended(f"job {job.job_id} ({job.name}), of no run here, is deleted", None, job.job_id, workplace.scheduler)
+    return Cancellation(
+        f"job {job.job_id} ({job.name}), of no run here, is deleted", None, job.job_id, session.scheduler
+    )
 
 
 def _require_gone(store: Store, experiment: Experiment) -> None:

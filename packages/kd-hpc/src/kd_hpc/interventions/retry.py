@@ -76,7 +76,7 @@ def forgive(record: StatusRecord) -> StatusRecord:
     return record.model_copy(update={"state": state, "attempts": attempts, "reason": "", "remedy": ""})
 
 
-def ask_to_end(store: Store, experiment: Experiment) -> None:
+def request_cancel(store: Store, experiment: Experiment) -> None:
     """Leave word that the run is not to be queued again. The next tick writes it into the record."""
     (store.create(experiment) / CANCELLED).touch()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Ending
 from kd_hpc.planning.situation import RunView
-from kd_hpc.planning.teacher_readiness import Gate
+from kd_hpc.planning.teacher_readiness import Readiness
 from kd_hpc.records import StatusRecord
 from kd_hpc.schedulers.memory_sizes import in_kilobytes
 
@@ -22,7 +22,7 @@ class Ready:
     """A run that only needs a slot, or a place in another's job."""
 
     run: RunView
-    gate: Gate
+    readiness: Readiness
     memory: str
     why: str
     ending: Ending | None
@@ -63,7 +63,7 @@ class Job:
         return (
             own is not None
             and own == class_of(self.leader)
-            and ready.gate == leader.gate
+            and ready.readiness == leader.readiness
             and abs(ready.epoch - leader.epoch) <= LEVEL
         )
 

@@ -11,9 +11,9 @@ from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Decision, Ending, Plan
 from kd_hpc.planning.job_packing import Job, Ready
 from kd_hpc.planning.listed_jobs import ListedJobs
-from kd_hpc.planning.retry_policy import after_death, breaker, ending_of, memory_needed, spared
+from kd_hpc.planning.retry_policy import after_death, breaker, ending_of, memory_needed, waived
 from kd_hpc.planning.situation import RunView, Situation
-from kd_hpc.planning.teacher_readiness import teacher_gate
+from kd_hpc.planning.teacher_readiness import teacher_readiness
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live, Observation, Phase, Unknown
 from kd_hpc.store import Unreadable
@@ -173,7 +173,7 @@ class _Planner:
                 )
 
     def _after_death(self, run: RunView, record: StatusRecord, gone: Gone) -> Decision | Ready:
-        ending = spared(ending_of(run, record, gone), run, record, self.situation)
+        ending = waived(ending_of(run, record, gone), run, record, self.situation)
         if run.cancelled:
             remedy = f"kd-hpc retry {run.experiment.label}"
             return Decision(run.experiment, Action.FAIL, "cancelled by you", remedy=remedy, ending=ending)
@@ -203,10 +203,10 @@ class _Planner:
                 remedy="Put that recipe back into the campaign, or move its run directory away to start anew",
                 ending=ending,
             )
-        gate = teacher_gate(self.situation, run)
-        if gate.decision:
-            return replace(gate.decision, ending=ending)
-        return Ready(run, gate, memory_needed(self.situation.campaign, record, ending), why, ending)
+        readiness = teacher_readiness(self.situation, run)
+        if readiness.decision:
+            return replace(readiness.decision, ending=ending)
+        return Ready(run, readiness, memory_needed(self.situation.campaign, record, ending), why, ending)
 
     def _recipe_differs(self, record: StatusRecord) -> str:
         defaults = _DEFAULT_RECIPE
@@ -224,7 +224,7 @@ def _submission(ready: Ready, job: Job) -> Decision:
         Action.RESUBMIT if again else Action.SUBMIT,
         f"{ready.why}; it shares the job of {joins.label}" if joins else ready.why,
         memory=job.memory,
-        teacher_sha256=ready.gate.sha256,
+        teacher_sha256=ready.readiness.sha256,
         ending=ready.ending,
         shares_job_of=joins,
     )

@@ -49,7 +49,7 @@ def ending_of(run: RunView, record: StatusRecord, gone: Gone) -> Ending:
     )
 
 
-def spared(ending: Ending, run: RunView, record: StatusRecord, situation: Situation) -> Ending:
+def waived(ending: Ending, run: RunView, record: StatusRecord, situation: Situation) -> Ending:
     """`ending`, not charged where the end of a shared job says nothing about this run.
 
     A person ended the job to cancel another run of it; or it was good for an epoch of another, so that this one's was

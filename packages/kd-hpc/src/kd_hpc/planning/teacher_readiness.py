@@ -11,20 +11,20 @@ from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import BEST, Unreadable
 
 
-class Gate(NamedTuple):
-    """Open with the teacher's SHA-256 (None for a pure run), or shut by a decision."""
+class Readiness(NamedTuple):
+    """Ready, with the teacher's SHA-256 (None for a pure run), or not, with the decision that says why."""
 
     sha256: str | None = None
     decision: Decision | None = None
 
 
-def teacher_gate(situation: Situation, student: RunView) -> Gate:
+def teacher_readiness(situation: Situation, student: RunView) -> Readiness:
     teacher_run = student.experiment.teacher_run
     if teacher_run is None:
-        return Gate()
+        return Readiness()
     teacher = situation.by_run.get(teacher_run)
     if obstacle := _unfinished(student.experiment, teacher_run, teacher):
-        return Gate(decision=obstacle)
+        return Readiness(decision=obstacle)
     assert teacher is not None, "a completed teacher was looked at"
     return _weights(student, teacher)
 
@@ -44,11 +44,11 @@ def _unfinished(student: Experiment, teacher_run: Experiment, teacher: RunView |
     return Decision(student, Action.WAIT, f"its teacher {label} is not completed yet ({state}{how_far})")
 
 
-def _weights(student: RunView, teacher: RunView) -> Gate:
+def _weights(student: RunView, teacher: RunView) -> Readiness:
     label, weights = teacher.experiment.label, teacher.weights
     if weights is None or weights.problem:
         problem = weights.problem if weights else "nobody looked"
-        return Gate(
+        return Readiness(
             decision=Decision(
                 student.experiment,
                 Action.BLOCK,
@@ -58,7 +58,7 @@ def _weights(student: RunView, teacher: RunView) -> Gate:
         )
     record = student.record
     if isinstance(record, StatusRecord) and record.progress and record.teacher_sha256 not in (None, weights.sha256):
-        return Gate(
+        return Readiness(
             decision=Decision(
                 student.experiment,
                 Action.BLOCK,
@@ -68,4 +68,4 @@ def _weights(student: RunView, teacher: RunView) -> Gate:
                 f"kd-hpc retry --anew {student.experiment.label}",
             )
         )
-    return Gate(sha256=weights.sha256)
+    return Readiness(sha256=weights.sha256)

@@ -1,4 +1,4 @@
-"""The acts of a tick: each leaves something that the next tick can read if this one dies after it."""
+"""The actions of a tick: each leaves something that the next tick can read if this one dies after it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Trainer:
     new_token: Callable[[], str] = new_token
 
 
-class Acts:
-    """The acts of one tick, on what `situation` showed."""
+class Actions:
+    """The actions of one tick, on what `situation` showed."""
 
     def __init__(self, store: Store, scheduler: Scheduler, trainer: Trainer, situation: Situation) -> None:
         self.store, self.scheduler, self.trainer, self.situation = store, scheduler, trainer, situation
@@ -168,7 +168,7 @@ class Acts:
         )
 
     def _tell_scheduler(self, surplus: list[str]) -> None:
-        """The last acts of a tick: one call to release, one to delete. Either may be repeated by the next tick."""
+        """The last actions of a tick: one call to release, one to delete. Either may be repeated by the next tick."""
         to_release = list(dict.fromkeys(self.to_release))
         for ask, job_ids in ((self.scheduler.release, to_release), (self.scheduler.cancel, surplus)):
             try:

@@ -14,7 +14,7 @@ from kd_hpc.errors import LockHeld, StoreError
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.planner import plan
 from kd_hpc.planning.situation import RunView, Situation
-from kd_hpc.queueing.actions import Acts, Trainer
+from kd_hpc.queueing.actions import Actions, Trainer
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.tick_report import Report
 from kd_hpc.records import State, StatusRecord
@@ -57,7 +57,7 @@ class Runner:
         planned = plan(situation)
         if situation.snapshot.unreachable:
             return Report(planned, situation.job_ids, unreachable=situation.snapshot.unreachable)
-        report = Acts(self.store, self.scheduler, self.trainer, situation).carry_out(planned)
+        report = Actions(self.store, self.scheduler, self.trainer, situation).carry_out(planned)
         self.evidence.keep()
         return report
 

@@ -20,7 +20,7 @@ _CAMPAIGNS = "campaigns"
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Session:
     """`campaign_file` is the file the campaign was read from."""
 
     campaign: Campaign
@@ -40,15 +40,15 @@ class Workplace:
         publish_bytes(folder / f"{self.campaign.name}.toml", self.campaign_file.read_bytes())
 
 
-def open_workplace(campaign_file: Path, experiments: Path) -> Workplace:
-    """The workplace of the campaign in `campaign_file`. Writes nothing. Raises CampaignError."""
+def open_session(campaign_file: Path, experiments: Path) -> Session:
+    """The session of the campaign in `campaign_file`. Writes nothing. Raises CampaignError."""
     campaign, store = load_campaign(campaign_file), Store(experiments)
     control = control_folder(store)
     scheduler = make(campaign, control)
     evidence = Evidence(store, control / "weights.json")
     data = Path(campaign.resources.data)
     runner = Runner(campaign, store, scheduler, evidence, Trainer(trainer(campaign), data))
-    return Workplace(campaign, campaign_file, store, scheduler, runner)
+    return Session(campaign, campaign_file, store, scheduler, runner)
 
 
 def control_folder(store: Store) -> Path:

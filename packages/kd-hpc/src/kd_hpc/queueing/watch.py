@@ -11,7 +11,7 @@ from kd_hpc.planning.planner import plan
 from kd_hpc.queueing.events import Events
 from kd_hpc.queueing.live_display import Display, make_display
 from kd_hpc.queueing.runner import tick_lock
-from kd_hpc.queueing.session import Workplace
+from kd_hpc.queueing.session import Session
 from kd_hpc.queueing.show import print_needs, summary
 from kd_hpc.queueing.tick_report import Report
 from kd_hpc.schedulers.registry import LOOK_EVERY, LOOK_EVERY_DEFAULT
@@ -20,14 +20,14 @@ INCOMPLETE = 3
 _GLANCE_SECONDS = 1.0
 
 
-def watch(workplace: Workplace) -> int:
+def watch(session: Session) -> int:
     """Keep going; returns the exit code. Raises SystemExit(130) at Ctrl-C, which ends only the watching."""
-    events = Events(workplace.store)
+    events = Events(session.store)
     try:
-        with make_display(workplace.store) as display:
-            report = _until_settled(workplace, events, display)
+        with make_display(session.store) as display:
+            report = _until_settled(session, events, display)
     except KeyboardInterrupt:
-        _say_how_to_come_back(workplace)
+        _say_how_to_come_back(session)
         raise SystemExit(130) from None
     print(f"{summary(report.plan)}.", file=sys.stderr)
     print_needs(report.plan)
@@ -37,36 +37,36 @@ def watch(workplace: Workplace) -> int:
     return 0 if all(decision.action == Action.DONE for decision in report.plan.decisions) else INCOMPLETE
 
 
-def _until_settled(workplace: Workplace, events: Events, display: Display) -> Report:
+def _until_settled(session: Session, events: Events, display: Display) -> Report:
     while True:
-        report = _tick(workplace, events)
+        report = _tick(session, events)
         events.tell(report)
         display.update(report.plan)
         if report.plan.is_settled and not report.unreachable:
             return report
         if report.refused and not live_jobs(report.plan):
             return report
-        _wait(workplace, report, display)
+        _wait(session, report, display)
 
 
-def _tick(workplace: Workplace, events: Events) -> Report:
+def _tick(session: Session, events: Events) -> Report:
     """One tick; while another kd-hpc is at work, only a look."""
     try:
-        with tick_lock(workplace.control):
-            return workplace.runner.tick()
+        with tick_lock(session.control):
+            return session.runner.tick()
     except LockHeld as held:
         events.say(held.what)
-        situation = workplace.runner.look()
+        situation = session.runner.look()
         return Report(plan(situation), unreachable=situation.snapshot.unreachable or held.what)
 
 
-def _wait(workplace: Workplace, report: Report, display: Display) -> None:
+def _wait(session: Session, report: Report, display: Display) -> None:
     """Until a job may have changed, or it is time for another look; the display is kept fresh meanwhile."""
-    deadline = time.monotonic() + LOOK_EVERY.get(workplace.scheduler.kind, LOOK_EVERY_DEFAULT)
+    deadline = time.monotonic() + LOOK_EVERY.get(session.scheduler.kind, LOOK_EVERY_DEFAULT)
     while (left := deadline - time.monotonic()) > 0:
         glance = min(_GLANCE_SECONDS, left)
         began = time.monotonic()
-        workplace.scheduler.wait(report.jobs, glance)
+        session.scheduler.wait(report.jobs, glance)
         if time.monotonic() - began < 0.9 * glance:
             return
         display.refresh()
@@ -78,8 +78,8 @@ def live_jobs(plan: Plan) -> list[Decision]:
     return [decision for decision in plan.decisions if decision.action in with_job]
 
 
-def _say_how_to_come_back(workplace: Workplace) -> None:
-    again = f"kd-hpc queue {workplace.campaign_file} --experiments {workplace.store.root} --watch"
+def _say_how_to_come_back(session: Session) -> None:
+    again = f"kd-hpc queue {session.campaign_file} --experiments {session.store.root} --watch"
     print("\nNo longer watching; jobs that have begun go on by themselves.", file=sys.stderr)
     print(f"Come back with: {again}", file=sys.stderr)
     print("End jobs with: kd-hpc cancel RUN (kd-hpc status lists runs)", file=sys.stderr)

@@ -43,7 +43,7 @@ class Witness:
 
 
 @dataclass
-class Lane:
+class SimStudent:
     """One run of a process: what it is, where it stands, and its record as this process knows it."""
 
     experiment: Experiment
@@ -64,11 +64,11 @@ class SimTrainer:
         self.disk, self.witness = disk, witness
         self.job_id = ""
         self.spare = 0.0
-        self.lanes: list[Lane] = []
+        self.students: list[SimStudent] = []
 
     @property
-    def open_lanes(self) -> list[Lane]:
-        return [lane for lane in self.lanes if lane.is_open]
+    def open_students(self) -> list[SimStudent]:
+        return [student for student in self.students if student.is_open]
 
     def start(self) -> int | None:
         self._say(banner(self.spec.token))
@@ -84,9 +84,9 @@ class SimTrainer:
         return None
 
     def work(self, seconds: float) -> int | None:
-        if not self.open_lanes:
+        if not self.open_students:
             return 0
-        if any(lane.nature.is_broken for lane in self.open_lanes):
+        if any(student.nature.is_broken for student in self.open_students):
             self._say(_TRACEBACK)
             return self._exit(1)
         if self._needs_more_memory():
@@ -97,21 +97,21 @@ class SimTrainer:
         self._train()
         if not self._unfinished():
             self._complete()
-        return 0 if not self.open_lanes and self.spare > _LAST_SECONDS else None
+        return 0 if not self.open_students and self.spare > _LAST_SECONDS else None
 
     def killed(self, line: str) -> None:
         """Dead in the middle of an epoch, perhaps between a checkpoint and its record, or between those of two runs."""
-        if not (lanes := self.open_lanes):
+        if not (students := self.open_students):
             return
         training = self._training()
         if training and self.spare > 0.9 * _epoch_seconds(training):
-            for lane in training[: len(training) // 2]:
-                self._reach(lane)
+            for student in training[: len(training) // 2]:
+                self._reach(student)
             behind = training[len(training) // 2]
             self.disk.run(behind.experiment).checkpoint = behind.epoch + 1
         self._say(line)
-        for lane in lanes:
-            self._close(lane)
+        for student in students:
+            self._close(student)
 
     def _claimable(self, run: Experiment) -> StatusRecord | None:
         """The run's record, if this job is the one on it and it is not complete."""
@@ -148,67 +148,67 @@ class SimTrainer:
         start = {"start_epoch": record.progress, "end_epoch": directory.checkpoint}
         resumed = {"state": State.IN_PROGRESS, "epoch": directory.checkpoint}
         directory.record = record.with_attempt(**start).model_copy(update=resumed)
-        self.lanes.append(Lane(run, nature, directory.record, directory.checkpoint))
+        self.students.append(SimStudent(run, nature, directory.record, directory.checkpoint))
 
     def _train(self) -> None:
         """Spend the time there is on epochs; those behind go first until all are level."""
-        while (lanes := self._training()) and self.spare >= _epoch_seconds(lanes):
-            self.spare -= _epoch_seconds(lanes)
-            for lane in lanes:
-                if lane.nature.stops_at == lane.epoch + 1:
-                    self._stop(lane)
+        while (students := self._training()) and self.spare >= _epoch_seconds(students):
+            self.spare -= _epoch_seconds(students)
+            for student in students:
+                if student.nature.stops_at == student.epoch + 1:
+                    self._stop(student)
                 else:
-                    self._reach(lane)
+                    self._reach(student)
 
-    def _stop(self, lane: Lane) -> None:
+    def _stop(self, student: SimStudent) -> None:
         """By its own watchdog; there is no clock in here, so that its attempt ends when it was submitted."""
-        attempt = lane.record.attempt
-        lane.record = lane.record.with_attempt(ended_at=attempt.submitted_at if attempt else None)
-        remedy = f"kd-hpc retry {lane.experiment.label}"
-        self._write(lane, state=State.FAILED, reason="its watchdog stopped it", remedy=remedy)
-        self._close(lane)
+        attempt = student.record.attempt
+        student.record = student.record.with_attempt(ended_at=attempt.submitted_at if attempt else None)
+        remedy = f"kd-hpc retry {student.experiment.label}"
+        self._write(student, state=State.FAILED, reason="its watchdog stopped it", remedy=remedy)
+        self._close(student)
 
-    def _training(self) -> list[Lane]:
+    def _training(self) -> list[SimStudent]:
         unfinished = self._unfinished()
-        return [lane for lane in unfinished if lane.epoch == min(other.epoch for other in unfinished)]
+        return [student for student in unfinished if student.epoch == min(other.epoch for other in unfinished)]
 
-    def _unfinished(self) -> list[Lane]:
-        return [lane for lane in self.open_lanes if lane.epoch < self.epochs]
+    def _unfinished(self) -> list[SimStudent]:
+        return [student for student in self.open_students if student.epoch < self.epochs]
 
     def _complete(self) -> None:
         """One run after the other, for as long as there is time: a kill may come between two."""
-        for lane in self.open_lanes:
-            if lane is not self.lanes[0] and self.spare < _LAST_SECONDS:
+        for student in self.open_students:
+            if student is not self.students[0] and self.spare < _LAST_SECONDS:
                 return
-            self.disk.run(lane.experiment).best_sha256 = sha256(lane.experiment.label.encode()).hexdigest()
-            self._write(lane, state=State.COMPLETED)
-            self._close(lane)
-            self.spare -= 0 if lane is self.lanes[0] else _LAST_SECONDS
+            self.disk.run(student.experiment).best_sha256 = sha256(student.experiment.label.encode()).hexdigest()
+            self._write(student, state=State.COMPLETED)
+            self._close(student)
+            self.spare -= 0 if student is self.students[0] else _LAST_SECONDS
 
-    def _reach(self, lane: Lane) -> None:
-        """Publish the lane's next epoch."""
-        lane.epoch += 1
-        self.disk.run(lane.experiment).checkpoint = lane.epoch
-        lane.record = lane.record.with_attempt(end_epoch=lane.epoch)
-        self._write(lane, epoch=lane.epoch, acc_last=90.0)
+    def _reach(self, student: SimStudent) -> None:
+        """Publish the student's next epoch."""
+        student.epoch += 1
+        self.disk.run(student.experiment).checkpoint = student.epoch
+        student.record = student.record.with_attempt(end_epoch=student.epoch)
+        self._write(student, epoch=student.epoch, acc_last=90.0)
 
-    def _write(self, lane: Lane, **changes: object) -> None:
-        if self.witness.writers.get(lane.experiment) != self.job_id:
-            raise Violation(f"job {self.job_id} writes {lane.experiment.label}, which it has left")
-        lane.record = lane.record.model_copy(update=changes)
-        self.disk.run(lane.experiment).record = lane.record
+    def _write(self, student: SimStudent, **changes: object) -> None:
+        if self.witness.writers.get(student.experiment) != self.job_id:
+            raise Violation(f"job {self.job_id} writes {student.experiment.label}, which it has left")
+        student.record = student.record.model_copy(update=changes)
+        self.disk.run(student.experiment).record = student.record
 
-    def _close(self, lane: Lane) -> None:
-        lane.is_open = False
-        del self.witness.writers[lane.experiment]
+    def _close(self, student: SimStudent) -> None:
+        student.is_open = False
+        del self.witness.writers[student.experiment]
 
     def _exit(self, status: int) -> int:
-        for lane in self.open_lanes:
-            self._close(lane)
+        for student in self.open_students:
+            self._close(student)
         return status
 
     def _needs_more_memory(self) -> bool:
-        most = max(_kilobytes(lane.nature.memory) for lane in self.open_lanes)
+        most = max(_kilobytes(student.nature.memory) for student in self.open_students)
         return most > _kilobytes(self.spec.resources.memory)
 
     def _say(self, text: str) -> None:
@@ -227,8 +227,8 @@ Traceback (most recent call last):
 ValueError: broken"""
 
 
-def _epoch_seconds(lanes: Sequence[Lane]) -> float:
-    alone = [lane.nature.epoch_seconds for lane in lanes]
+def _epoch_seconds(students: Sequence[SimStudent]) -> float:
+    alone = [student.nature.epoch_seconds for student in students]
     return max(max(alone), _TOGETHER * sum(alone))
 
 

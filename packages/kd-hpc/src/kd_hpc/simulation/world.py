@@ -158,8 +158,8 @@ class World:
     def require_promises(self) -> None:
         """Raise Violation unless all that must hold at any moment holds now."""
         for job in self.cluster.alive():
-            for lane in job.program.open_lanes if isinstance(job.program, SimTrainer) else ():
-                run = lane.experiment
+            for student in job.program.open_students if isinstance(job.program, SimTrainer) else ():
+                run = student.experiment
                 if (writer := self.witness.writers.get(run)) != job.job_id:
                     raise Violation(f"{run.label}: job {job.job_id} trains it while {writer} writes")
 

@@ -13,7 +13,7 @@ from kd_core.artifacts.checkpoint import load_checkpoint, save_checkpoint
 from kd_core.artifacts.representations import REPRESENTATIONS_BEST, at_epoch, extract, save_representations
 from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
-from kd_core.training.student import Lane
+from kd_core.training.student import Student
 from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError, KdError, StoreError, TrainingError
@@ -23,10 +23,10 @@ from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, Store
 
 
-class Journal:
+class RunWriter:
     """One run's record and files. A file is published before anything that refers to it."""
 
-    lane: Lane
+    student: Student
     failure: KdError | None = None
 
     def __init__(
@@ -62,35 +62,35 @@ class Journal:
         self._write(warmup_epochs=finished)
         print(f"{self.experiment.label} paraphraser epoch {finished} loss {loss:.6f}", flush=True)
 
-    def resume(self, lane: Lane, loader: Loader) -> None:
-        """Put the lane where its checkpoint left it. Raises CheckpointError if that was made with another recipe."""
-        self.lane, self.loader = lane, loader
+    def resume(self, student: Student, loader: Loader) -> None:
+        """Put the student where its checkpoint left it. Raises CheckpointError if that was made with another recipe."""
+        self.student, self.loader = student, loader
         path = self.directory / CHECKPOINT
-        state, complaints = load_checkpoint(path, self.identity, lane.device)
+        state, complaints = load_checkpoint(path, self.identity, student.device)
         for complaint in complaints:
             print(complaint, file=sys.stderr)
-        if state is not None and (differs := _differences(state["recipe"], lane.recipe)):
+        if state is not None and (differs := _differences(state["recipe"], student.recipe)):
             raise CheckpointError(
                 f"{path} was made with another recipe: {differs}.",
                 remedy=f"Use that recipe again, or move {self.directory} away to start anew.",
             )
         if state is not None:
-            lane.load_state_dict(state)
+            student.load_state_dict(state)
         self._write(**self._progress())
 
     def end_epoch(self, is_best: bool) -> None:
         """Book one epoch: curves, best weights, checkpoint, record."""
-        lane = self.lane
-        lane.curves.publish(self.directory)
+        student = self.student
+        student.curves.publish(self.directory)
         if is_best:
-            save_weights(self.directory / BEST, lane.best)
-        if lane.epoch in lane.recipe.representation_epochs:
-            save_representations(self.directory / at_epoch(lane.epoch), extract(lane.model, self.loader.test()))
-        save_checkpoint(self.directory / CHECKPOINT, self.identity, lane.state_dict())
+            save_weights(self.directory / BEST, student.best)
+        if student.epoch in student.recipe.representation_epochs:
+            save_representations(self.directory / at_epoch(student.epoch), extract(student.model, self.loader.test()))
+        save_checkpoint(self.directory / CHECKPOINT, self.identity, student.state_dict())
         self._write(**self._progress())
-        score = lane.curves.data
+        score = student.curves.data
         print(
-            f"{lane.experiment.label} epoch {lane.epoch}/{lane.recipe.epochs} "
+            f"{student.experiment.label} epoch {student.epoch}/{student.recipe.epochs} "
             f"loss {score['train_loss'][-1]:.4f} test accuracy {score['test_acc'][-1]:.2f} % "
             f"({score['seconds'][-1]:.1f} s)",
             flush=True,
@@ -98,13 +98,13 @@ class Journal:
 
     def complete(self) -> None:
         """Leave everything a finished run has, and then say that it is finished, or suspect."""
-        lane, tests = self.lane, self.loader.test
-        lane.curves.publish(self.directory)
-        save_weights(self.directory / BEST, lane.best)
-        save_weights(self.directory / LAST, lane.model.state_dict())
-        save_representations(self.directory / REPRESENTATIONS, extract(lane.model, tests()))
-        lane.model.load_state_dict(lane.best)
-        save_representations(self.directory / REPRESENTATIONS_BEST, extract(lane.model, tests()))
+        student, tests = self.student, self.loader.test
+        student.curves.publish(self.directory)
+        save_weights(self.directory / BEST, student.best)
+        save_weights(self.directory / LAST, student.model.state_dict())
+        save_representations(self.directory / REPRESENTATIONS, extract(student.model, tests()))
+        student.model.load_state_dict(student.best)
+        save_representations(self.directory / REPRESENTATIONS_BEST, extract(student.model, tests()))
         self._write(**self._verdict(), **self._progress(), ended=True)
 
     def fail(self, error: KdError) -> None:
@@ -120,7 +120,7 @@ class Journal:
                 self.give_up()
 
     def _verdict(self) -> dict[str, Any]:
-        accuracy, dataset = self.lane.accuracies[-1], self.lane.experiment.dataset
+        accuracy, dataset = self.student.accuracies[-1], self.student.experiment.dataset
         chance = DATASETS[dataset].chance_accuracy
         if accuracy >= chance:
             return {"state": State.COMPLETED}
@@ -132,14 +132,14 @@ class Journal:
         }
 
     def _progress(self) -> dict[str, Any]:
-        lane = self.lane
-        if not lane.epoch:
+        student = self.student
+        if not student.epoch:
             return {"epoch": 0}
         return {
-            "epoch": lane.epoch,
-            "acc_last": lane.accuracies[-1],
-            "acc_best": max(lane.accuracies),
-            "best_epoch": lane.best_epoch,
+            "epoch": student.epoch,
+            "acc_last": student.accuracies[-1],
+            "acc_best": max(student.accuracies),
+            "best_epoch": student.best_epoch,
         }
 
     def _write(self, *, ended: bool = False, **changes: Any) -> None:
