@@ -19,9 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "analysis"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from trees import TreeSpec, build_tree
+from tests.analysis.trees import TreeSpec, build_tree
 
 METHODS = ("logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst")
 DATASETS = ("Cifar10", "Cifar100", "SVHN", "TinyImageNet")

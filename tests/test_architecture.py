@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 BIN = Path(sys.executable).parent
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "scipy", "sklearn", "statsmodels", "matplotlib"}
 

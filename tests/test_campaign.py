@@ -115,9 +115,7 @@ def test_queued_again_nothing_is_trained_again(undisturbed: Path) -> None:
 
 
 @pytest.mark.parametrize("victim", ["runner", "both", "ctrl-c"])
-def test_killed_anywhere_and_started_again_it_ends_as_if_nothing_had_happened(
-    victim: str, undisturbed: Path, tmp_path: Path
-) -> None:
+def test_killed_anywhere_and_started_again_it_ends_the_same(victim: str, undisturbed: Path, tmp_path: Path) -> None:
     moments = random.Random(victim)
     for _ in range(2):
         runner = start_queue(tmp_path)
@@ -139,9 +137,7 @@ def student_record(folder: Path, method: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def test_students_that_share_a_job_killed_with_it_and_its_runner_end_as_those_that_had_one_each(
-    undisturbed: Path, tmp_path: Path
-) -> None:
+def test_students_killed_with_their_shared_job_end_as_those_alone(undisturbed: Path, tmp_path: Path) -> None:
     for epochs in (1, 3):
         runner = start_queue(tmp_path, TOGETHER)
         while student_record(tmp_path, "logit").get("epoch", 0) < epochs:

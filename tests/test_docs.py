@@ -16,7 +16,8 @@ import pytest
 import typer
 from typer.main import get_command
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 BIN = Path(sys.executable).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
 CATALOGUE = "packages/kd-hpc/src/kd_hpc/catalogue.py"

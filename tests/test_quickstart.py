@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 @pytest.mark.long
-def test_a_fresh_clone_runs_the_quickstart_and_a_second_time_does_nothing_twice(tmp_path: Path) -> None:
+def test_a_fresh_clone_runs_the_quickstart_and_repeats_nothing(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     subprocess.run(["bash", "toolbox/setup.sh"], cwd=clone, check=True, capture_output=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 def measured(folder: Path, script: str, *options: str) -> Any:
@@ -29,7 +29,7 @@ def ratio(slow: list[float], fast: list[float]) -> float:
     return median(left / right for left, right in zip(slow, fast, strict=True))
 
 
-def test_a_step_is_faster_than_the_ordinary_way_and_students_together_are_cheaper_than_alone(tmp_path: Path) -> None:
+def test_a_step_beats_the_ordinary_way_and_students_together_are_cheaper(tmp_path: Path) -> None:
     pair = ["--teacher", "ResNet56", "--student", "ResNet20", "--method", "logit"]
     times = measured(tmp_path, "step.py", *pair, "--batch-size", "32", "--students", "3", "--rounds", "5")["seconds"][
         "logit"

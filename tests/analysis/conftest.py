@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+from tests import paths
 
 BETA = Path(__file__).parent / "fixtures" / "beta"
 """Twenty-three runs of round beta as they were on the cluster: curves rounded, streams shortened, users renamed."""
@@ -21,7 +20,7 @@ def beta() -> Path:
 @pytest.fixture(scope="session")
 def whole_beta() -> Path:
     """All of round beta, where it lies beside the repository."""
-    root = Path(__file__).parents[3] / "shared" / "real" / "beta" / "experiments"
+    root = paths.BETA
     if not root.is_dir():
         pytest.skip("the whole of round beta (../shared/real/beta) is not here")
     return root
@@ -30,7 +29,7 @@ def whole_beta() -> Path:
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits, two methods, three alphas, two seeds, with representations; read only."""
-    from trees import TreeSpec, build_tree
+    from tests.analysis.trees import TreeSpec, build_tree
 
     return build_tree(tmp_path_factory.mktemp("synthetic"), TreeSpec(items=60))
 

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from trees import TreeSpec, build_tree
 
 from kd_analysis.plots import MEMORY, update_plots
+from tests.analysis.trees import TreeSpec, build_tree
 
 SPEC = TreeSpec(methods=("logit",), alphas=(0.5,), seeds=(0,), items=0)
 RUN = "Digits/logit/alpha_0.5/ResNet20_to_ResNetBaby/0"

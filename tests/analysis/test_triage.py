@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trees import TreeSpec, build_tree
 
 from kd_analysis.analysis import read_and_judge
 from kd_analysis.reading.durations import wall_seconds
@@ -20,6 +19,7 @@ from kd_analysis.representations.cache import Cache
 from kd_hpc.triage.checks import chance_bound
 from kd_hpc.triage.find_runs import Stray
 from kd_hpc.triage.verdict import Triaged, Verdict
+from tests.analysis.trees import TreeSpec, build_tree
 
 SMALL = TreeSpec(methods=("logit",), alphas=(0.5,), seeds=(0, 1, 2), items=60)
 RUN = "Digits/logit/alpha_0.5/ResNet20_to_ResNetBaby/0"
@@ -72,7 +72,7 @@ def test_round_beta_is_judged_as_it_is_known_to_be(beta: Path) -> None:
     assert of(found, "Cifar100/logit/ResNet112_to_ResNet56/1").verdict == Verdict.OK
 
 
-def test_svhn_runs_of_round_beta_name_the_missing_module_and_the_other_attempt(beta: Path) -> None:
+def test_svhn_runs_of_round_beta_name_module_and_other_attempt(beta: Path) -> None:
     found = collect(beta)
     for name in ("pure/ResNet56", "pure/ResNet112", "logit/ResNet112_to_ResNet56"):
         item = of(found, f"SVHN/{name}/0")
@@ -93,7 +93,7 @@ def test_the_whole_of_round_beta(whole_beta: Path) -> None:
     assert [best[f"Cifar10/pure/ResNet112/{seed}"] for seed in range(3)] == [92.54, 94.21, 93.89]
 
 
-def test_curves_of_an_unfinished_run_come_from_its_log_at_the_right_epochs(beta: Path) -> None:
+def test_curves_of_an_unfinished_run_come_from_its_log(beta: Path) -> None:
     run = of(collect(beta), "TinyImageNet/pure/ResNet112/0").run
     assert (run.curves_source, run.first_epoch) == ("logs", 85)
     assert run.curves.test_acc[0] == 36.05
@@ -316,7 +316,7 @@ def test_a_folder_that_is_none_is_a_usage_error_without_traceback(tmp_path: Path
 CRASHED = "== kd job {token} ==\nTraceback (most recent call last):\n  File 'train.py', line 1\n{error}\n"
 
 
-def test_a_run_that_shared_a_job_is_read_where_its_job_wrote_and_is_not_blamed_for_having_no_log(tree: Path) -> None:
+def test_a_shared_run_is_read_where_its_job_wrote_and_not_blamed(tree: Path) -> None:
     leader, follower = RUN, RUN.removesuffix("0") + "1"
     attempt = {"number": 1, "token": "shared", "scheduler": "pbs", "job_id": "1.vm", "runs": [leader, follower]}
     later = {"number": 2, "token": "later", "scheduler": "pbs", "job_id": "2.vm"}
@@ -335,7 +335,7 @@ def test_a_run_that_shared_a_job_is_read_where_its_job_wrote_and_is_not_blamed_f
     assert "crashed" not in codes(of(judged(tree), follower))
 
 
-def test_what_an_earlier_attempt_died_of_is_not_held_against_the_one_that_follows(tree: Path) -> None:
+def test_an_earlier_attempts_cause_is_not_held_against_the_next(tree: Path) -> None:
     attempts = [{"number": n, "token": token, "scheduler": "pbs"} for n, token in enumerate(("first", "second"), 1)]
     edit(tree / RUN / "status.json", lambda record: record.update(state="in_progress", epoch=20, attempts=attempts))
     errors = tree / RUN / "errors"

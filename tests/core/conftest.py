@@ -1,20 +1,18 @@
 """One thread a test process, since several run side by side; and `oracles.py` beside the tests can be imported."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 torch.set_num_threads(1)
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished teacher (ResNetBaby, Digits, seed 0) in experiments/, and data/; to be copied."""
-    from processes import run
-    from runs import arguments
+    from tests.core.processes import run
+    from tests.core.runs import arguments
 
     root = tmp_path_factory.mktemp("teacher")
     code, output = run(arguments(root, "pure", epochs=2), root / "log")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import run
 
 from kd_core.bench import Setting, Workload, compare, interleaved
+from tests.core.processes import run
 
 SMALL = Setting(teacher="ResNetBaby", student="ResNetBaby", dataset="Digits", batch_size=16, rounds=2, device="cpu")
 ARGUMENTS = "bench --teacher ResNetBaby --student ResNetBaby --dataset Digits --batch-size 16 --rounds 2 --device cpu"

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support import TEACHER, wait_until
 
 from kd_hpc.claim import JobIdentity, Superseded, claimed, owner
 from kd_hpc.errors import RunOwned, StoreError
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import STATUS, Store
+from tests.hpc.support import TEACHER, wait_until
 
 JOB = JobIdentity("abcdefgh", "7.vm")
 HAND = JobIdentity()
@@ -122,7 +122,7 @@ def test_one_process_at_a_time_owns_a_run_and_a_killed_one_frees_it(store: Store
         pass
 
 
-def test_a_later_attempt_may_take_the_lock_of_an_earlier_one_on_a_machine_out_of_reach(store: Store) -> None:
+def test_a_later_attempt_may_take_an_earlier_ones_lock_out_of_reach(store: Store) -> None:
     recorded(store, State.QUEUED, attempt("earlier1", "6.vm"), attempt())
     with claimed(store, TEACHER, JOB):
         lock = max(store.directory(TEACHER).glob(".owner.*"))

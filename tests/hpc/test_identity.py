@@ -7,15 +7,15 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import CAMPAIGN, STUDENT, TEACHER
 
 from kd_hpc.campaign import Recipe, load_campaign
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS
 from kd_hpc.command import train_arguments
 from kd_hpc.errors import CampaignError, IdentityError
 from kd_hpc.experiment import Experiment, format_alpha, parse_path
+from tests.hpc.support import CAMPAIGN, STUDENT, TEACHER
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SEEDS = st.integers(0, 2**31 - 1)
 PURE_RUNS = st.builds(
     Experiment, dataset=st.sampled_from(list(DATASETS)), student=st.sampled_from(list(MODELS)), seed=SEEDS

@@ -86,7 +86,7 @@ def elsewhere(path: Path, **changes: object) -> None:
     path.with_name(path.name + ".1").write_text(owner.model_dump_json())
 
 
-def test_an_owner_on_another_machine_is_believed_alive_unless_there_is_other_proof(tmp_path: Path) -> None:
+def test_an_owner_elsewhere_is_believed_alive_without_other_proof(tmp_path: Path) -> None:
     elsewhere(tmp_path / "lock")
     with pytest.raises(LockHeld), held(tmp_path / "lock"):
         pass

@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import PURE, STUDENT, TEACHER
 
 from kd_hpc.errors import FolderError, LaterRecord, RecordError, StoreError
 from kd_hpc.files import publish, publish_text, quarantine, sweep_temporaries
 from kd_hpc.records import SCHEMA_VERSION, Attempt, State, StatusRecord, parse_record
 from kd_hpc.store import STATUS, Store, Unreadable, read_record
+from tests.hpc.support import PURE, STUDENT, TEACHER
+from tests.paths import BETA
 
 # Files
 
@@ -123,7 +124,7 @@ def test_records_of_earlier_rounds_and_id_only_ones_are_read() -> None:
 
 
 def test_every_record_of_the_earlier_round_is_read() -> None:
-    old = Path(__file__).parents[3] / "shared/real/beta/experiments"
+    old = BETA
     if not old.is_dir():
         pytest.skip("the project's earlier rounds are not here")
     records = [read_record(path.parent) for path in old.rglob(STATUS)]
@@ -149,7 +150,7 @@ def test_a_record_is_written_stamped_and_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"state": "flying", "schema_version": 1}', "[]", "\x00\x01"])
-def test_a_damaged_record_is_unreadable_set_aside_once_and_stays_unreadable(tmp_path: Path, content: str) -> None:
+def test_a_damaged_record_is_unreadable_and_set_aside_once(tmp_path: Path, content: str) -> None:
     store = Store(tmp_path)
     (store.create(TEACHER) / STATUS).write_text(content)
     found = store.read(TEACHER)
@@ -180,7 +181,7 @@ def test_run_directories_are_found_in_every_layout_and_nothing_else_is(tmp_path:
     assert list(Store(tmp_path).run_directories()) == sorted(map(PurePosixPath, runs))
 
 
-def test_a_folder_that_cannot_hold_runs_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_hold_runs_is_refused_before_any_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FolderError, match="--experiments"):
         Store(tmp_path / "file" / "experiments").require_writable()

@@ -22,8 +22,8 @@ import pytest
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import Store
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 CRON_USER = "nobody"

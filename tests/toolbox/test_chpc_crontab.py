@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from chpcsite import ROOT, Crontab, program
+
+from tests.paths import ROOT
+from tests.toolbox.chpcsite import Crontab, program
 
 OTHERS = b"""\
 # mine \x20

@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from chpcsite import BIN, ROOT, STUDENT, TEACHER, Cluster, Laptop, make_run, program, wait_until
 
 from kd_hpc.records import State
 from kd_hpc.store import Store
+from tests.paths import ROOT
+from tests.toolbox.chpcsite import BIN, STUDENT, TEACHER, Cluster, Laptop, make_run, program, wait_until
 
 PAST, FUTURE = 1_000_000_000, 4_000_000_000
 
@@ -45,12 +46,12 @@ def test_a_round_pulls_plots_and_queues_and_sums_it_up(cluster: Cluster, laptop:
     assert "pulled 0 files" in summary(laptop)
 
 
-def test_the_first_round_finds_no_experiments_there_and_queues_all_the_same(cluster: Cluster, laptop: Laptop) -> None:
+def test_the_first_round_finds_no_experiments_there_and_queues(cluster: Cluster, laptop: Laptop) -> None:
     assert laptop.tick().returncode == 0
     assert len(cluster.queued) == 1
 
 
-def test_checkpoints_and_private_files_stay_on_the_cluster_unless_asked_for(cluster: Cluster, laptop: Laptop) -> None:
+def test_checkpoints_and_private_files_stay_there_unless_asked_for(cluster: Cluster, laptop: Laptop) -> None:
     run = make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"w", checkpoint_pth=b"c", logs=b"l")
     (run / "paraphraser.checkpoint.pth").touch()
     (run / ".owner.1").touch()
@@ -107,9 +108,7 @@ def test_a_swept_cluster_empties_nothing_and_trains_nothing_twice(swept: str, cl
     assert len(cluster.queued) == 2
 
 
-def test_a_connection_that_breaks_leaves_whole_files_and_the_next_round_goes_on(
-    cluster: Cluster, laptop: Laptop
-) -> None:
+def test_a_broken_connection_leaves_whole_files_and_the_next_goes_on(cluster: Cluster, laptop: Laptop) -> None:
     content = os.urandom(3_000_000)
     make_run(cluster.experiments, STUDENT, State.COMPLETED, representations_npz=content)
     laptop.set(RSYNC_OPTIONS="(--bwlimit=300)")
@@ -130,9 +129,7 @@ def test_a_connection_that_breaks_leaves_whole_files_and_the_next_round_goes_on(
     assert state(laptop.experiments) == State.COMPLETED
 
 
-def test_a_run_that_completes_during_the_pull_is_not_shown_as_completed_without_its_files(
-    cluster: Cluster, laptop: Laptop
-) -> None:
+def test_a_run_completed_during_the_pull_is_not_shown_without_its_files(cluster: Cluster, laptop: Laptop) -> None:
     make_run(cluster.experiments, TEACHER, State.COMPLETED, representations_npz=os.urandom(900_000))
     there = make_run(cluster.experiments, STUDENT, State.IN_PROGRESS, metrics_json=b"epoch 2")
     laptop.set(RSYNC_OPTIONS="(--bwlimit=300)")
@@ -229,7 +226,7 @@ def no_rsync_there(cluster: Cluster, laptop: Laptop) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_goes_wrong_is_told_with_the_next_step_and_hides_nothing_else(
+def test_what_goes_wrong_is_told_with_the_next_step_and_hides_nothing(
     fault: object, told: list[str], pulled: bool, queued: bool, cluster: Cluster, laptop: Laptop
 ) -> None:
     make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"weights")

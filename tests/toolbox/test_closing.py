@@ -8,11 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from chpcsite import BIN, ROOT, STUDENT, TEACHER, Cluster, Laptop, make_run
 
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
+from tests.paths import ROOT
+from tests.toolbox.chpcsite import BIN, STUDENT, TEACHER, Cluster, Laptop, make_run
 
 
 def close(folder: Path, *words: str) -> str:
@@ -81,7 +82,7 @@ def test_closed_only_here_nothing_comes_back_and_nothing_is_trained_on(cluster: 
 
 
 @pytest.mark.usefixtures("pulled")
-def test_closed_only_there_nothing_is_lost_here_and_nothing_is_trained_twice(cluster: Cluster, laptop: Laptop) -> None:
+def test_a_round_closed_only_there_loses_nothing_and_trains_nothing_twice(cluster: Cluster, laptop: Laptop) -> None:
     close(cluster.folder, "--runs-only")
     queued = len(cluster.queued)
     assert laptop.tick().returncode == 1

@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from chpcsite import BIN, CAMPAIGN, ROOT, STUDENT, Cluster, Crontab, Laptop, make_run, program
-from test_setup_chpc import LoginNode
 
 from kd_hpc.records import State
+from tests.paths import ROOT
+from tests.toolbox.chpcsite import BIN, CAMPAIGN, STUDENT, Cluster, Crontab, Laptop, make_run, program
+from tests.toolbox.test_setup_chpc import LoginNode
 
 PAGES = {place: (ROOT / f"docs/guide/first-day-on-the-{place}.md").read_text() for place in ("cluster", "laptop")}
 

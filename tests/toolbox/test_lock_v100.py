@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 PINS = dict(line.split("==") for line in (ROOT / "constraints/v100.txt").read_text().splitlines())
 UV = Path(sys.executable).with_name("uv")
 TARGET = ["--no-config", "--python-version", "3.12", "--python-platform", "x86_64-manylinux2014"]

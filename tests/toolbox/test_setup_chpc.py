@@ -12,7 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from chpcsite import BIN, ROOT, program
+
+from tests.paths import ROOT
+from tests.toolbox.chpcsite import BIN, program
 
 CAMPAIGN = """\
 name = "tiny"
@@ -111,7 +113,7 @@ def with_module(node: LoginNode, name: str) -> str:
     return f'() {{ [ "$1 $2" = "load {name}" ] && PATH={node.bin}/loaded:$PATH; }}'
 
 
-def test_from_nothing_to_a_doctor_that_finds_nothing_wrong_and_again_for_nothing(node: LoginNode) -> None:
+def test_from_nothing_to_a_content_doctor_and_again_for_nothing(node: LoginNode) -> None:
     module = {"BASH_FUNC_module%%": "() { :; }", "KD_CORE": f"{BIN}/kd-core"}
     done = node.set_up("campaigns/charlie.toml", "ABCD1234", **module)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -162,7 +164,7 @@ def test_the_project_code_is_written_into_its_line_and_no_other(node: LoginNode)
     assert node.campaign.read_text() == wanted
 
 
-def test_without_a_terminal_a_missing_project_code_is_refused_with_what_to_type(node: LoginNode) -> None:
+def test_without_a_terminal_a_missing_project_code_is_refused(node: LoginNode) -> None:
     done = node.set_up()
     assert done.returncode == 2
     assert "Type: bash toolbox/setup_chpc.sh campaigns/charlie.toml ABCD1234" in done.stderr

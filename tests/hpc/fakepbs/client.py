@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-sys.path.insert(0, str(Path(__file__).parent))
-import server
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from tests.hpc.fakepbs import server
 
 COMMAND = Path(sys.argv[0]).name
 USAGE = "usage: qsub [-a date_time] [-A account_string] [-c interval]\n       qsub --version"

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-import server
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from tests.hpc.fakepbs import server
 
 RERUNS = 21
 

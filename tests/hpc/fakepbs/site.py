@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from tests.paths import ROOT
+
 COMMANDS = ("qsub", "qstat", "qselect", "qrls", "qdel")
 
 
@@ -30,7 +31,8 @@ class FakePbs:
     def install(self, command: str) -> None:
         program = self.bin / command
         program.write_text(
-            f"#!{sys.executable} -S\nimport sys\nsys.path.insert(0, {str(HERE)!r})\nimport client\nclient.main()\n"
+            f"#!{sys.executable} -S\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+            "from tests.hpc.fakepbs import client\nclient.main()\n"
         )
         program.chmod(0o755)
 

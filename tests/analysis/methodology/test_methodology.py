@@ -1,0 +1,203 @@
+"""The chapter's facts: what records show and no more, each with its source, in Markdown and in LaTeX that compiles."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kd_analysis.methodology.chapter import (
+    NOT_ON_RECORD,
+    Chapter,
+    Fact,
+    Grid,
+    Part,
+    as_latex,
+    as_markdown,
+    escape_latex,
+)
+from kd_analysis.methodology.facts import methodology
+from kd_analysis.reading.runs_table import collect
+from kd_hpc.campaign import load_campaign
+from kd_hpc.experiment import Experiment
+from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.store import Store
+from tests.paths import ROOT
+
+START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def facts_of(chapter: Chapter) -> dict[str, Fact]:
+    return {fact.name: fact for part in chapter.parts for fact in part.facts}
+
+
+@pytest.fixture
+def experiments(tmp_path: Path) -> Path:
+    """Two pure runs on a V100: one in one go, one killed at its walltime and continued."""
+    store = Store(tmp_path / "experiments")
+    for seed, seconds in ((0, 30.0), (1, 34.0)):
+        run = Experiment(dataset="Cifar10", student="ResNet56", seed=seed)
+        first = Attempt(
+            token=f"t{seed}",
+            scheduler="pbs",
+            job_id=f"{seed}.sched01",
+            host=f"gpu200{seed}",
+            walltime="02:00:00",
+            memory="16gb",
+            submitted_at=START,
+            started_at=START + HOUR,
+            ended_at=START + 3 * HOUR,
+            start_epoch=0,
+        )
+        second = first.model_copy(
+            update={
+                "number": 2,
+                "job_id": "2.sched01",
+                "start_epoch": 90,
+                "started_at": START + 4 * HOUR,
+                "ended_at": START + 5 * HOUR,
+            }
+        )
+        attempts = (first,) if seed == 0 else (first.model_copy(update={"cause": "walltime"}), second)
+        record = StatusRecord(
+            state=State.COMPLETED,
+            epoch=150,
+            epochs=150,
+            acc_last=93.0,
+            acc_best=93.5,
+            experiment=run,
+            recipe={"epochs": 150, "lr": 0.1},
+            provenance={
+                "gpu": "Tesla V100-PCIE-16GB",
+                "torch": "2.6.0",
+                "code_version": "0.1.0",
+                "deterministic": True,
+            },
+            attempts=attempts,
+        )
+        store.write(run, record)
+        curves = {"test_acc": [93.0] * 150, "seconds": [seconds] * 150}
+        (store.directory(run) / "metrics.json").write_text(json.dumps(curves))
+    return store.root
+
+
+def test_what_records_show_is_stated_with_its_count(experiments: Path) -> None:
+    found = facts_of(methodology(collect(experiments)))
+    assert found["GPU"] == Fact("GPU", "Tesla V100-PCIE-16GB", "2 runs")
+    assert found["walltime asked for"] == Fact("walltime asked for", "02:00:00", "3 jobs")
+    assert found["machines"].value == "2"
+    assert found["most at work at once"].value == "2"
+    assert found["seeds"].value == "0 (1), 1 (1)"
+    assert found["runs that needed more than one attempt"].value == "1"
+    assert found["attempts that continued from a checkpoint"].value == "1"
+    assert found["attempts that ended early, by cause"].value == "1 walltime"
+    assert found["deterministic algorithms"].value == "on"
+    assert (found["first job submitted"].value, found["last training ended"].value) == ("2026-03-02", "2026-03-02")
+
+
+def test_times_a_kind_of_run_against_arithmetic(experiments: Path) -> None:
+    (grid,) = (part.grid for part in methodology(collect(experiments)).parts if part.grid)
+    hours = f"{32 * 150 / 3600:.2f} ({30 * 150 / 3600:.2f}–{34 * 150 / 3600:.2f})"
+    assert grid.rows == (("Cifar10", "pure", "ResNet56", "2", "32.0 (30.0–34.0)", hours),)
+
+
+def test_of_a_round_whose_records_say_little_little_is_claimed(beta: Path) -> None:
+    found = facts_of(methodology(collect(beta)))
+    for name in (
+        "cluster",
+        "GPU",
+        "torch",
+        "attempts",
+        "checkpoints",
+        "deterministic algorithms",
+        "first job submitted",
+    ):
+        assert (name, found[name].value) == (name, NOT_ON_RECORD)
+    assert not any("V100" in fact.value for fact in found.values())
+
+
+def test_the_sites_facts_come_from_the_campaign_with_their_source(experiments: Path) -> None:
+    charlie = load_campaign(ROOT / "campaigns/charlie.toml")
+    chapter = methodology(collect(experiments, charlie), charlie)
+    found = facts_of(chapter)
+    assert found["GPUs of the cluster"].value == "30 NVIDIA V100 in 9 nodes"
+    assert found["GPUs of the cluster"].source == "site documentation, to be checked by the author"
+    assert found["queue"] == Fact("queue", "gpu_1", "campaign file")
+    assert "240 planned" in chapter.remark
+    unsourced = charlie.model_copy(update={"facts": {"cluster": "Lengau"}})
+    assert "to be checked" in facts_of(methodology(collect(experiments, unsourced), unsourced))["cluster"].source
+
+
+@given(st.text())
+def test_any_text_is_escaped_so_that_no_character_of_it_is_a_command(text: str) -> None:
+    plain = escape_latex(text)
+    rest = re.sub(r"\\text(?:backslash|asciitilde|asciicircum|less|greater|bar)\{\}|\\[&%$#_{}]", "", plain)
+    assert not re.search(r"[\\&%$#_{}~^<>|\n]", rest)
+
+
+HOSTILE = r"50% of a_b & {c} \end{document} ~ # $x^2$ <i> |"
+
+
+def hostile_chapter() -> Chapter:
+    grid = Grid(HOSTILE, ("a_b", "c%"), ((HOSTILE, "1"), ("2", HOSTILE)))
+    return Chapter(HOSTILE, HOSTILE, (Part(HOSTILE, (Fact(HOSTILE, HOSTILE, HOSTILE),), grid), Part("empty")))
+
+
+@pytest.mark.parametrize("which", ["hostile", "beta"])
+def test_latex_is_well_formed(which: str, beta: Path, tmp_path: Path) -> None:
+    text = as_latex(hostile_chapter() if which == "hostile" else methodology(collect(beta)))
+    assert_well_formed(text)
+    if shutil.which("pdflatex"):
+        document = "\\documentclass{article}\n\\begin{document}\n" + text + "\\end{document}\n"
+        (tmp_path / "chapter.tex").write_text(document)
+        words = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "chapter.tex"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert which == "hostile" or "Overfull" not in done.stdout
+
+
+def assert_well_formed(text: str) -> None:
+    """Braces balance, environments nest, rows have as many cells as columns, no special character stands bare."""
+    bare = re.sub(r"\\[\\&%$#_{}]", "", text)
+    depth = 0
+    for character in bare:
+        depth += (character == "{") - (character == "}")
+        assert depth >= 0
+    assert depth == 0
+    open_environments: list[str] = []
+    for word, name in re.findall(r"\\(begin|end)\{(\w+)\}", bare):
+        assert word == "begin" or open_environments.pop() == name
+        open_environments += [name] if word == "begin" else []
+    assert not open_environments
+    assert not re.search(r"[%$#_~^]", bare)
+    tables = re.findall(r"\\begin\{tabular\}\{@\{\}(l+)@\{\}\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL)
+    assert len(tables) == text.count(r"\begin{tabular}") == 1
+    for columns, body in tables:
+        for row in (line for line in body.splitlines() if line.endswith((r"\\", r"\\ \hline"))):
+            assert len(re.findall(r"(?<!\\)&", row)) + 1 == len(columns), row
+
+
+def test_markdown_tables_have_as_many_cells_as_columns() -> None:
+    rows = [line for line in as_markdown(hostile_chapter()).splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3}
+
+
+def test_the_command_prints_markdown_latex_and_json(experiments: Path) -> None:
+    def run(*words: str) -> str:
+        program = Path(sys.executable).with_name("kd-analysis")
+        return subprocess.run(
+            [program, "methodology", experiments, *words], capture_output=True, text=True, check=True
+        ).stdout
+
+    assert run().startswith("# Methodology\n")
+    assert run("--latex").startswith(r"\section*{Methodology}")
+    assert json.loads(run("--json"))["title"] == "Methodology"
