@@ -22,9 +22,9 @@ def methods(
     import json
     from dataclasses import asdict
 
-    from kd_core.methods import listing
+    from kd_core import method_listing
 
-    rows = listing.probe() if probe else listing.describe()
+    rows = method_listing.probe() if probe else method_listing.describe()
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2, default=dict))
         return
