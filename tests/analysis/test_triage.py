@@ -16,7 +16,7 @@ from kd_analysis.analysis import read_and_judge
 from kd_analysis.reading.durations import wall_seconds
 from kd_analysis.reading.runs_table import COLUMNS, Tree, collect, frame
 from kd_analysis.representations.cache import Cache
-from kd_hpc.triage.checks import chance_bound
+from kd_hpc.catalogue import DATASETS
 from kd_hpc.triage.find_runs import Stray
 from kd_hpc.triage.verdict import Triaged, Verdict
 from tests.analysis.trees import TreeSpec, build_tree
@@ -102,8 +102,8 @@ def test_curves_of_an_unfinished_run_come_from_its_log(beta: Path) -> None:
 
 
 def test_the_chance_bound_is_four_standard_errors_above_guessing() -> None:
-    assert chance_bound(10, 10_000) == pytest.approx(11.2)
-    assert chance_bound(100, 10_000) == pytest.approx(1.398, abs=1e-3)
+    assert DATASETS["Cifar10"].chance_accuracy == pytest.approx(11.2)
+    assert DATASETS["Cifar100"].chance_accuracy == pytest.approx(1.398, abs=1e-3)
 
 
 def test_the_table_has_one_row_a_run_and_the_promised_columns(beta: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_run_begun_with_another_recipe_is_refused_by_name_and_value(teacher: P
     begun.kill_after(0.0)
     code, output = run(arguments(root, "logit", epochs=7), root / "second")
     assert code == 1
-    assert "epochs 500 (asked: 7)" in output
+    assert "epochs 500, now 7" in output
     assert status(root, "logit")["epoch"] >= 0
 
 

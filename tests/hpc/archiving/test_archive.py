@@ -9,15 +9,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from kd_hpc.archiving.closed_run import read_round
 from kd_hpc.archiving.student_t import t_interval, t_quantile
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
+from kd_hpc.triage.checks import Severity
+from kd_hpc.triage.run_directory import read_tree
+from kd_hpc.triage.verdict import triage_runs
 from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.killed import snapshot
 from tests.hpc.support import campaign_file, kd_hpc, no_jobs_left
@@ -120,6 +124,7 @@ def test_the_page_counts_a_shared_job_once_and_explains_no_interval(tmp_path: Pa
             accuracy = 97.5 if run.method == "rkd" else 97.0 + seed
             record = StatusRecord(state=State.COMPLETED, epoch=2, epochs=2, acc_last=accuracy, acc_best=accuracy)
             store.write(run, record.model_copy(update={"experiment": run, "attempts": (attempt,)}))
+            (store.directory(run) / "metrics.json").write_text(json.dumps({"test_acc": [accuracy - 1, accuracy]}))
     assert archive(tmp_path, NO_JOB).returncode == 0
     text = (tmp_path / PAGE).read_text()
     assert "4 attempts for 4 runs in 2 jobs; attempts that ended early: none." in text
@@ -165,12 +170,46 @@ def test_the_page_tells_what_died_and_why_and_what_is_not_counted(beta: Path) ->
         r"SVHN/pure/ResNet56/0` \| in_progress \| 64 \| ModuleNotFoundError: No module named 'scipy'", text
     )
     assert re.search(r"TinyImageNet/pure/ResNet112/0` \| in_progress \| 127 \| killed at its walltime", text)
-    assert "`Cifar100/rkd/ResNet112_to_ResNet56/0` is not counted: at chance level: 1.00 %" in text
+    assert re.search(r"`Cifar100/rkd/ResNet112_to_ResNet56/0` is not counted: .*last accuracy 1\.00 %", text)
     results = text.split("## Results")[1].split("## ")[0]
     assert "rkd" not in results
     assert "SVHN" not in results
     assert "first trace 2026-02-" in text
     assert "Software versions and hardware: not on record." in text
+
+
+def doubtful(root: Path) -> None:
+    """Spoil runs of round beta in ways that only some of its files show."""
+    early = root / "Cifar10/pure/ResNet56/0/metrics.json"
+    curves = json.loads(early.read_text())
+    curves["test_acc"][3] = 99.0
+    early.write_text(json.dumps(curves))
+    other = root / "Cifar10/pure/ResNet56/1/status.json"
+    other.write_text(
+        other.read_text().replace('"seed": 1', '"seed": 2').replace('"max_acc"', '"acc_last": 12.5, "max_acc"')
+    )
+    shutil.copytree(root / "Cifar100/pure/ResNet56/0", root / "Cifar100/pure/ResNet56/00")
+
+
+@pytest.mark.parametrize("spoil", [lambda root: None, doubtful], ids=["as it is", "spoiled"])
+def test_archive_and_report_count_the_same_runs_for_the_same_reasons(beta: Path, spoil: Callable[[Path], None]) -> None:
+    spoil(beta / "experiments")
+    judged = triage_runs(read_tree(beta / "experiments")[0])
+    runs, _ = read_round(beta / "experiments")
+    assert [run.path for run in runs if run.counts] == [item.run.path for item in judged if item.usable]
+    assert archive(beta, NO_JOB).returncode == 0
+    text = (beta / PAGE).read_text()
+    for item in judged:
+        grave = [finding for finding in item.findings if finding.severity == Severity.QUARANTINE]
+        assert (f"`{item.run.path}` is not counted" in text) == bool(grave), item.evidence
+        assert all(finding.evidence.replace("|", "\\|") in text for finding in grave)
+
+
+def test_the_page_lists_settings_alone_not_what_run_it_was_or_how_it_was_started(beta: Path) -> None:
+    assert archive(beta, NO_JOB).returncode == 0
+    recipe = (beta / PAGE).read_text().split("## Recipe")[1].split("## ")[0]
+    assert "- temperature: 4.0" in recipe
+    assert not re.search(r"^- (model|dataset|seed|alpha|distillation|teacher_\w+|resume|force_restart):", recipe, re.M)
 
 
 def test_a_dry_run_says_what_would_be_done_and_touches_nothing(beta: Path) -> None:

@@ -69,7 +69,7 @@ class RunWriter:
         state, complaints = load_checkpoint(path, self.identity, student.device)
         for complaint in complaints:
             print(complaint, file=sys.stderr)
-        if state is not None and (differs := _differences(state["recipe"], student.recipe)):
+        if state is not None and (differs := student.recipe.differences(state["recipe"])):
             raise CheckpointError(
                 f"{path} was made with another recipe: {differs}.",
                 remedy=f"Use that recipe again, or move {self.directory} away to start anew.",
@@ -148,10 +148,3 @@ class RunWriter:
         if ended:
             attempt["ended_at"] = datetime.now(UTC)
         self.record = self.store.write(self.experiment, record.with_attempt(**attempt))
-
-
-def _differences(saved: dict[str, Any], recipe: Recipe) -> str:
-    """Where two recipes differ, as words; a field that an earlier version did not know had its default then."""
-    theirs, ours = {**Recipe().model_dump(mode="json"), **saved}, recipe.model_dump(mode="json")
-    names = [name for name in ours if theirs[name] != ours[name]]
-    return ", ".join(f"{name} {theirs[name]!r} (asked: {ours[name]!r})" for name in names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -48,6 +48,15 @@ class Recipe(_Strict):
     """Loss term weights that differ from the method's own, as {"rkd.angle": 2.0}."""
     representation_epochs: tuple[int, ...] = ()
     """Finished epochs after which representations are kept, beside those at the end."""
+
+    def differences(self, recorded: Mapping[str, Any]) -> str:
+        """Where a recorded recipe differs from this one, as words; empty if nothing is recorded or nothing differs.
+
+        A field that an earlier version did not know had its default then.
+        """
+        ours = self.model_dump(mode="json")
+        theirs = {**Recipe().model_dump(mode="json"), **recorded} if recorded else ours
+        return ", ".join(f"{name} {theirs[name]}, now {ours[name]}" for name in ours if theirs[name] != ours[name])
 
 
 class Resources(_Strict):

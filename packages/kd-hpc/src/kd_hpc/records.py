@@ -13,6 +13,17 @@ from kd_hpc.errors import LaterRecord, RecordError
 from kd_hpc.experiment import Experiment
 
 SCHEMA_VERSION = 1
+CONFIG_KEYS = {
+    "dataset": "dataset",
+    "method": "distillation",
+    "alpha": "alpha",
+    "teacher": "teacher_model",
+    "student": "model",
+    "seed": "seed",
+}
+"""Under which keys the `config` of earlier rounds has Experiment's fields."""
+NOT_SETTINGS = frozenset((*CONFIG_KEYS.values(), "experiment_name", "teacher_weights", "resume", "force_restart"))
+"""Keys of such a `config` that say which run it was or how it was started: not how it was trained."""
 
 
 class State(StrEnum):

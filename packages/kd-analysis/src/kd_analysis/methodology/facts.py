@@ -14,13 +14,12 @@ from kd_analysis.reading.durations import SHARED, device_seconds, show_students,
 from kd_analysis.reading.jobs import in_jobs, jobs_of, most_at_once
 from kd_analysis.reading.runs_table import Tree
 from kd_hpc.campaign import Campaign
-from kd_hpc.records import Attempt, StatusRecord
+from kd_hpc.records import NOT_SETTINGS, Attempt, StatusRecord
 from kd_hpc.triage.run_directory import Run
 
 PLAN = "campaign file"
 SOURCE_MARK = "; source: "
 NO_SOURCE = "campaign file, which names no source: to be checked by the author"
-_IDENTITY = ("experiment_name", "model", "dataset", "seed", "distillation", "teacher_model", "teacher_weights", "alpha")
 
 
 def methodology(tree: Tree, campaign: Campaign | None = None) -> Chapter:
@@ -108,7 +107,7 @@ def _training(runs: Sequence[Run], records: Sequence[StatusRecord]) -> Iterator[
     ):
         yield _counted(name, values, "runs")
     settings = [record.recipe or record.config for record in records if record.recipe or record.config]
-    names = dict.fromkeys(name for found in settings for name in found if name not in _IDENTITY)
+    names = dict.fromkeys(name for found in settings for name in found if name not in NOT_SETTINGS)
     for name in names:
         yield _counted(name.replace("_", " "), (_shown(found[name]) for found in settings if name in found), "runs")
     if not names:

@@ -181,7 +181,7 @@ def _move(found: Round, *, word_given: bool) -> Iterator[str]:
 
 def _write_page(found: Round) -> str:
     closed_on = _journal(found)["started_at"][:10]
-    text = page(found.name, read_round(Store(found.runs)), closed_on, _words(found), _former(found))
+    text = page(found.name, *read_round(found.runs), closed_on, _words(found), _former(found))
     publish_text(found.page, text)
     return f"wrote {found.place / 'README.md'}"
 

@@ -5,6 +5,7 @@ What the author writes between two marks belongs to the author: it is carried ov
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
@@ -13,17 +14,24 @@ from typing import Any
 from kd_hpc.archiving.closed_run import ClosedRun
 from kd_hpc.archiving.readme_section import between
 from kd_hpc.archiving.student_t import t_interval
-from kd_hpc.catalogue import PURE
+from kd_hpc.records import NOT_SETTINGS
+from kd_hpc.triage.find_runs import Stray
 
 WORDS_BEGIN, WORDS_END = "<!-- the author's words: begin -->", "<!-- the author's words: end -->"
 INVITATION = "\n*Yours: why this round was run, what it taught. Written again, the page keeps what stands here.*\n"
-_IDENTITY = ("experiment_name", "model", "dataset", "seed", "distillation", "teacher_model", "teacher_weights", "alpha")
 _VERSIONS = ("code_version", "python", "torch", "cuda", "gpu", "device", "dtype", "deterministic")
 
 Rows = Iterable[Sequence[object]]
 
 
-def page(name: str, runs: Sequence[ClosedRun], closed_on: str, words: str, former_section: str | None) -> str:
+def page(
+    name: str,
+    runs: Sequence[ClosedRun],
+    strays: Sequence[Stray],
+    closed_on: str,
+    words: str,
+    former_section: str | None,
+) -> str:
     """The whole page in Markdown. `words` are the author's, `former_section` what the README said of the round."""
     parts = [f"# Experiment {name}", "", *_scope(runs, closed_on), "", WORDS_BEGIN + words + WORDS_END, ""]
     for title, lines in (
@@ -31,7 +39,7 @@ def page(name: str, runs: Sequence[ClosedRun], closed_on: str, words: str, forme
         ("Recipe", _recipe(runs)),
         ("Results", _results(runs)),
         ("Failures and their causes", _failures(runs)),
-        ("Known issues", _issues(runs)),
+        ("Known issues", _issues(runs, strays)),
         ("What the README said while it ran", [former_section.strip()] if former_section else []),
     ):
         if listed := list(lines):
@@ -45,33 +53,33 @@ def authors_words(text: str) -> str | None:
 
 
 def _scope(runs: Sequence[ClosedRun], closed_on: str) -> Iterator[str]:
-    states = Counter(run.state for run in runs)
+    states = Counter(run.run.state for run in runs)
     days = sorted(day for run in runs for day in run.dates)
     when = f"first trace {days[0]}, last trace {days[-1]}, " if days else "no date on record, "
     yield f"{len(runs)} runs: {', '.join(f'{count} {state}' for state, count in sorted(states.items()))}."
     yield f"Dates: {when}closed {closed_on}."
     yield ""
-    yield f"- data sets: {_names(run.dataset for run in runs)}"
-    yield f"- methods: {_names(run.method for run in runs)}"
+    yield f"- data sets: {_names(run.identity.dataset for run in runs)}"
+    yield f"- methods: {_names(run.identity.method for run in runs)}"
     yield f"- models: {_names(run.models for run in runs)}"
-    yield f"- alphas: {_names(run.strength for run in runs if run.method != PURE)}"
-    yield f"- seeds: {_names(str(run.seed) for run in runs)}"
+    yield f"- alphas: {_names(run.strength for run in runs if not run.identity.is_pure)}"
+    yield f"- seeds: {_names(str(run.identity.seed) for run in runs)}"
 
 
 def _grid(runs: Sequence[ClosedRun]) -> Iterator[str]:
     yield "Seeds of the runs there are; (in brackets) those that were not completed or are not counted."
     yield ""
-    datasets = sorted({run.dataset for run in runs})
+    datasets = sorted({run.identity.dataset for run in runs})
     rows: dict[tuple[str, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for run in sorted(runs, key=lambda run: _order(run)[1:]):
-        mark = str(run.seed) if run.counts else f"({run.seed})"
-        rows[run.method, run.strength, run.models][run.dataset].append(mark)
+        seed, method, dataset = run.identity.seed, run.identity.method, run.identity.dataset
+        rows[method, run.strength, run.models][dataset].append(str(seed) if run.counts else f"({seed})")
     cells = ((*key, *(" ".join(found[dataset]) for dataset in datasets)) for key, found in rows.items())
     yield from _table(("method", "alpha", "models", *datasets), cells)
 
 
 def _recipe(runs: Sequence[ClosedRun]) -> Iterator[str]:
-    kept = [{k: v for k, v in run.settings.items() if k not in _IDENTITY} for run in runs if run.settings]
+    kept = [{k: v for k, v in run.settings.items() if k not in NOT_SETTINGS} for run in runs if run.settings]
     yield from _settings(kept, "No run recorded its settings.")
     trained = sorted({run.record.epoch for run in runs if run.record and run.is_completed})
     yield f"- epochs of completed runs: {', '.join(map(str, trained)) or 'none'}"
@@ -102,7 +110,7 @@ def _results(runs: Sequence[ClosedRun]) -> Iterator[str]:
     cells: dict[tuple[str, str, str, str], list[ClosedRun]] = defaultdict(list)
     for run in sorted(runs, key=_order):
         if run.counts:
-            cells[run.dataset, run.method, run.strength, run.models].append(run)
+            cells[_key(run)].append(run)
     if not cells:
         yield "No run of this round is completed and sound."
         return
@@ -111,8 +119,8 @@ def _results(runs: Sequence[ClosedRun]) -> Iterator[str]:
 
 
 def _cell(runs: Sequence[ClosedRun]) -> tuple[str, ...]:
-    last = [run.acc_last for run in runs if run.acc_last is not None]
-    best = [run.acc_best for run in runs if run.acc_best is not None]
+    last = [run.run.acc_last for run in runs]
+    best = [run.run.acc_best for run in runs if math.isfinite(run.run.acc_best)]
     interval = t_interval(last)
     why = "none: n = 1" if len(last) == 1 else "none: seeds agree"
     shown = f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else why
@@ -120,7 +128,7 @@ def _cell(runs: Sequence[ClosedRun]) -> tuple[str, ...]:
 
 
 def _failures(runs: Sequence[ClosedRun]) -> Iterator[str]:
-    rows = [(f"`{r.path}`", r.state, r.record.epoch if r.record else 0, r.cause) for r in runs if not r.is_completed]
+    rows = [(f"`{r.path}`", r.run.state, r.run.epochs, r.cause) for r in runs if not r.is_completed]
     if rows:
         yield from _table(("run", "state", "epochs", "cause"), rows)
     else:
@@ -137,31 +145,32 @@ def _failures(runs: Sequence[ClosedRun]) -> Iterator[str]:
         yield "How often jobs were submitted again is not on record."
 
 
-def _issues(runs: Sequence[ClosedRun]) -> Iterator[str]:
+def _issues(runs: Sequence[ClosedRun], strays: Sequence[Stray]) -> Iterator[str]:
     for run in runs:
         if run.doubt:
             yield f"- `{run.path}` is not counted: {_shown(run.doubt)}"
-        if run.unreadable:
-            yield f"- `{run.path}`: its record is unreadable: {_shown(run.unreadable)}"
-        if run.is_completed and run.acc_last is None:
+        if run.triaged.usable and not run.counts:
             yield f"- `{run.path}` says completed, and no accuracy after the last epoch is on record"
+    for stray in strays:
+        yield f"- `{stray.path or '.'}` was not read as a run: {_shown(stray.reason)}"
     early = [run for run in runs if run.record and not run.record.experiment]
     if early:
         yield f"- {len(early)} records are of an earlier kind: no job, no times, no versions in them"
     if open_ended := [run for run in runs if run.record and run.record.state.has_job]:
         yield f"- {len(open_ended)} runs stand in their records as if a job were still at work"
-    single = sorted({(run.dataset, run.method, run.strength, run.models) for run in runs if run.counts})
+    single = sorted({_key(run) for run in runs if run.counts})
     alone = [key for key in single if sum(_key(run) == key and run.counts for run in runs) == 1]
     if alone:
         yield f"- {len(alone)} of {len(single)} cells rest on one seed: nothing can be said of their spread"
 
 
 def _key(run: ClosedRun) -> tuple[str, str, str, str]:
-    return (run.dataset, run.method, run.strength, run.models)
+    return (run.identity.dataset, run.identity.method, run.strength, run.models)
 
 
 def _order(run: ClosedRun) -> tuple[Any, ...]:
-    return (run.dataset, run.method != PURE, run.method, run.alpha or 0.0, run.models, run.seed)
+    what = run.identity
+    return (what.dataset, not what.is_pure, what.method, what.alpha or 0.0, run.models, what.seed)
 
 
 def _names(values: Iterable[str]) -> str:

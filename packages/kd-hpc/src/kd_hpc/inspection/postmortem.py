@@ -14,7 +14,7 @@ from kd_hpc.queueing.evidence import stderr_tail
 from kd_hpc.queueing.session import find_campaign, open_session
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live, Observation, Unknown
-from kd_hpc.store import ERRORS, Store, Unreadable
+from kd_hpc.store import ERRORS, Store
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,6 @@ def examine(store: Store, found: FoundRun, campaign: Path | None) -> Postmortem:
 def _output(store: Store, found: FoundRun, attempt: Attempt) -> Path:
     """The run directory that has the output of the attempt's job."""
     return store.root / (attempt.leader or found.path)
-
-
-def _state(record: StatusRecord | Unreadable | None) -> str:
-    if isinstance(record, Unreadable):
-        return f"unreadable: {record.reason}"
-    return record.state.value if record else "no record"
 
 
 def _earlier(record: StatusRecord) -> tuple[str, ...]:

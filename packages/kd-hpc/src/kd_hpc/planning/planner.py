@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from kd_hpc.campaign import Recipe
 from kd_hpc.diagnosis.diagnose import Cause
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Decision, Ending, Plan
@@ -30,13 +29,11 @@ def importance(experiment: Experiment, teacher: str) -> tuple[bool, int]:
 
 
 NOT_LISTED = "it could start, but your jobs could not be listed, so nobody knows which slots are free"
-_DEFAULT_RECIPE = Recipe().model_dump(mode="json")
 
 
 class _Planner:
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
-        self.recipe = situation.campaign.recipe.model_dump(mode="json")
         self.listed = situation.snapshot.listed
         self.jobs = ListedJobs(situation)
         self.breaker = breaker(situation)
@@ -209,10 +206,7 @@ class _Planner:
         return Ready(run, readiness, memory_needed(self.situation.campaign, record, ending), why, ending)
 
     def _recipe_differs(self, record: StatusRecord) -> str:
-        defaults = _DEFAULT_RECIPE
-        theirs = {name: record.recipe.get(name, defaults[name]) for name in self.recipe} if record.recipe else {}
-        names = [name for name, value in theirs.items() if value != self.recipe[name]]
-        return ", ".join(f"{name} {theirs[name]}, now {self.recipe[name]}" for name in names)
+        return self.situation.campaign.recipe.differences(record.recipe)
 
 
 def _submission(ready: Ready, job: Job) -> Decision:

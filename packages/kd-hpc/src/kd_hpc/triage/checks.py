@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.experiment import format_alpha
-from kd_hpc.records import State
+from kd_hpc.records import CONFIG_KEYS, State
 from kd_hpc.triage.run_directory import Run
 
 FLAT_LOSS = 1e-3
@@ -39,12 +39,6 @@ def check_run(run: Run) -> list[Finding]:
     return sorted(findings, key=lambda finding: (-finding.severity, finding.code))
 
 
-def chance_bound(classes: int, items: int) -> float:
-    """The accuracy in percent below which guessing is not excluded: 1/K plus four standard errors over N items."""
-    chance = 1 / classes
-    return 100 * (chance + 4 * math.sqrt(chance * (1 - chance) / items))
-
-
 def _record(run: Run) -> Iterator[Finding]:
     if run.record_problem:
         yield Finding("record_unreadable", Severity.QUARANTINE, f"status.json is unreadable: {run.record_problem}")
@@ -72,7 +66,7 @@ def _chance(run: Run) -> Iterator[Finding]:
     if facts is None:
         yield Finding("unknown_dataset", Severity.NOTE, "data set not in the catalogue: chance level not checked")
         return
-    bound = chance_bound(facts.classes, facts.test_items)
+    bound = facts.chance_accuracy
     if run.epochs > 0 and run.acc_last < bound and (run.state == State.COMPLETED or run.epochs >= 10):
         best = f", best {run.acc_best:.2f} %" if math.isfinite(run.acc_best) else ""
         evidence = f"last accuracy {run.acc_last:.2f} %{best}; guessing among {facts.classes} classes reaches up to "
@@ -155,8 +149,7 @@ def _stated(run: Run) -> dict[str, object]:
         return {field: getattr(run.record.experiment, field) for field in fields}
     if not run.config:
         return {}
-    old = {"student": "model", "method": "distillation", "teacher": "teacher_model"}
-    stated = {field: run.config.get(old.get(field, field)) for field in fields}
+    stated = {field: run.config.get(CONFIG_KEYS[field]) for field in fields}
     return stated | {"method": "pure" if stated["method"] == "none" else stated["method"]}
 
 

@@ -20,26 +20,13 @@ from kd_analysis.report.document import Block, Column, Document, Section, Table,
 from kd_analysis.representations.measures import ANGLES, BANDWIDTHS, DECIMATION, ICA_ITEMS, RSA_ITEMS
 from kd_analysis.representations.npz import MOST_ITEMS
 from kd_analysis.stats.paired import LEVEL
+from kd_hpc.records import NOT_SETTINGS
 from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS
 from kd_hpc.triage.run_directory import Run, file_hash
 
 SIDECAR = "report.json"
 SCHEMA = 1
 LIBRARIES = ("kd-analysis", "kd-hpc", "numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "matplotlib", "jinja2")
-IDENTITY_KEYS = frozenset(
-    [
-        "model",
-        "dataset",
-        "seed",
-        "distillation",
-        "teacher_model",
-        "teacher_weights",
-        "experiment_name",
-        "alpha",
-        "resume",
-        "force_restart",
-    ]
-)
 PARAMETERS: Mapping[str, Any] = {
     "confidence": 0.95,
     "level": LEVEL,
@@ -153,7 +140,7 @@ def _differing(analysis: Analysis) -> Table:
     for identity, item in analysis.tree.usable.items():
         record = item.run.record
         settings = {**item.run.config, **(record.recipe if record else {})}
-        for name in settings.keys() - IDENTITY_KEYS:
+        for name in settings.keys() - NOT_SETTINGS:
             values[name][identity.is_pure].add(json.dumps(settings[name], sort_keys=True))
     rows = [
         (name, _listed(found[True]), _listed(found[False]))
