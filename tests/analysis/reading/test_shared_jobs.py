@@ -17,7 +17,7 @@ from kd_analysis.analysis import analyse
 from kd_analysis.methodology.chapter import as_markdown as chapter_text
 from kd_analysis.methodology.facts import methodology
 from kd_analysis.reading.durations import device_seconds, wall_seconds
-from kd_analysis.reading.jobs import jobs_of, most_at_once
+from kd_analysis.reading.jobs import jobs_of
 from kd_analysis.reading.runs_table import collect, frame
 from kd_analysis.report.document import Table
 from kd_analysis.report.sections.state import cost_section
@@ -25,7 +25,7 @@ from kd_analysis.representations.cache import Cache
 from kd_analysis.weekly.activity import activity
 from kd_analysis.weekly.story import Week, as_markdown, tell
 from kd_hpc.experiment import Experiment
-from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.records import Attempt, State, StatusRecord, most_at_once
 from kd_hpc.store import Store
 from kd_hpc.triage.run_directory import Curves, Run, read_run
 
@@ -251,7 +251,7 @@ def test_hours_and_jobs_at_once_against_counting_minutes(
     window = NINE + first * MINUTE, NINE + (first + length) * MINUTE
     counted = sum(len(numbers) for numbers in at_work[first : first + length])
     assert sum(found.hours(*window) for found in jobs) * 60 == pytest.approx(counted)
-    assert most_at_once(jobs) == max(map(len, at_work))
+    assert most_at_once(span for job in jobs for span in job.spans) == max(map(len, at_work))
     assert len(jobs) == len({number for number, _, _ in spans})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -134,6 +135,16 @@ class StatusRecord(BaseModel):
         if self.attempt is None:
             raise RecordError("A record without attempts has none to change.")
         return self.model_copy(update={"attempts": (*self.attempts[:-1], self.attempt.model_copy(update=changes))})
+
+
+def most_at_once(spans: Iterable[tuple[datetime, datetime]]) -> int:
+    """The most of `spans`, each from a start to an end, that overlap."""
+    edges = [edge for start, end in spans if start < end for edge in ((start, 1), (end, -1))]
+    running = most = 0
+    for _, change in sorted(edges):
+        running += change
+        most = max(most, running)
+    return most
 
 
 def parse_record(content: bytes) -> StatusRecord:

@@ -11,10 +11,10 @@ from typing import Any
 
 from kd_analysis.methodology.chapter import Chapter, Fact, Grid, Part
 from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
-from kd_analysis.reading.jobs import in_jobs, jobs_of, most_at_once
+from kd_analysis.reading.jobs import in_jobs, jobs_of
 from kd_analysis.reading.runs_table import Tree
 from kd_hpc.campaign import Campaign
-from kd_hpc.records import NOT_SETTINGS, Attempt, StatusRecord
+from kd_hpc.records import NOT_SETTINGS, Attempt, StatusRecord, most_at_once
 from kd_hpc.triage.run_directory import Run
 
 PLAN = "campaign file"
@@ -91,7 +91,7 @@ def _ran(records: Sequence[StatusRecord], attempts: Sequence[Attempt]) -> Iterat
     if waits:
         value = f"mean {fmean(waits):.2f}, longest {max(waits):.2f}"
         yield Fact("hours from submission to start", value, f"{len(waits)} jobs")
-    most = most_at_once(every)
+    most = most_at_once(span for job in every for span in job.spans)
     yield (
         Fact("most at work at once", str(most), "jobs and starts by hand whose start and end are on record")
         if most

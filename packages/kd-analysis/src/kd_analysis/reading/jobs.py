@@ -73,16 +73,6 @@ def jobs_of(attempts: Iterable[Attempt]) -> list[Job]:
     return [Job(tuple(same)) for same in groups.values()]
 
 
-def most_at_once(jobs: Iterable[Job]) -> int:
-    """The most jobs whose recorded times overlap."""
-    edges = [edge for job in jobs for start, end in job.spans for edge in ((start, 1), (end, -1))]
-    running = most = 0
-    for _, change in sorted(edges):
-        running += change
-        most = max(most, running)
-    return most
-
-
 def in_jobs(attempts: Sequence[Attempt]) -> str:
     """What to add to a number of attempts where they are fewer jobs; else nothing."""
     return of_jobs(len(attempts), len(jobs_of(attempts)))

@@ -6,12 +6,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from statistics import median
 
 from kd_hpc.experiment import Experiment
-from kd_hpc.records import Attempt, StatusRecord
+from kd_hpc.records import Attempt, StatusRecord, most_at_once
 from kd_hpc.store import METRICS, Store
 
 Kind = tuple[str, str, str]
@@ -96,7 +95,8 @@ def read_timings(store: Store, records: Mapping[Experiment, StatusRecord]) -> Ti
         of_its_kind = paces[kind] if students[-1] == 1 else shared[dataset, models, students[-1]]
         of_its_kind.append(median(latest[-50:]))
     jobs = _jobs(attempt for record in records.values() for attempt in record.attempts)
-    return Timings(paces, shared, _waits(jobs), _deaths_per_hour(jobs, spent), _most_running(jobs), spent)
+    spans = ((job.started_at, job.ended_at) for job in jobs if job.started_at and job.ended_at)
+    return Timings(paces, shared, _waits(jobs), _deaths_per_hour(jobs, spent), most_at_once(spans), spent)
 
 
 def _students(record: StatusRecord, epochs: int) -> list[int]:
@@ -145,16 +145,3 @@ def _deaths_per_hour(attempts: Iterable[Attempt], spent_seconds: float) -> float
         attempt.cause in ("signal", "deleted", "node", "unknown") and bool(attempt.job_id) for attempt in attempts
     )
     return sudden / (spent_seconds / 3600) if spent_seconds else 0.0
-
-
-def _most_running(attempts: Iterable[Attempt]) -> int:
-    """The most attempts whose times overlap."""
-    edges: list[tuple[datetime, int]] = []
-    for attempt in attempts:
-        if attempt.started_at and attempt.ended_at and attempt.started_at <= attempt.ended_at:
-            edges += [(attempt.started_at, 1), (attempt.ended_at, -1)]
-    running = most = 0
-    for _, change in sorted(edges):
-        running += change
-        most = max(most, running)
-    return most
