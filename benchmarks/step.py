@@ -33,7 +33,7 @@ from kd_core.data.sources import SOURCES
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.networks.resnet import build
+from kd_core.networks import build
 from kd_core.runtime.device import choose_device, choose_dtype
 from kd_hpc.catalogue import DATASETS
 

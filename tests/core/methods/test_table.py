@@ -13,7 +13,8 @@ from kd_core.method_listing import describe, probe
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method
 from kd_core.methods.factor_transfer import FactorTransfer, Paraphraser, factor_loss, reconstruction_loss
-from kd_core.networks.resnet import Outputs, Widths, build
+from kd_core.networks import build
+from kd_core.networks.base import Outputs, Widths
 from kd_hpc import catalogue
 from kd_hpc.errors import TrainingError, UsageError
 from tests.core import oracles

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from kd_core.networks.resnet import Network, Outputs, Widths, build
+from kd_core.networks import build
+from kd_core.networks.base import Network, Outputs, Widths
 from kd_hpc.catalogue import MODELS
 from kd_hpc.errors import UsageError
 

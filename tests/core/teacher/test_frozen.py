@@ -7,8 +7,9 @@ import copy
 import pytest
 import torch
 
-from kd_core.artifacts.weights import place
-from kd_core.networks.resnet import ResNet, build
+from kd_core.networks import build
+from kd_core.networks.resnet import ResNet
+from kd_core.runtime.device import place
 from kd_core.teacher.frozen import FoldedNetwork, PlainNetwork, freeze
 from kd_hpc.catalogue import MODELS
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from kd_core.artifacts.weights import place
 from kd_core.data.images import Split, load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.methods import METHODS
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.networks.resnet import build
+from kd_core.networks import build
 from kd_core.runtime.determinism import make_deterministic
+from kd_core.runtime.device import place
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training.cuda_graphs import CudaGraphs
 from kd_core.training.loop import train

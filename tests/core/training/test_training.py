@@ -12,7 +12,7 @@ import torch
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import DeviceLoader, make_loader
 from kd_core.methods import METHODS
-from kd_core.networks.resnet import build
+from kd_core.networks import build
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training.evaluate import evaluate
 from kd_core.training.gradient_watchdog import GradientWatchdog, non_finite

@@ -19,15 +19,14 @@ import numpy as np
 import torch
 
 from kd_core.artifacts.checkpoint import save_checkpoint
-from kd_core.artifacts.weights import place
 from kd_core.data.images import Dataset, Split
 from kd_core.data.loaders import make_loader
 from kd_core.methods import METHODS
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.networks.resnet import build
+from kd_core.networks import build
 from kd_core.runtime.allocator import keep_freed_memory
 from kd_core.runtime.determinism import make_deterministic
-from kd_core.runtime.device import choose_device, choose_dtype
+from kd_core.runtime.device import choose_device, choose_dtype, place
 from kd_core.teacher.frozen import freeze
 from kd_core.training.step import choose_step
 from kd_core.training.student import Student

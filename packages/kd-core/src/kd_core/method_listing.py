@@ -12,7 +12,8 @@ from torch.nn import functional
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method
 from kd_core.methods.factor_transfer import Paraphraser
-from kd_core.networks.resnet import Network, Outputs, Widths, build
+from kd_core.networks import build
+from kd_core.networks.base import Network, Outputs, Widths
 
 SIZE = 32
 """Height and width of a probe's images."""

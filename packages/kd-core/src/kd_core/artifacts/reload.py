@@ -9,7 +9,7 @@ import torch
 from kd_core.artifacts.weights import load_network
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Loader, make_loader
-from kd_core.networks.resnet import Network
+from kd_core.networks.base import Network
 from kd_core.runtime.device import choose_device
 from kd_hpc.campaign import Recipe
 from kd_hpc.errors import CheckpointError, UsageError

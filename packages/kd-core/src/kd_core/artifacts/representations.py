@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kd_core.data.loaders import Batch
-from kd_core.networks.resnet import Network
+from kd_core.networks.base import Network
 from kd_hpc.files import publish
 
 REPRESENTATIONS_BEST = "representations_best.npz"

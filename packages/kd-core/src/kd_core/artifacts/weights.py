@@ -6,18 +6,17 @@ import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import nn
 
 from kd_core.artifacts.torchfile import publish_torch
-from kd_core.networks.resnet import Network, build
+from kd_core.networks import build
+from kd_core.networks.base import Network
+from kd_core.runtime.device import place
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError
 from kd_hpc.experiment import Experiment
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 def save_weights(path: Path, state: Mapping[str, Any]) -> None:
@@ -37,8 +36,3 @@ def load_network(content: bytes, path: Path, experiment: Experiment, device: tor
             f"{path} does not hold the weights of a {experiment.student}: {reason}", remedy="Train that run again."
         ) from None
     return place(model, device)
-
-
-def place(module: Module, device: torch.device) -> Module:
-    """`module` on `device`, its convolutions in the memory layout they are fastest in."""
-    return module.to(device).to(memory_format=torch.channels_last)

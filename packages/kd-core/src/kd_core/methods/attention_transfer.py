@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from kd_core.methods.base import Method, at_common_size, require_comparable, unit
-from kd_core.networks.resnet import Outputs
+from kd_core.networks.base import Outputs
 from kd_hpc.errors import UsageError
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_core.networks.resnet import Outputs, Widths
+from kd_core.networks.base import Outputs, Widths
 from kd_hpc.errors import TrainingError, UsageError
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_core.methods.base import Method, at_common_size, require_comparable, unit
-from kd_core.networks.resnet import Outputs, Widths
+from kd_core.networks.base import Outputs, Widths
 from kd_hpc.errors import TrainingError
 
 RATE = 0.5

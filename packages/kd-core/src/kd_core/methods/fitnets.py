@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_core.methods.base import Method, at_common_size, require_comparable
-from kd_core.networks.resnet import Outputs, Widths
+from kd_core.networks.base import Outputs, Widths
 
 
 def hint_loss(projected: Tensor, hint: Tensor) -> Tensor:

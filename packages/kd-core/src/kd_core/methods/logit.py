@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kd_core.methods.base import Method, require_comparable
-from kd_core.networks.resnet import Outputs, Widths
+from kd_core.networks.base import Outputs, Widths
 from kd_hpc.errors import UsageError
 
 

@@ -35,7 +35,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from kd_core.methods.base import Method, require_comparable
-from kd_core.networks.resnet import Outputs
+from kd_core.networks.base import Outputs
 
 SAME_POINT = 1e-12
 """Rows nearer than this share of the embedding's largest coordinate are one point."""

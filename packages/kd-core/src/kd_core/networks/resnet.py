@@ -5,57 +5,15 @@ re-implementations differ in the shortcut: He et al. pad with zeros (option A), 
 stands wherever stride or width changes (option B), because the weights of this project's earlier rounds have it. Not
 to be confused with the ImageNet ResNets of torchvision, which are four stages wide and start with 7x7 and pooling.
 
-Shapes: B images, C channels, H x W positions, K classes.
+Shapes: B images, H x W positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_core.catalogued import Catalogued
-from kd_hpc.catalogue import MODELS
-from kd_hpc.errors import UsageError
-
-
-class Widths(NamedTuple):
-    """Channels of each tap and number of classes: all that a method must know of a network to be built."""
-
-    layer1: int
-    layer2: int
-    layer3: int
-    logits: int
-
-
-class Outputs(NamedTuple):
-    """What one forward pass leaves for losses and for extraction, each reached by name."""
-
-    layer1: Tensor
-    """(B, 16, H, W)"""
-    layer2: Tensor
-    """(B, 32, H/2, W/2)"""
-    layer3: Tensor
-    """(B, 64, H/4, W/4)"""
-    logits: Tensor
-    """(B, K)"""
-
-    @property
-    def features(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The three maps, each taken after the ReLU of its stage's last block."""
-        return self.layer1, self.layer2, self.layer3
-
-    @property
-    def widths(self) -> Widths:
-        return Widths(*(output.shape[1] for output in self))
-
-
-class Network(nn.Module):
-    """What every network here is: images (B, 3, H, W) -> Outputs, whose channels `widths` tells beforehand."""
-
-    widths: Widths
+from kd_core.networks.base import Network, Outputs, Widths
 
 
 class BasicBlock(nn.Module):
@@ -110,21 +68,3 @@ class ResNet(Network):
 def _stage(blocks: int, in_channels: int, out_channels: int, *, stride: int) -> nn.Sequential:
     rest = (BasicBlock(out_channels, out_channels, 1) for _ in range(blocks - 1))
     return nn.Sequential(BasicBlock(in_channels, out_channels, stride), *rest)
-
-
-NETWORKS: Catalogued[Callable[[int], Network]] = Catalogued("model", MODELS, "networks", "NETWORK")
-"""Networks of other kinds, one file each: from the number of classes to the network."""
-
-
-def build(name: str, num_classes: int) -> Network:
-    """The network called `name`, its weights drawn from torch's global generator: seed that first.
-
-    Raises UsageError for a name outside `kd_hpc.catalogue.MODELS`, a file of it that is missing or unusable, or less
-    than one class.
-    """
-    if name not in MODELS:
-        raise UsageError(f"There is no model {name!r}.", remedy=f"Choose one of {', '.join(MODELS)}.")
-    if num_classes < 1:
-        raise UsageError(f"{name} cannot tell {num_classes} classes apart.", remedy="Give at least 1 class.")
-    blocks = MODELS[name]
-    return ResNet(blocks, num_classes) if blocks else NETWORKS[name](num_classes)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from kd_hpc.catalogue import last_torch_for
 from kd_hpc.errors import DeviceError
+
+Module = TypeVar("Module", bound=nn.Module)
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -32,6 +36,11 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         return torch.float32
     return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+
+
+def place(module: Module, device: torch.device) -> Module:
+    """`module` on `device`, its convolutions in the memory layout they are fastest in."""
+    return module.to(device).to(memory_format=torch.channels_last)
 
 
 def _require_kernels(capability: tuple[int, int], gpu: str, flags: str | None) -> None:

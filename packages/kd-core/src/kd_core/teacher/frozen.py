@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from kd_core.networks.resnet import BasicBlock, Network, Outputs, ResNet, Widths
+from kd_core.networks.base import Network, Outputs, Widths
+from kd_core.networks.resnet import BasicBlock, ResNet
 
 
 class Frozen(Protocol):

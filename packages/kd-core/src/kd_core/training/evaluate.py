@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from kd_core.data.loaders import Batch
-from kd_core.networks.resnet import Network
+from kd_core.networks.base import Network
 
 
 class Score(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from kd_core.methods.base import Method
-from kd_core.networks.resnet import Outputs
+from kd_core.networks.base import Outputs
 
 CE = "ce"
 

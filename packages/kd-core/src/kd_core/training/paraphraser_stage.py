@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from kd_core.artifacts.checkpoint import load_checkpoint, previous, save_checkpoint
-from kd_core.artifacts.weights import place
 from kd_core.data.loaders import Loader
 from kd_core.methods.factor_transfer import Paraphraser, reconstruction_loss
 from kd_core.runtime.determinism import seed_of
+from kd_core.runtime.device import place
 from kd_core.teacher.load import Teacher
 from kd_core.training.student import cosine
 from kd_core.training.update import Updater

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kd_core.data.loaders import Batch, Inputs, Loader
-from kd_core.networks.resnet import Outputs
+from kd_core.networks.base import Outputs
 from kd_core.teacher.frozen import Frozen
 from kd_core.training.cuda_graphs import CudaGraphs
 from kd_core.training.student import Student

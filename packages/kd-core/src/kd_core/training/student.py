@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from kd_core.artifacts.weights import place
 from kd_core.data.loaders import Batch
 from kd_core.methods import METHODS
-from kd_core.networks.resnet import Network, Outputs, build
+from kd_core.networks import build
+from kd_core.networks.base import Network, Outputs
 from kd_core.runtime.determinism import seed_of
+from kd_core.runtime.device import place
 from kd_core.teacher.frozen import Frozen
 from kd_core.training.curves import Curves
 from kd_core.training.epoch_meter import EpochMeter
