@@ -109,9 +109,9 @@ def test_a_week_holds_its_own_commits_and_no_other(repository: Path) -> None:
 def test_work_is_grouped_by_theme_with_its_reason(repository: Path) -> None:
     text = story(repository, None)
     cluster = text.split("**Getting runs onto the cluster.** ")[1].split("**")[0]
-    assert cluster.startswith("3 commits, mostly in planner:")
+    assert cluster.startswith("3 commits, mostly in planning/planner:")
     assert "- Students wait for their teacher. Why: A student that starts early learns from noise.\n" in cluster
-    assert '2 commits without a word why ("fix bug", "wip"), in planner' in cluster
+    assert '2 commits without a word why ("fix bug", "wip"), in planning/planner' in cluster
     assert "- RKD in float32 \\| not half\n" in text.split("**Training and methods.**")[1]
     assert "**Documentation.** 1 commit, mostly in docs/guide" in text
     assert text.index("Training and methods.") < text.index("Getting runs onto the cluster.")

@@ -129,7 +129,7 @@ def test_a_python_error_is_named_with_message_and_our_own_last_frame() -> None:
     assert "Install scipy" in diagnose(None, errors("missing_module.txt")).remedy
     inner = last_error(f"{TRACEBACK}ValueError: first\n\nDuring handling of the above:\n\n{TRACEBACK}kd.Bad\n")
     assert inner is not None
-    assert (inner.type, inner.message, inner.frame) == ("kd.Bad", "", "train.py, line 41, in step")
+    assert (inner.type, inner.message, inner.frame) == ("kd.Bad", "", "loop.py, line 41, in step")
     assert last_error(TRACEBACK) is None
 
 
