@@ -98,7 +98,7 @@ class Usual:
         distillation = sum(self.method.weights[name] * term for name, term in terms.items())
         loss = 0.5 * ce + 0.5 * distillation
         self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         loss.item()

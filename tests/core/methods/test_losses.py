@@ -79,25 +79,25 @@ def _assert_finite(case: Case, student: Tensor, teacher: Tensor) -> None:
 
 @every_loss
 @pytest.mark.parametrize("seed", range(5))
-def test_agrees_with_the_float64_oracle(case, seed):
+def test_agrees_with_the_float64_oracle(case: Case, seed: int) -> None:
     student, teacher = case.pair(seed)
     assert case.loss(student, teacher).item() == pytest.approx(case.oracle(student, teacher), rel=1e-5)
 
 
 @every_loss
-def test_agrees_with_the_oracle_on_maps_like_those_after_a_relu(case):
+def test_agrees_with_the_oracle_on_maps_like_those_after_a_relu(case: Case) -> None:
     student, teacher = (tensor.relu() * 3 for tensor in case.pair())
     assert case.loss(student, teacher).item() == pytest.approx(case.oracle(student, teacher), rel=1e-5)
 
 
 @every_loss
-def test_agrees_with_the_oracle_far_from_the_origin(case):
+def test_agrees_with_the_oracle_far_from_the_origin(case: Case) -> None:
     student, teacher = (tensor + 30 for tensor in case.pair())
     assert case.loss(student, teacher).item() == pytest.approx(case.oracle(student, teacher), rel=2e-4)
 
 
 @pytest.mark.parametrize("name", ["rkd-distance", "rkd-angle"])
-def test_relations_keep_their_precision_far_from_the_origin(name):
+def test_relations_keep_their_precision_far_from_the_origin(name: str) -> None:
     case = CASES[name]
     student, teacher = (tensor.mul(2**10).round() / 2**10 for tensor in case.pair())
     far_student, far_teacher = student + 1000, teacher + 1000  # no bit is rounded off
@@ -108,14 +108,14 @@ def test_relations_keep_their_precision_far_from_the_origin(name):
 
 @every_loss
 @pytest.mark.parametrize("seed", range(2))
-def test_gradient_agrees_with_central_differences_of_the_oracle(case, seed):
+def test_gradient_agrees_with_central_differences_of_the_oracle(case: Case, seed: int) -> None:
     student, teacher = case.pair(seed)
     expected = oracles.gradient(lambda s: case.oracle(s, teacher), student)
     actual = case.gradient(student, teacher).numpy()
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-def test_angles_agree_with_the_oracle_in_uneven_blocks(monkeypatch):
+def test_angles_agree_with_the_oracle_in_uneven_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kd_core.methods.rkd.CACHED_ELEMENTS", 3 * ROWS[0] ** 2)
     case = CASES["rkd-angle"]
     student, teacher = case.pair()
@@ -128,28 +128,29 @@ def test_angles_agree_with_the_oracle_in_uneven_blocks(monkeypatch):
 
 
 @every_loss
-def test_zero_at_equality(case):
+def test_zero_at_equality(case: Case) -> None:
     student, _ = case.pair()
     assert case.loss(student, student).item() == pytest.approx(0, abs=1e-7)
 
 
 @every_loss
-def test_positive_for_different_inputs(case):
+def test_positive_for_different_inputs(case: Case) -> None:
     assert case.loss(*case.pair()).item() > 1e-3
 
 
 def _rotation(D: int) -> Tensor:
-    return torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(9)))[0]
+    rotation: Tensor = torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(9)))[0]
+    return rotation
 
 
 def _per(axes: int) -> Callable[[Tensor], Tensor]:
     """Scale by one positive factor for each index of the first `axes` axes."""
-    return lambda x: (
-        x
-        * torch.linspace(0.2, 5, x[(..., *([0] * (x.dim() - axes)))].numel()).reshape(
-            *x.shape[:axes], *([1] * (x.dim() - axes))
-        )
-    )
+
+    def scaled(x: Tensor) -> Tensor:
+        shape = x.shape[:axes]
+        return x * torch.linspace(0.2, 5, shape.numel()).reshape(*shape, *[1] * (x.dim() - axes))
+
+    return scaled
 
 
 INVARIANCES = {
@@ -171,7 +172,7 @@ INVARIANCES = {
 
 @pytest.mark.parametrize(("name", "change"), INVARIANCES.values(), ids=INVARIANCES)
 @pytest.mark.parametrize("side", ["student", "teacher"])
-def test_does_not_change_under(name, change, side):
+def test_does_not_change_under(name: str, change: Callable[[Tensor], Tensor], side: str) -> None:
     case = CASES[name]
     student, teacher = case.pair()
     changed = (change(student), teacher) if side == "student" else (student, change(teacher))
@@ -179,12 +180,12 @@ def test_does_not_change_under(name, change, side):
 
 
 @pytest.mark.parametrize(("name", "change"), INVARIANCES.values(), ids=INVARIANCES)
-def test_zero_for_a_student_that_differs_only_by(name, change):
+def test_zero_for_a_student_that_differs_only_by(name: str, change: Callable[[Tensor], Tensor]) -> None:
     student, _ = CASES[name].pair()
     assert CASES[name].loss(change(student), student).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_attention_loss_lies_between_zero_and_four_whatever_the_size():
+def test_attention_loss_lies_between_zero_and_four_whatever_the_size() -> None:
     for size in (1, 3, 16):
         maps = torch.zeros(2, 1, size, size)
         maps[:, :, 0, 0] = 1e3
@@ -192,7 +193,7 @@ def test_attention_loss_lies_between_zero_and_four_whatever_the_size():
     assert attention_loss([maps], [maps.flip(2, 3)]).item() == 2  # the farthest that two squares can be apart
 
 
-def test_attention_loss_is_the_mean_over_the_pairs_of_maps():
+def test_attention_loss_is_the_mean_over_the_pairs_of_maps() -> None:
     pairs = [CASES["attention"].pair(seed) for seed in range(3)]
     students, teachers = zip(*pairs, strict=True)
     mean = sum(attention_loss([s], [t]).item() for s, t in pairs) / 3
@@ -202,7 +203,7 @@ def test_attention_loss_is_the_mean_over_the_pairs_of_maps():
 # Values worked out by hand
 
 
-def test_logit_loss_of_a_known_pair():
+def test_logit_loss_of_a_known_pair() -> None:
     # p = (3/4, 1/4), q = (1/2, 1/2): KL = 3/4 ln(3/2) + 1/4 ln(1/2)
     divergence = 0.75 * np.log(1.5) + 0.25 * np.log(0.5)
     student, teacher = torch.zeros(1, 2), torch.tensor([[np.log(3.0), 0.0]])
@@ -211,41 +212,41 @@ def test_logit_loss_of_a_known_pair():
     assert logit_loss(student.expand(3, 2), teacher.expand(3, 2), 1.0).item() == pytest.approx(divergence, rel=1e-6)
 
 
-def test_distance_loss_of_three_points_on_a_line():
+def test_distance_loss_of_three_points_on_a_line() -> None:
     # student 0 1 2: distances 1 2 1, mean 4/3; teacher 0 1 4: distances 1 4 3, mean 8/3; two pairs differ by 3/8
     student, teacher = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.0], [1.0], [4.0]])
     assert distance_loss(student, teacher).item() == pytest.approx(4 * (3 / 8) ** 2 / 2 / 9, rel=1e-6)
 
 
-def test_angle_loss_of_a_triangle_and_a_line():
+def test_angle_loss_of_a_triangle_and_a_line() -> None:
     # cosines 1/2 1/2 1/2 against 1 -1 1: smooth-L1 is 1/8, 1, 1/8, each for two orders of i and k, of 27 triplets
     triangle = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 3**0.5 / 2]])
     line = torch.tensor([[0.0], [1.0], [2.0]])
     assert angle_loss(triangle, line).item() == pytest.approx(2 * (1 / 8 + 1 + 1 / 8) / 27, rel=1e-6)
 
 
-def test_hint_loss_of_a_known_pair():
+def test_hint_loss_of_a_known_pair() -> None:
     assert hint_loss(torch.tensor([[[[1.0, 4.0]]]]), torch.tensor([[[[2.0, 1.0]]]])).item() == 5.0
 
 
-def test_attention_loss_of_maps_active_in_different_places():
+def test_attention_loss_of_maps_active_in_different_places() -> None:
     left, right = torch.tensor([[[[3.0, 0.0]]]]), torch.tensor([[[[0.0, 5.0]]]])
     assert attention_loss([left], [right]).item() == pytest.approx(2.0)
 
 
-def test_factor_loss_of_a_known_pair():
+def test_factor_loss_of_a_known_pair() -> None:
     left, right = torch.tensor([[[[3.0, 4.0]]]]), torch.tensor([[[[8.0, 6.0]]]])
     assert factor_loss(left, right).item() == pytest.approx(0.2)
 
 
-def test_nst_loss_of_orthogonal_and_equal_channels():
+def test_nst_loss_of_orthogonal_and_equal_channels() -> None:
     # student channels e1, e2: mean kernel 1/2; teacher e1, e1: 1; between them 1/2
     student = torch.tensor([[[[2.0, 0.0]], [[0.0, 3.0]]]])
     teacher = torch.tensor([[[[1.0, 0.0]], [[7.0, 0.0]]]])
     assert nst_loss(student, teacher).item() == pytest.approx(0.5)
 
 
-def test_reconstruction_loss_is_the_mean_squared_error():
+def test_reconstruction_loss_is_the_mean_squared_error() -> None:
     student, teacher = CASES["hint"].pair()
     assert reconstruction_loss(student, teacher).item() == pytest.approx(oracles.hint(student, teacher), rel=1e-6)
 
@@ -254,7 +255,7 @@ def test_reconstruction_loss_is_the_mean_squared_error():
 
 
 @every_loss
-def test_no_gradient_reaches_the_teacher(case):
+def test_no_gradient_reaches_the_teacher(case: Case) -> None:
     student, teacher = (tensor.requires_grad_() for tensor in case.pair())
     case.loss(student, teacher).backward()
     assert teacher.grad is None
@@ -263,20 +264,21 @@ def test_no_gradient_reaches_the_teacher(case):
 
 
 @every_loss
-def test_nothing_is_recorded_for_a_student_without_gradient(case):
+def test_nothing_is_recorded_for_a_student_without_gradient(case: Case) -> None:
     assert not case.loss(*case.pair()).requires_grad
 
 
 @every_loss
-def test_the_gradient_of_a_weighted_loss_is_the_weighted_gradient(case):
+def test_the_gradient_of_a_weighted_loss_is_the_weighted_gradient(case: Case) -> None:
     student, teacher = case.pair()
     leaf = student.clone().requires_grad_()
     (4 * case.loss(leaf, teacher)).backward()
+    assert leaf.grad is not None
     assert torch.equal(leaf.grad, 4 * case.gradient(student, teacher))  # a power of two rounds nothing
 
 
 @every_loss
-def test_inputs_are_left_as_they_were(case):
+def test_inputs_are_left_as_they_were(case: Case) -> None:
     student, teacher = case.pair()
     before = student.clone(), teacher.clone()
     case.gradient(student, teacher)
@@ -289,7 +291,7 @@ def test_inputs_are_left_as_they_were(case):
 
 @every_loss
 @every_dtype
-def test_values_up_to_a_thousand_neither_overflow_nor_lose_precision(case, dtype):
+def test_values_up_to_a_thousand_neither_overflow_nor_lose_precision(case: Case, dtype: torch.dtype) -> None:
     student, teacher = (tensor.clamp(-3, 3).mul(333).to(dtype) for tensor in case.pair())
     _assert_finite(case, student, teacher)
     expected = case.oracle(student.double(), teacher.double())
@@ -298,20 +300,21 @@ def test_values_up_to_a_thousand_neither_overflow_nor_lose_precision(case, dtype
 
 @every_loss
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
-def test_computes_in_float32_whatever_comes_in(case, dtype):
+def test_computes_in_float32_whatever_comes_in(case: Case, dtype: torch.dtype) -> None:
     student, teacher = (tensor.to(dtype) for tensor in case.pair())
     assert torch.equal(case.loss(student, teacher), case.loss(student.float(), teacher.float()))
 
 
 @every_loss
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
-def test_autocast_changes_nothing(case, dtype):
+def test_autocast_changes_nothing(case: Case, dtype: torch.dtype) -> None:
     student, teacher = (tensor.to(dtype) for tensor in case.pair())
     leaf = student.clone().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = case.loss(leaf, teacher)
     loss.backward()  # outside, as torch asks: a backward pass inside autocast is cast anew
     assert torch.equal(loss, case.loss(student, teacher))
+    assert leaf.grad is not None
     assert torch.equal(leaf.grad, case.gradient(student, teacher))
 
 
@@ -336,7 +339,7 @@ HOSTILE = {
 @every_loss
 @every_dtype
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
-def test_finite_gradient_for(case, dtype, hostile):
+def test_finite_gradient_for(case: Case, dtype: torch.dtype, hostile: Callable[[Tensor], Tensor]) -> None:
     student, teacher = (tensor.to(dtype) for tensor in case.pair())
     broken_student, broken_teacher = hostile(student), hostile(teacher)
     batch = len(broken_student)
@@ -348,7 +351,7 @@ def test_finite_gradient_for(case, dtype, hostile):
 
 @pytest.mark.parametrize("name", ["attention", "factor", "nst", "rkd-distance", "rkd-angle"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
-def test_no_gradient_where_there_is_no_direction(name, dtype):
+def test_no_gradient_where_there_is_no_direction(name: str, dtype: torch.dtype) -> None:
     # x.clamp(min=1e-12).sqrt() has NaN here in float16 up to torch 2.13, functional.normalize has 1e12 in float32
     _, teacher = CASES[name].pair()
     student = torch.zeros_like(teacher, dtype=dtype)
@@ -356,7 +359,7 @@ def test_no_gradient_where_there_is_no_direction(name, dtype):
 
 
 @pytest.mark.parametrize("name", ["rkd-distance", "rkd-angle"])
-def test_equal_rows_have_distance_zero_and_others_keep_their_gradient(name):
+def test_equal_rows_have_distance_zero_and_others_keep_their_gradient(name: str) -> None:
     case = CASES[name]
     student, teacher = case.pair()
     student[1] = student[0]
@@ -366,7 +369,7 @@ def test_equal_rows_have_distance_zero_and_others_keep_their_gradient(name):
 
 
 @pytest.mark.parametrize("name", ["rkd-distance", "rkd-angle"])
-def test_rows_that_nearly_meet_still_count(name):
+def test_rows_that_nearly_meet_still_count(name: str) -> None:
     case = CASES[name]
     student, teacher = case.pair()
     student[1] = student[0] + 1e-5
@@ -375,7 +378,7 @@ def test_rows_that_nearly_meet_still_count(name):
 
 
 @pytest.mark.parametrize("name", ["rkd-distance", "rkd-angle"])
-def test_rows_too_close_to_square_their_distance_are_one_point(name):
+def test_rows_too_close_to_square_their_distance_are_one_point(name: str) -> None:
     case = CASES[name]
     student, teacher = case.pair()
     student[:, 0] = 0
@@ -388,7 +391,7 @@ def test_rows_too_close_to_square_their_distance_are_one_point(name):
 
 @every_loss
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_number_that_is_not_finite_is_not_hidden(case, value):
+def test_a_number_that_is_not_finite_is_not_hidden(case: Case, value: float) -> None:
     student, teacher = case.pair()
     student.view(-1)[3] = value
     assert not case.loss(student, teacher).isfinite()
@@ -397,7 +400,7 @@ def test_a_number_that_is_not_finite_is_not_hidden(case, value):
 @every_loss
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(data=st.data())
-def test_finite_gradient_for_any_float16_numbers(case, data):
+def test_finite_gradient_for_any_float16_numbers(case: Case, data: st.DataObject) -> None:
     shape = (3, 2, 2, 3) if case.shape == MAPS else (4, 2)
     number = st.one_of(
         st.floats(-1e3, 1e3, width=16), st.sampled_from([0.0, -0.0, 6e-8, 1e-7, 0.0001, 1.0, 1.001, 1e3])
@@ -415,7 +418,9 @@ def test_finite_gradient_for_any_float16_numbers(case, data):
 @pytest.mark.parametrize(
     ("student_size", "teacher_size"), [((8, 8), (4, 4)), ((4, 4), (8, 8)), ((6, 4), (4, 6)), ((7, 5), (3, 2))]
 )
-def test_maps_of_unequal_size_are_averaged_down_to_the_smaller(case, student_size, teacher_size):
+def test_maps_of_unequal_size_are_averaged_down_to_the_smaller(
+    case: Case, student_size: tuple[int, int], teacher_size: tuple[int, int]
+) -> None:
     generator = torch.Generator().manual_seed(0)
     student, teacher = (torch.randn(3, 4, *size, generator=generator) for size in (student_size, teacher_size))
     _assert_finite(case, student, teacher)
@@ -423,27 +428,27 @@ def test_maps_of_unequal_size_are_averaged_down_to_the_smaller(case, student_siz
 
 
 @pytest.mark.parametrize(("size", "to"), [((8, 6), (4, 3)), ((7, 5), (3, 2)), ((9, 4), (4, 4)), ((5, 5), (1, 1))])
-def test_averaging_down_is_adaptive_average_pooling(size, to):
+def test_averaging_down_is_adaptive_average_pooling(size: tuple[int, int], to: tuple[int, int]) -> None:
     maps = torch.randn(2, 3, *size)
     np.testing.assert_allclose(pool(maps, *to), functional.adaptive_avg_pool2d(maps, to), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["attention", "nst"])
-def test_student_and_teacher_may_differ_in_channels(name):
+def test_student_and_teacher_may_differ_in_channels(name: str) -> None:
     student, teacher = torch.randn(3, 4, 5, 5), torch.randn(3, 9, 5, 5)
     loss = CASES[name].loss(student, teacher).item()
     assert loss == pytest.approx(CASES[name].oracle(student, teacher), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["rkd-distance", "rkd-angle"])
-def test_student_and_teacher_may_differ_in_embedding_size(name):
+def test_student_and_teacher_may_differ_in_embedding_size(name: str) -> None:
     student, teacher = torch.randn(6, 4), torch.randn(6, 9)
     loss = CASES[name].loss(student, teacher).item()
     assert loss == pytest.approx(CASES[name].oracle(student, teacher), rel=1e-5)
 
 
 @every_loss
-def test_axes_that_must_agree_are_named_when_they_do_not(case):
+def test_axes_that_must_agree_are_named_when_they_do_not(case: Case) -> None:
     student, teacher = case.pair()
     for axis in case.same:
         index = {"B": 0, "K": 1, "C": 1}[axis]
@@ -457,24 +462,24 @@ def test_axes_that_must_agree_are_named_when_they_do_not(case):
 
 @every_loss
 @pytest.mark.parametrize("change", [lambda x: x.unsqueeze(0), lambda x: x[:0]], ids=["one axis too many", "empty"])
-def test_inputs_of_no_use_are_refused_by_name(case, change):
+def test_inputs_of_no_use_are_refused_by_name(case: Case, change: Callable[[Tensor], Tensor]) -> None:
     student, teacher = map(change, case.pair())
     with pytest.raises(ShapeMismatch, match="_loss cannot compare"):
         case.loss(student, teacher)
 
 
-def test_a_shape_mismatch_is_one_of_the_projects_errors():
+def test_a_shape_mismatch_is_one_of_the_projects_errors() -> None:
     assert issubclass(ShapeMismatch, KdError)
 
 
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf")])
-def test_a_temperature_that_cannot_soften_is_refused(temperature):
+def test_a_temperature_that_cannot_soften_is_refused(temperature: float) -> None:
     with pytest.raises(UsageError, match=f"temperature {temperature}"):
         logit_loss(torch.zeros(2, 3), torch.zeros(2, 3), temperature)
 
 
 @pytest.mark.parametrize(("students", "teachers"), [(0, 0), (2, 3)])
-def test_lists_of_maps_must_pair_up(students, teachers):
+def test_lists_of_maps_must_pair_up(students: int, teachers: int) -> None:
     maps = torch.ones(1, 1, 2, 2)
     with pytest.raises(UsageError, match=f"{students} student maps and {teachers} teacher maps"):
         attention_loss([maps] * students, [maps] * teachers)
@@ -484,7 +489,7 @@ def test_lists_of_maps_must_pair_up(students, teachers):
 
 
 @pytest.mark.parametrize("scale", [1e-37, 1e-20, 1.0, 1e18, 1e37])
-def test_unit_vectors_have_length_one_at_any_scale(scale):
+def test_unit_vectors_have_length_one_at_any_scale(scale: float) -> None:
     vectors = (torch.randn(5, 7) * scale).requires_grad_()
     directions = unit(vectors)
     np.testing.assert_allclose(torch.linalg.vector_norm(directions, dim=1).detach(), 1, rtol=1e-6)
@@ -494,7 +499,7 @@ def test_unit_vectors_have_length_one_at_any_scale(scale):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @every_loss
-def test_runs_deterministically_on_a_gpu_and_agrees_with_the_cpu(case, monkeypatch):
+def test_runs_deterministically_on_a_gpu_and_agrees_with_the_cpu(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     student, teacher = case.pair()
     torch.set_deterministic_debug_mode("error")

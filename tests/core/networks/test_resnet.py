@@ -11,6 +11,7 @@ from torch import nn
 
 from kd_core.networks import build
 from kd_core.networks.base import Network, Outputs, Widths
+from kd_core.networks.resnet import ResNet
 from kd_hpc.catalogue import MODELS
 from kd_hpc.errors import UsageError
 
@@ -18,21 +19,27 @@ RESIDUAL = {name: blocks for name, blocks in MODELS.items() if blocks}
 
 
 @pytest.fixture
-def network() -> nn.Module:
+def network() -> ResNet:
     torch.manual_seed(0)
-    return build("ResNetBaby", 10)
+    return residual("ResNetBaby", 10)
+
+
+def residual(name: str, num_classes: int) -> ResNet:
+    network = build(name, num_classes)
+    assert isinstance(network, ResNet)
+    return network
 
 
 @pytest.mark.parametrize(
     ("name", "parameters"), [("ResNet112", 1_730_714), ("ResNet56", 855_770), ("ResNet20", 272_474)]
 )
-def test_parameter_count_at_ten_classes(name, parameters):
+def test_parameter_count_at_ten_classes(name: str, parameters: int) -> None:
     assert sum(weight.numel() for weight in build(name, 10).parameters()) == parameters
 
 
 @pytest.mark.parametrize(("name", "blocks"), RESIDUAL.items())
-def test_every_name_of_the_catalogue_builds_with_its_blocks(name, blocks):
-    network = build(name, 7)
+def test_every_name_of_the_catalogue_builds_with_its_blocks(name: str, blocks: tuple[int, int, int]) -> None:
+    network = residual(name, 7)
     assert tuple(map(len, (network.layer1, network.layer2, network.layer3))) == blocks
     assert network.widths == Widths(16, 32, 64, 7)
 
@@ -54,12 +61,12 @@ def _old_keys(blocks: tuple[int, int, int]) -> set[str]:
 
 
 @pytest.mark.parametrize(("name", "blocks"), RESIDUAL.items())
-def test_state_dict_has_the_keys_of_the_old_weights(name, blocks):
+def test_state_dict_has_the_keys_of_the_old_weights(name: str, blocks: tuple[int, int, int]) -> None:
     assert set(build(name, 10).state_dict()) == _old_keys(blocks)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_network_gives_what_its_widths_promise(name):
+def test_every_network_gives_what_its_widths_promise(name: str) -> None:
     network = build(name, 7)
     assert isinstance(network, Network)
     outputs = network(torch.randn(2, 3, 16, 16))
@@ -67,7 +74,7 @@ def test_every_network_gives_what_its_widths_promise(name):
     assert [maps.shape[2:] for maps in outputs.features] == [(16, 16), (8, 8), (4, 4)]
 
 
-def test_weights_survive_the_file_format_of_best_pth(network):
+def test_weights_survive_the_file_format_of_best_pth(network: ResNet) -> None:
     file = io.BytesIO()
     torch.save({"weights": network.state_dict()}, file)
     file.seek(0)
@@ -78,7 +85,7 @@ def test_weights_survive_the_file_format_of_best_pth(network):
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (32, 32), (64, 64), (32, 16)])
-def test_outputs_have_their_shapes_at_any_size(network, height, width):
+def test_outputs_have_their_shapes_at_any_size(network: ResNet, height: int, width: int) -> None:
     outputs = network(torch.randn(2, 3, height, width))
     assert isinstance(outputs, Outputs)
     assert [tuple(tap.shape) for tap in outputs.features] == [
@@ -90,12 +97,12 @@ def test_outputs_have_their_shapes_at_any_size(network, height, width):
     assert outputs.widths == network.widths
 
 
-def test_features_are_the_three_maps_in_order(network):
+def test_features_are_the_three_maps_in_order(network: ResNet) -> None:
     outputs = network(torch.randn(2, 3, 8, 8))
     assert all(a is b for a, b in zip(outputs.features, (outputs.layer1, outputs.layer2, outputs.layer3), strict=True))
 
 
-def test_taps_come_after_relu_and_nothing_later_writes_into_them(network):
+def test_taps_come_after_relu_and_nothing_later_writes_into_them(network: ResNet) -> None:
     network.eval()
     images = torch.randn(2, 3, 32, 32)
     outputs = network(images)
@@ -109,18 +116,18 @@ def test_taps_come_after_relu_and_nothing_later_writes_into_them(network):
         assert tap.max() > 0
 
 
-def test_logits_read_the_mean_over_space_of_layer3(network):
+def test_logits_read_the_mean_over_space_of_layer3(network: ResNet) -> None:
     outputs = network(torch.randn(2, 3, 32, 32))
     assert torch.allclose(outputs.logits, network.linear(outputs.layer3.mean((2, 3))), rtol=1e-5, atol=1e-6)
 
 
-def test_only_blocks_that_change_shape_have_a_shortcut_convolution():
+def test_only_blocks_that_change_shape_have_a_shortcut_convolution() -> None:
     network = build("ResNet20", 10)
     convolved = [name for name, module in network.named_modules() if name.endswith("shortcut.0")]
     assert convolved == ["layer2.0.shortcut.0", "layer3.0.shortcut.0"]
 
 
-def test_the_seed_decides_the_start():
+def test_the_seed_decides_the_start() -> None:
     def start(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return torch.cat([weight.flatten() for weight in build("ResNetBaby", 10).parameters()])
@@ -129,7 +136,7 @@ def test_the_seed_decides_the_start():
     assert not torch.equal(start(1), start(2))
 
 
-def test_convolutions_start_with_kaiming_variance_over_fan_out():
+def test_convolutions_start_with_kaiming_variance_over_fan_out() -> None:
     torch.manual_seed(0)
     for module in build("ResNet20", 10).modules():
         if isinstance(module, nn.Conv2d) and module.weight.numel() > 5000:
@@ -137,12 +144,12 @@ def test_convolutions_start_with_kaiming_variance_over_fan_out():
             assert module.weight.std().item() == pytest.approx(math.sqrt(2 / fan_out), rel=0.05)
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones():
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="ResNet110") as refused:
         build("ResNet110", 10)
     assert all(name in refused.value.remedy for name in MODELS)
 
 
-def test_no_classes_is_refused():
+def test_no_classes_is_refused() -> None:
     with pytest.raises(UsageError, match="0 classes"):
         build("ResNetBaby", 0)

@@ -41,5 +41,5 @@ class CudaGraphs:
 
     def _stream(self, number: int) -> torch.cuda.Stream:
         while len(self._streams) <= number:
-            self._streams.append(torch.cuda.Stream())  # type: ignore[no-untyped-call]
+            self._streams.append(torch.cuda.Stream())
         return self._streams[number]
