@@ -13,6 +13,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.hpc.support import HANGS
+
 DAEMONS = ("slurmctld", "slurmd")
 CLIENTS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo")
 
@@ -59,18 +61,23 @@ class SlurmSite:
         daemon = self._daemons.pop(name)
         daemon.terminate()
         try:
-            daemon.wait(20)
+            daemon.wait(120)
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
 
     def run(self, *arguments: str) -> str:
         ran = subprocess.run(
-            arguments, capture_output=True, text=True, timeout=30, env={**os.environ, **self.environment}, check=False
+            arguments,
+            capture_output=True,
+            text=True,
+            timeout=HANGS,
+            env={**os.environ, **self.environment},
+            check=False,
         )
         return ran.stdout
 
-    def wait_until(self, word: str, *arguments: str, seconds: float = 20) -> None:
+    def wait_until(self, word: str, *arguments: str, seconds: float = HANGS) -> None:
         deadline = time.monotonic() + seconds
         while word not in (said := self.run(*arguments)):
             if time.monotonic() > deadline:
@@ -108,9 +115,9 @@ SelectTypeParameters=CR_Core_Memory
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
-MessageTimeout=5
+MessageTimeout=60
 KillWait=2
-MinJobAge=2
+MinJobAge=3600
 SchedulerParameters=sched_min_interval=0,batch_sched_delay=0
 GresTypes=gpu
 NodeName={self.host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000 Gres=gpu:2 State=UNKNOWN

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import psutil
@@ -18,6 +19,8 @@ from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
 from kd_hpc.schedulers.local import FOLDER_VARIABLE
 
+HANGS = 1800.0
+"""Seconds after which something hangs. No test passes or fails by the speed of its machine; none waits for ever."""
 KD_HPC = str(Path(sys.executable).with_name("kd-hpc"))
 STANDIN = Path(__file__).with_name("standin.py")
 
@@ -79,7 +82,7 @@ def campaign_file(folder: Path, text: str = CAMPAIGN, name: str = "tiny.toml") -
     return path
 
 
-def kd_hpc(*words: object, cwd: Path, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+def kd_hpc(*words: object, cwd: Path, timeout: float = HANGS, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run kd-hpc to its end."""
     return subprocess.run(
         [KD_HPC, *map(str, words)],
@@ -92,11 +95,28 @@ def kd_hpc(*words: object, cwd: Path, timeout: float = 60, **environment: str) -
     )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = HANGS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many Python functions `work` calls: what it costs, on whatever machine."""
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
 
 
 def job_processes(root: Path) -> list[psutil.Process]:

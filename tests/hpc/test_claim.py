@@ -105,7 +105,7 @@ from kd_hpc.experiment import Experiment
 from kd_hpc.store import Store
 with claimed(Store(pathlib.Path(sys.argv[1])), Experiment(dataset="Digits", student="ResNet20", seed=0), JobIdentity()):
     print("claimed", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 

@@ -22,6 +22,7 @@ import pytest
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import Store
+from tests.hpc.support import HANGS
 from tests.paths import ROOT
 
 BIN = Path(sys.executable).parent
@@ -65,7 +66,7 @@ def missing_programs(*names: str) -> list[str]:
     return [name for name in names if shutil.which(name, path=PATH) is None]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = HANGS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
@@ -140,6 +141,22 @@ class Cluster:
         log.close()
         wait_until(self._answers)
 
+    def hold_rsync(self, call: int) -> dict[str, str]:
+        """Settings with which the `call`-th rsync of a round waits here until `let_rsync_go`."""
+        text = f'#!/bin/sh\necho >>{self.home}/rsyncs\nif [ "$(grep -c "" {self.home}/rsyncs)" = {call} ]; then\n'
+        text += f'  while [ ! -e {self.home}/go ]; do sleep 0.05; done\nfi\nexec rsync "$@"\n'
+        program(self.home / "rsync", text)
+        return {"RSYNC_OPTIONS": f"(--rsync-path={self.home}/rsync)"}
+
+    def let_rsync_go(self) -> None:
+        (self.home / "go").touch()
+
+    @property
+    def rsyncs(self) -> int:
+        """How many were begun since `hold_rsync`."""
+        calls = self.home / "rsyncs"
+        return len(calls.read_text().splitlines()) if calls.exists() else 0
+
     def _answers(self) -> bool:
         with closing(socket.socket()) as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
@@ -207,6 +224,7 @@ class Laptop:
             "CHPC_FOLDER": str(self.cluster.folder),
             "CHPC_CAMPAIGN": "campaigns/tiny.toml",
             "SSH_OPTIONS": f"({ssh})",
+            **dict.fromkeys(("REACH_SECONDS", "PULL_SECONDS", "PLOTS_SECONDS", "QUEUE_SECONDS"), f"{HANGS:.0f}"),
         }
         lines = [f"{name}={value}\n" for name, value in (values | self.settings).items()]
         (self.root / "toolbox/chpc.env").write_text("".join(lines))
@@ -224,7 +242,7 @@ class Laptop:
 
     def tick(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*words, **environment)
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=HANGS)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def end(self) -> None:

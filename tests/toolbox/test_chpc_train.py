@@ -13,6 +13,7 @@ import pytest
 
 from kd_hpc.records import State
 from kd_hpc.store import Store
+from tests.hpc.support import HANGS
 from tests.paths import ROOT
 from tests.toolbox.chpcsite import BIN, STUDENT, TEACHER, Cluster, Laptop, make_run, program, wait_until
 
@@ -111,12 +112,12 @@ def test_a_swept_cluster_empties_nothing_and_trains_nothing_twice(swept: str, cl
 def test_a_broken_connection_leaves_whole_files_and_the_next_goes_on(cluster: Cluster, laptop: Laptop) -> None:
     content = os.urandom(3_000_000)
     make_run(cluster.experiments, STUDENT, State.COMPLETED, representations_npz=content)
-    laptop.set(RSYNC_OPTIONS="(--bwlimit=300)")
+    laptop.set(RSYNC_OPTIONS="(--bwlimit=100)")
     pulling = laptop.experiments / ".pulling"
     process = laptop.start()
     wait_until(lambda: any(file.stat().st_size > 1000 for file in pulling.glob("representations*")))
     cluster.cut()
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANGS)
     assert process.returncode == 1
     assert {name for name in names(laptop.experiments) if not name.startswith(".pulling/")} == set()
     assert "pull failed with exit status" in laptop.log
@@ -132,12 +133,13 @@ def test_a_broken_connection_leaves_whole_files_and_the_next_goes_on(cluster: Cl
 def test_a_run_completed_during_the_pull_is_not_shown_without_its_files(cluster: Cluster, laptop: Laptop) -> None:
     make_run(cluster.experiments, TEACHER, State.COMPLETED, representations_npz=os.urandom(900_000))
     there = make_run(cluster.experiments, STUDENT, State.IN_PROGRESS, metrics_json=b"epoch 2")
-    laptop.set(RSYNC_OPTIONS="(--bwlimit=300)")
+    laptop.set(**cluster.hold_rsync(2))
     process = laptop.start()
-    wait_until(lambda: any((laptop.experiments / ".pulling").glob("representations*")))
+    wait_until(lambda: cluster.rsyncs == 2)
     make_run(cluster.experiments, STUDENT, State.COMPLETED)
     (there / "representations.npz").write_bytes(b"at the end")
-    process.communicate(timeout=60)
+    cluster.let_rsync_go()
+    process.communicate(timeout=HANGS)
     assert state(laptop.experiments) == State.IN_PROGRESS
     laptop.tick()
     assert state(laptop.experiments) == State.COMPLETED
@@ -152,7 +154,7 @@ def test_two_rounds_at_once_are_one_round(cluster: Cluster, laptop: Laptop) -> N
     (cluster.folder / "hold").unlink()
     assert second.returncode == 75
     assert "skipped: the round before is still at work." in laptop.log
-    first.communicate(timeout=60)
+    first.communicate(timeout=HANGS)
     assert first.returncode == 0
     assert len(cluster.queued) == 1
 
@@ -160,9 +162,7 @@ def test_two_rounds_at_once_are_one_round(cluster: Cluster, laptop: Laptop) -> N
 def test_a_step_that_hangs_is_ended_and_told(cluster: Cluster, laptop: Laptop) -> None:
     (cluster.folder / "hold").touch()
     laptop.set(QUEUE_SECONDS="2")
-    start = time.monotonic()
     assert laptop.tick().returncode == 1
-    assert time.monotonic() - start < 40
     (cluster.folder / "hold").unlink()
     assert "queue failed with exit status 124: it took longer than 2 seconds." in laptop.log
     assert "problems 1" in summary(laptop)
@@ -294,12 +294,11 @@ def test_a_campaign_runs_itself_with_the_real_programs_on_both_sides(cluster: Cl
         (bin_folder / name).symlink_to(BIN / name)
     program(cluster.folder / "venv/bin/kd-core", f'#!/bin/sh\nexec {BIN}/python {ROOT}/tests/hpc/standin.py "$@"\n')
     (cluster.folder / "venv/bin/activate").touch()
-    for _ in range(4):
+    deadline = time.monotonic() + HANGS
+    while "finished 4 of 4" not in laptop.log:
+        assert time.monotonic() < deadline
         done = laptop.tick()
         assert done.returncode == 0, laptop.log
-        if "finished 4 of 4" in laptop.log:
-            break
-        time.sleep(3)
     assert "submitted 2, queued 0, running 0, finished 0 of 4" in laptop.log
     assert summary(laptop).endswith("finished 4 of 4, problems 0"), laptop.log
     assert (laptop.root / "plots/progress_grid.svg").exists()

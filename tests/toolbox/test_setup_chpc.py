@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hpc.support import HANGS
 from tests.paths import ROOT
 from tests.toolbox.chpcsite import BIN, program
 
@@ -99,7 +100,7 @@ class LoginNode:
             stdin=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANGS,
             check=False,
         )
 

@@ -20,6 +20,7 @@ from kd_hpc.schedulers.pbs import PbsScheduler
 from kd_hpc.schedulers.slurm import SlurmScheduler
 from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.slurmsite import SlurmSite, why_not
+from tests.hpc.support import HANGS
 
 CAMPAIGN = """
 name = "trial"
@@ -253,8 +254,8 @@ def test_a_real_slurm_is_checked_and_takes_the_test_job(tmp_path: Path, monkeypa
             "job history": "warning",
             "queue": "ok",
         }
-        assert submission(here, SlurmScheduler(timeout=20)).level == Level.OK
-        assert SlurmScheduler(timeout=20).look([]).listed == ()
+        assert submission(here, SlurmScheduler(timeout=HANGS)).level == Level.OK
+        assert SlurmScheduler(timeout=HANGS).look([]).listed == ()
     finally:
         site.stop()
 

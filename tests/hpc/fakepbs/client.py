@@ -7,7 +7,6 @@ import os
 import pwd
 import re
 import sys
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,7 +45,7 @@ def suffer(fault: dict[str, Any]) -> None:
             refused = f"{COMMAND}: cannot connect to server {host} (errno=15010)"
             leave(255 if COMMAND == "qstat" else 162, "Connection refused", refused)
         case "hangs":
-            time.sleep(fault.get("seconds", 3600))
+            server.hang()
         case "answer":
             os.write(1, fault.get("stdout", "").encode("latin-1"))
             os.write(2, fault.get("stderr", "").encode("latin-1"))
@@ -87,7 +86,7 @@ def qsub(arguments: list[str], fault: dict[str, Any] | None) -> None:
         server.start_what_may_run(content)
     if fault:
         if fault.get("hangs"):
-            time.sleep(3600)
+            server.hang()
         leave(fault.get("exit", 255), *fault.get("lines", []))
     say(job["id"])
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 HOME = Path(os.environ["FAKEPBS_HOME"])
 DEFAULTS: dict[str, Any] = {
@@ -62,6 +62,13 @@ def take_fault(command: str) -> dict[str, Any] | None:
                 (HOME / "control.json").write_text(json.dumps(control))
                 return dict(fault)
     return None
+
+
+def hang() -> NoReturn:
+    """Never answer. Whoever waits can see that, and need not find out by waiting."""
+    (HOME / f"hangs.{os.getpid()}").touch()
+    while True:
+        time.sleep(3600)
 
 
 def now() -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.hpc.support import HANGS
 from tests.paths import ROOT
 
 COMMANDS = ("qsub", "qstat", "qselect", "qrls", "qdel")
@@ -62,13 +63,21 @@ class FakePbs:
         """Every command line the server saw, oldest first."""
         return list(self._state()["calls"])
 
-    def wait_for(self, job_id: str, state: str, seconds: float = 15) -> dict[str, Any]:
+    def wait_for(self, job_id: str, state: str, seconds: float = HANGS) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if (job := self.jobs.get(job_id)) and job["state"] == state:
                 return job
             time.sleep(0.03)
         raise AssertionError(f"{job_id} is not in state {state} after {seconds} s: {self.jobs.get(job_id)}")
+
+    def hangs(self, pid: int) -> bool:
+        """True if the command with `pid` will never answer."""
+        return (self.home / f"hangs.{pid}").exists()
+
+    def exceed_walltime(self, job_id: str) -> None:
+        """The running job's time is over."""
+        (self.home / f"walltime.{job_id}").touch()
 
     def stop(self) -> None:
         """Kill what still runs."""

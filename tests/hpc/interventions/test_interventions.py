@@ -118,7 +118,7 @@ def test_cancel_ends_the_job_and_the_run_stays_ended_until_retried(place: Path) 
     start_and_hold(place)
     refused = kd_hpc("cancel", TEACHER.label, cwd=place)
     assert refused.returncode == 1
-    assert len(job_processes(place)) == 4
+    wait_until(lambda: len(job_processes(place)) == 4)
     assert kd_hpc("cancel", "--yes", TEACHER.label, cwd=place).returncode == 0
     wait_until(lambda: len(job_processes(place)) == 2)
     (place / "go").touch()

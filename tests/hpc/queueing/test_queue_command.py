@@ -14,7 +14,18 @@ import pytest
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import Store
-from tests.hpc.support import CAMPAIGN, KD_HPC, PURE, STUDENT, TEACHER, campaign_file, kd_hpc, no_jobs_left, wait_until
+from tests.hpc.support import (
+    CAMPAIGN,
+    HANGS,
+    KD_HPC,
+    PURE,
+    STUDENT,
+    TEACHER,
+    campaign_file,
+    kd_hpc,
+    no_jobs_left,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -157,7 +168,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_jobs(place: Path) -> None:
         lambda: isinstance(r := Store(place / "experiments").read(TEACHER), StatusRecord) and r.state == "in_progress"
     )
     os.killpg(watcher.pid, signal.SIGINT)
-    _, stderr = watcher.communicate(timeout=20)
+    _, stderr = watcher.communicate(timeout=HANGS)
     assert watcher.returncode == 130
     assert "Come back with: kd-hpc queue tiny.toml" in stderr
     go.touch()

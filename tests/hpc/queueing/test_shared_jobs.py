@@ -25,7 +25,9 @@ from kd_hpc.store import Store
 from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.support import (
     CAMPAIGN,
+    HANGS,
     KD_HPC,
+    PURE,
     STUDENT,
     TEACHER,
     campaign_file,
@@ -179,27 +181,32 @@ def test_a_number_of_students_that_cannot_be_is_refused_with_its_field(place: Pa
     assert (done.returncode, "students_per_job" in done.stderr) == (2, True)
 
 
-def pbs_runner(folder: Path, walltime: str = "00:10:00", epochs: int = 3) -> Runner:
-    resources = {"project": "CSCI1166", "queue": "gpu_1", "walltime": walltime, "memory": "400mb"}
+def pbs_runner(folder: Path) -> Runner:
+    resources = {"project": "CSCI1166", "queue": "gpu_1", "walltime": "00:10:00", "memory": "400mb"}
     campaign = tiny_campaign(
         seeds=[0],
         methods=["logit", "rkd", "nst"],
         students_per_job=3,
-        recipe={"epochs": epochs},
+        recipe={"epochs": 3},
         scheduler={"kind": "pbs", "slots": 10},
         resources=resources,
     )
     store = Store(folder / "experiments")
     trainer = Trainer(str(standin_venv(folder / "venv") / "bin" / "kd-core"))
-    return Runner(campaign, store, PbsScheduler("gpu_1", timeout=2), Evidence(store, folder / "weights"), trainer)
+    return Runner(campaign, store, PbsScheduler("gpu_1"), Evidence(store, folder / "weights"), trainer)
 
 
-def drive(runner: Runner, seconds: float = 90) -> None:
+def drive(runner: Runner) -> None:
     """Tick until every run is done, as cron would, only more often."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + HANGS
     while not all(decision.action == Action.DONE for decision in runner.tick().plan.decisions):
         assert time.monotonic() < deadline
-        time.sleep(0.15)
+        time.sleep(0.05)
+
+
+def is_done(runner: Runner, run: Experiment) -> bool:
+    record = runner.store.read(run)
+    return isinstance(record, StatusRecord) and record.is_done
 
 
 @pytest.mark.parametrize(
@@ -229,12 +236,21 @@ def test_a_failing_command_neither_loses_nor_doubles_a_shared_run(
 
 
 def test_on_pbs_a_group_is_one_qsub_and_goes_on_as_one_after_its_walltime(fakepbs: FakePbs, tmp_path: Path) -> None:
-    fakepbs.set(environment={"STANDIN_EPOCH_SECONDS": "0.5"})
-    runner = pbs_runner(tmp_path, walltime="00:00:04", epochs=10)
+    runner = pbs_runner(tmp_path)
+    runner.tick()
+    wait_until(lambda: all(is_done(runner, run) for run in (TEACHER, PURE)))
+    fakepbs.set(environment={"STANDIN_HOLD": "3", "STANDIN_GO": str(tmp_path / "go")})
+    runner.tick()
+    wait_until(lambda: all(record_of(runner.store, run).epoch == 2 for run in STUDENTS))
+    job_id = record_of(runner.store, LEADER).job_id
+    assert job_id is not None
+    fakepbs.exceed_walltime(job_id)
+    fakepbs.wait_for(job_id, "F")
+    (tmp_path / "go").touch()
     drive(runner)
     records = [record_of(runner.store, run) for run in STUDENTS]
     for record in records:
-        first, second, *_ = record.attempts
+        first, second = record.attempts
         assert (first.cause, first.charged, len(first.runs or ()), len(second.runs or ())) == ("walltime", False, 3, 3)
         assert second.start_epoch == first.end_epoch
     for number in (0, 1):

@@ -21,7 +21,7 @@ from kd_hpc.schedulers.job_names import parse_job_name, tag
 from kd_hpc.schedulers.pbs import PbsScheduler
 from kd_hpc.store import Store
 from tests.hpc.fakepbs.site import FakePbs
-from tests.hpc.support import PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
+from tests.hpc.support import HANGS, PURE, STUDENT, TEACHER, standin_venv, tiny_campaign, wait_until
 
 RUNS = (TEACHER, PURE, STUDENT)
 
@@ -36,19 +36,29 @@ def runner(folder: Path, *, scheduler: PbsScheduler | None = None, **changes: An
     )
     store = Store(folder / "experiments")
     program = str(standin_venv(folder / "venv") / "bin" / "kd-core")
-    scheduler = scheduler or PbsScheduler("gpu_1", timeout=2)
+    scheduler = scheduler or PbsScheduler("gpu_1")
     return Runner(campaign, store, scheduler, Evidence(store, folder / "weights"), Trainer(program))
 
 
-def drive(runner: Runner, seconds: float = 60) -> list[Report]:
+def drive(runner: Runner) -> list[Report]:
     """Tick until every run is done, as cron would, only more often."""
-    deadline, reports = time.monotonic() + seconds, []
+    deadline, reports = time.monotonic() + HANGS, []
     while True:
         reports.append(runner.tick())
         if all(decision.action == Action.DONE for decision in reports[-1].plan.decisions):
             return reports
         assert time.monotonic() < deadline, reports[-1]
-        time.sleep(0.15)
+        time.sleep(0.05)
+
+
+def hold_trainers(fakepbs: FakePbs, epoch: int) -> None:
+    """From now on jobs wait in that epoch until they are let go."""
+    held = {"STANDIN_HOLD": str(epoch), "STANDIN_GO": str(fakepbs.home / "go")}
+    fakepbs.set(environment=held)
+
+
+def let_trainers_go(fakepbs: FakePbs) -> None:
+    (fakepbs.home / "go").touch()
 
 
 def record(runner: Runner, run: Experiment) -> StatusRecord:
@@ -123,7 +133,7 @@ class DiesAfterSubmitting(PbsScheduler):
 
 def test_a_runner_killed_between_submission_and_record_adopts_its_job(fakepbs: FakePbs, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        runner(tmp_path, scheduler=DiesAfterSubmitting("gpu_1", timeout=2)).tick()
+        runner(tmp_path, scheduler=DiesAfterSubmitting("gpu_1")).tick()
     (orphan,) = fakepbs.jobs
     site = runner(tmp_path)
     drive(site)
@@ -132,13 +142,19 @@ def test_a_runner_killed_between_submission_and_record_adopts_its_job(fakepbs: F
 
 
 def test_a_job_killed_at_walltime_goes_on_from_its_last_epoch_uncharged(fakepbs: FakePbs, tmp_path: Path) -> None:
-    fakepbs.set(environment={"STANDIN_EPOCH_SECONDS": "0.5"})
-    site = runner(tmp_path, resources={"walltime": "00:00:02"}, recipe={"epochs": 5}, methods=[], alphas=[])
+    hold_trainers(fakepbs, epoch=3)
+    site = runner(tmp_path, recipe={"epochs": 5}, methods=[], alphas=[])
+    site.tick()
+    wait_until(lambda: record(site, TEACHER).epoch == 2)
+    job_id = record(site, TEACHER).job_id
+    assert job_id is not None
+    fakepbs.exceed_walltime(job_id)
+    fakepbs.wait_for(job_id, "F")
+    let_trainers_go(fakepbs)
     drive(site)
-    attempts = record(site, TEACHER).attempts
-    assert len(attempts) >= 2
-    assert (attempts[0].cause, attempts[0].charged, attempts[0].exit_status) == ("walltime", False, -29)
-    assert attempts[1].start_epoch == attempts[0].end_epoch
+    first, second = record(site, TEACHER).attempts
+    assert (first.cause, first.charged, first.exit_status, first.end_epoch) == ("walltime", False, -29, 2)
+    assert second.start_epoch == 2
     assert record(site, TEACHER).state == State.COMPLETED
 
 
@@ -170,10 +186,13 @@ def test_a_node_fault_is_not_charged_and_the_run_is_done_elsewhere(
 
 def test_the_queues_own_limit_is_kept_not_the_campaigns(fakepbs: FakePbs, tmp_path: Path) -> None:
     fakepbs.set(queues={"gpu_1": {"max_queued": 1, "max_run": 1}})
+    hold_trainers(fakepbs, epoch=1)
     site = runner(tmp_path)
-    reports = drive(site)
-    assert max(report.plan.in_use for report in reports) == 1
-    assert not any(report.refused for report in reports)
+    reports = [site.tick(), site.tick()]
+    assert [(report.plan.in_use, report.plan.capacity) for report in reports] == [(0, 1), (1, 1)]
+    assert [len(report.plan.submissions) for report in reports] == [1, 0]
+    let_trainers_go(fakepbs)
+    assert not any(report.refused for report in reports + drive(site))
     assert_each_run_was_done_exactly_once(site, fakepbs)
 
 

@@ -19,7 +19,7 @@ from kd_hpc.schedulers.base import Gone, JobSpec, Live, Observation, Phase, Unkn
 from kd_hpc.schedulers.slurm import SlurmScheduler
 from kd_hpc.store import Store
 from tests.hpc.slurmsite import SlurmSite, why_not
-from tests.hpc.support import PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
+from tests.hpc.support import HANGS, PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 ASKS = Resources(walltime="00:05:00", cores=1, memory="100mb", gpus=1, queue="gpu_1")
@@ -44,7 +44,7 @@ def site(running_site: SlurmSite, monkeypatch: pytest.MonkeyPatch) -> SlurmSite:
 
 @pytest.fixture
 def slurm(site: SlurmSite) -> Iterator[SlurmScheduler]:
-    scheduler = SlurmScheduler(timeout=20)
+    scheduler = SlurmScheduler(timeout=HANGS)
     yield scheduler
     scheduler.cancel([job.job_id for job in scheduler.look([]).listed or ()])
 
@@ -54,7 +54,7 @@ def spec(directory: Path, token: str = "tokA", shell: str = "true", resources: R
     return JobSpec(f"kd-{token}", token, ["bash", "-c", shell], directory, resources)
 
 
-def ended(slurm: SlurmScheduler, job_id: str, seconds: float = 20) -> Gone:
+def ended(slurm: SlurmScheduler, job_id: str, seconds: float = HANGS) -> Gone:
     deadline = time.monotonic() + seconds
     seen: Observation = Unknown("never looked")
     while time.monotonic() < deadline:
@@ -103,7 +103,7 @@ def test_a_job_the_controller_forgot_is_gone_on_its_word_about_that_id(
 
 
 def test_deleted_jobs_are_gone_and_diagnosed_as_deleted(slurm: SlurmScheduler, tmp_path: Path) -> None:
-    running, held = (slurm.submit_held(spec(tmp_path / token, token, "sleep 60")) for token in ("run", "hold"))
+    running, held = (slurm.submit_held(spec(tmp_path / token, token, "sleep 3600")) for token in ("run", "hold"))
     slurm.release([running])
     while slurm.look([running]).of(running) != Live(Phase.RUNNING, "RUNNING (None)"):
         time.sleep(0.1)
@@ -125,7 +125,7 @@ def test_slurm_takes_a_job_that_can_never_run_and_shows_the_reason(
 ) -> None:
     job_id = slurm.submit_held(spec(tmp_path / "run", resources=ASKS.model_copy(update=change)))
     slurm.release([job_id])
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANGS
     while (seen := slurm.look([job_id]).of(job_id)) == Live(Phase.WAITING, "PENDING (None)"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -160,7 +160,7 @@ def test_the_job_gets_what_it_asked_for_and_not_this_environment(
 
 
 def test_a_controller_restart_between_hold_and_release_harms_no_job(site: SlurmSite, tmp_path: Path) -> None:
-    job_id = SlurmScheduler(timeout=20).submit_held(spec(tmp_path / "run", "tokR", "echo once"))
+    job_id = SlurmScheduler(timeout=HANGS).submit_held(spec(tmp_path / "run", "tokR", "echo once"))
     slurm = SlurmScheduler(timeout=0.4)
     site.stop_daemon("slurmctld")
     try:
@@ -176,7 +176,7 @@ def test_a_controller_restart_between_hold_and_release_harms_no_job(site: SlurmS
     finally:
         site.start_daemon("slurmctld")
         site.wait_until("idle", "sinfo", "-h", "-o", "%T")
-    slurm = SlurmScheduler(timeout=20)
+    slurm = SlurmScheduler(timeout=HANGS)
     assert [job.name for job in slurm.look([]).listed or ()] == ["kd-tokR"]
     slurm.release([job_id])
     assert ended(slurm, job_id).exit_status == 0
@@ -189,7 +189,7 @@ def test_a_small_campaign_goes_through_the_real_runner(slurm: SlurmScheduler, tm
     store = Store(tmp_path / "experiments")
     program = str(standin_venv(tmp_path / "venv") / "bin" / "kd-core")
     runner = Runner(campaign, store, slurm, Evidence(store, tmp_path / "weights"), Trainer(program))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     while not all(decision.action == Action.DONE for decision in runner.tick().plan.decisions):
         assert time.monotonic() < deadline
         time.sleep(0.3)
@@ -202,7 +202,7 @@ def test_a_walltime_kill_is_diagnosed(slurm: SlurmScheduler, tmp_path: Path) -> 
     asks = ASKS.model_copy(update={"walltime": "00:00:30"})
     job_id = slurm.submit_held(spec(tmp_path / "run", shell="sleep 600", resources=asks))
     slurm.release([job_id])
-    gone = ended(slurm, job_id, seconds=150)
+    gone = ended(slurm, job_id)
     assert "JobState=TIMEOUT" in gone.comment
     for evidence, text in ((gone, ""), (None, (tmp_path / "run" / "errors").read_text())):
         assert diagnose(evidence, text).cause == Cause.WALLTIME

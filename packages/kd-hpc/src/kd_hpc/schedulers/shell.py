@@ -62,7 +62,7 @@ def call(arguments: Sequence[str], *, timeout: float, stdin: str = "") -> Answer
             reason = _MISSING if isinstance(error, FileNotFoundError) else f"cannot run: {error.strerror}"
             return Answer(name, failure=f"{name} {reason}")
         try:
-            status = process.wait(timeout)
+            status = _wait(process, timeout)
         except subprocess.TimeoutExpired:
             _kill(process)
             return Answer(name, failure=f"{name} gave no answer within {timeout:g} s")
@@ -71,6 +71,11 @@ def call(arguments: Sequence[str], *, timeout: float, stdin: str = "") -> Answer
         stdout, stderr = (stream.read().decode(errors="replace") for stream in (out, err))
     failure = f"{name} was killed by signal {-status}" if status < 0 else ""
     return Answer(name, status, stdout, stderr, failure)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float) -> int:
+    """The exit status; raises TimeoutExpired."""
+    return process.wait(timeout)
 
 
 def _environment() -> dict[str, str]:
