@@ -12,8 +12,9 @@ from kd_hpc.campaign import Recipe, load_campaign
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS
 from kd_hpc.command import train_arguments
 from kd_hpc.errors import CampaignError, IdentityError
-from kd_hpc.experiment import Experiment, format_alpha, parse_path
-from tests.hpc.support import CAMPAIGN, STUDENT, TEACHER
+from kd_hpc.experiment import Experiment, parse_path
+from kd_hpc.variant import format_alpha
+from tests.hpc.support import CAMPAIGN, PURE, STUDENT, TEACHER
 from tests.paths import ROOT
 
 SEEDS = st.integers(0, 2**31 - 1)
@@ -31,11 +32,29 @@ DISTILLED = st.builds(
 )
 
 
-@given(PURE_RUNS | DISTILLED)
+SETTINGS = st.dictionaries(
+    st.sampled_from(["temperature", "lr", "batch_size"]), st.sampled_from(["2", "0.05", "crop-flip"]), max_size=2
+)
+
+
+@st.composite
+def variants(draw: st.DrawFn) -> Experiment:
+    """Any run, and how it differs: control arms, settings, forks of either kind of run."""
+    run = draw(PURE_RUNS | DISTILLED)
+    arms = ["hard"] if run.is_pure else ["random_teacher", "shuffled", f"other_teacher_{run.seed ^ 1}"]
+    parts = draw(st.lists(st.sampled_from(arms), max_size=1))
+    parts += [f"{name}_{value}" for name, value in sorted(draw(SETTINGS).items())]
+    parents = ["pure", "pure--hard"] if run.is_pure else ["pure", "rkd_0.5", "factor_transfer--shuffled_0.25"]
+    parts += [f"at_{draw(st.integers(1, 300))}_of_{draw(st.sampled_from(parents))}"] if draw(st.booleans()) else []
+    return run.model_copy(update={"variant": "+".join(parts)})
+
+
+@given(PURE_RUNS | DISTILLED | variants())
 def test_a_run_and_its_path_say_the_same(experiment: Experiment) -> None:
     fields = parse_path(experiment.path)
     assert fields is not None
     assert Experiment(**fields) == experiment
+    assert Experiment.model_validate(experiment.model_dump()) == experiment
 
 
 @given(st.floats(0, 1))
@@ -51,6 +70,59 @@ def test_paths_are_those_of_the_contract() -> None:
     assert TEACHER.path == PurePosixPath("Digits/pure/ResNet20/0")
     assert STUDENT.teacher_run == TEACHER
     assert TEACHER.teacher_run is None
+
+
+def test_paths_name_what_differs_behind_the_method() -> None:
+    def path(run: Experiment, variant: str) -> str:
+        return str(run.model_copy(update={"variant": variant}).path)
+
+    assert path(PURE, "hard") == "Digits/pure+hard/ResNetBaby/0"
+    assert path(STUDENT, "random_teacher") == "Digits/logit+random_teacher/alpha_0.5/ResNet20_to_ResNetBaby/0"
+    assert path(STUDENT, "temperature_2").startswith("Digits/logit+temperature_2/alpha_0.5/")
+    assert path(STUDENT, "at_9_of_rkd_0.25").startswith("Digits/logit+at_9_of_rkd_0.25/alpha_0.5/")
+
+
+def test_a_control_arm_says_whose_teacher_a_student_has() -> None:
+    def variant(text: str) -> Experiment:
+        return STUDENT.model_copy(update={"variant": text})
+
+    assert variant("random_teacher").teacher_run is None
+    assert variant("other_teacher_2").teacher_run == TEACHER.model_copy(update={"seed": 2})
+    assert variant("shuffled").teacher_run == variant("temperature_2").teacher_run == TEACHER
+
+
+def test_a_fork_names_the_run_whose_first_epochs_it_shares() -> None:
+    def parent(text: str) -> Experiment | None:
+        return STUDENT.model_copy(update={"variant": text}).parent
+
+    assert parent("") is None
+    assert parent("at_9_of_pure") == PURE
+    assert parent("at_9_of_factor_transfer_0.25") == STUDENT.model_copy(
+        update={"method": "factor_transfer", "alpha": 0.25}
+    )
+    assert parent("at_9_of_logit--shuffled_0.5") == STUDENT.model_copy(update={"variant": "shuffled"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"variant": "shuffled"}, "A pure run has no teacher to control for"),
+        ({"method": "rkd", "teacher": "ResNet20", "alpha": 0.5, "variant": "hard"}, "hard has no method"),
+        ({"method": "rkd", "teacher": "ResNet20", "alpha": 0.5, "variant": "other_teacher_0"}, "is this run's own"),
+        ({"method": "rkd+x", "teacher": "ResNet20", "alpha": 0.5}, "no usable name"),
+        ({"variant": "harder"}, "neither a control arm nor a setting nor a fork"),
+        ({"variant": "hard+hard"}, "neither a control arm nor a setting nor a fork"),
+        ({"variant": "lr_0.1+lr_0.2"}, "neither"),
+        ({"variant": "momentum_0.5+lr_0.1"}, "Write 'lr_0.1[+]momentum_0.5'"),
+        ({"variant": "at_0_of_pure"}, "neither"),
+        ({"variant": "at_9_of_rkd_0.5"}, "A pure run cannot go on from a distilled one"),
+        ({"variant": "at_9_of_pure--at_5_of_pure"}, "A fork of a fork"),
+        ({"variant": "+".join(f"{letter * 9}_1" for letter in "abcdefghijklmnopqrstuvwxyz")}, "more differences"),
+    ],
+)
+def test_a_variant_that_makes_no_sense_is_refused(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(IdentityError, match=words):
+        Experiment.model_validate({"dataset": "Digits", "student": "ResNetBaby", "seed": 0} | fields)
 
 
 @pytest.mark.parametrize("name", ["a/b", "a\nb", "", "..", "-x", "a b", "$(x)", "a" * 65, "\u00e9"])
@@ -81,7 +153,7 @@ def test_combinations_that_are_no_experiment_are_refused(fields: dict[str, objec
 @given(st.lists(st.text(max_size=12), max_size=7))
 def test_any_path_is_a_run_or_none(parts: list[str]) -> None:
     fields = parse_path(PurePosixPath(*parts)) if parts else None
-    assert fields is None or set(fields) == {"dataset", "method", "alpha", "teacher", "student", "seed"}
+    assert fields is None or set(fields) == {"dataset", "method", "alpha", "teacher", "student", "seed", "variant"}
 
 
 def test_charlie_is_240_runs_and_every_teacher_is_among_them() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kd_hpc.campaign import Recipe
-from kd_hpc.experiment import Experiment, format_alpha
+from kd_hpc.experiment import Experiment
+from kd_hpc.variant import format_alpha
 
 
 def train_arguments(

@@ -10,13 +10,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
 from kd_hpc.errors import IdentityError
+from kd_hpc.variant import Control, Variant, arm, format_alpha, parse_variant, split_arm
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+MOST_LETTERS = 200
+"""Of the directory level that names method and variant: file systems end at 255 bytes."""
 NEW_NAME = "A new one needs its line in kd_hpc/catalogue.py: docs/guide/a-campaign-of-your-own.md"
 
 
 class Experiment(BaseModel):
-    """One run: a pure one trains `student` on labels alone, a distilled one also on `teacher` with strength `alpha`."""
+    """One run: a pure one trains `student` on labels alone, a distilled one also on `teacher` with strength `alpha`.
+
+    `variant` tells how it differs from the ordinary run of its method; see `kd_hpc.variant`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,6 +32,7 @@ class Experiment(BaseModel):
     teacher: str | None = None
     student: str
     seed: int
+    variant: str = ""
 
     @model_validator(mode="after")
     def _is_an_experiment(self) -> Self:
@@ -43,26 +50,75 @@ class Experiment(BaseModel):
             )
         if self.alpha is not None and not 0 <= self.alpha <= 1:
             raise IdentityError(f"alpha {self.alpha} is outside [0, 1].")
+        self._check_variant()
         return self
+
+    def _check_variant(self) -> None:
+        """Raise IdentityError for a variant that is none, or that this run cannot be."""
+        differs = self.differs
+        if "+" in self.method:
+            raise IdentityError(f"method {self.method!r} is no usable name.", remedy="A plus sign begins a variant.")
+        if differs.control == Control.HARD and not self.is_pure:
+            raise IdentityError("The control arm hard has no method.", remedy="Leave the method away.")
+        if differs.control not in (None, Control.HARD) and self.is_pure:
+            raise IdentityError(
+                f"A pure run has no teacher to control for ({differs.control}).", remedy="Add a method."
+            )
+        if differs.fork and differs.fork.method != PURE and self.is_pure:
+            raise IdentityError("A pure run cannot go on from a distilled one.", remedy="Keep its method, at alpha 0.")
+        if differs.teacher_seed == self.seed:
+            raise IdentityError(f"The teacher of seed {self.seed} is this run's own.", remedy="Name another seed.")
+        if len(self.arm) > MOST_LETTERS:
+            raise IdentityError(f"{self.arm[:40]}... names more differences than a directory's name can hold.")
 
     @property
     def is_pure(self) -> bool:
         return self.method == PURE
 
     @property
+    def differs(self) -> Variant:
+        """How this run differs from the ordinary one of its method. Raises IdentityError."""
+        return parse_variant(self.variant)
+
+    @property
+    def arm(self) -> str:
+        """Method and variant as one word: what runs of other teachers, strengths and seeds have in common with it."""
+        return arm(self.method, self.variant)
+
+    @property
     def path(self) -> PurePosixPath:
         """The run directory, relative to the experiments folder."""
         if self.is_pure:
-            return PurePosixPath(self.dataset, PURE, self.student, str(self.seed))
+            return PurePosixPath(self.dataset, self.arm, self.student, str(self.seed))
         pair = f"{self.teacher}_to_{self.student}"
-        return PurePosixPath(self.dataset, self.method, f"alpha_{format_alpha(self.alpha)}", pair, str(self.seed))
+        return PurePosixPath(self.dataset, self.arm, f"alpha_{format_alpha(self.alpha)}", pair, str(self.seed))
 
     @property
     def teacher_run(self) -> Experiment | None:
-        """The pure run this student learns from: same data set, same seed; None for a pure run."""
-        if self.teacher is None:
+        """The pure run this student learns from: same data set, and same seed unless the variant names another.
+
+        None for a pure run, and for one whose teacher is untrained.
+        """
+        if self.teacher is None or self.differs.control == Control.RANDOM_TEACHER:
             return None
-        return Experiment(dataset=self.dataset, student=self.teacher, seed=self.seed)
+        other = self.differs.teacher_seed
+        return Experiment(dataset=self.dataset, student=self.teacher, seed=self.seed if other is None else other)
+
+    @property
+    def parent(self) -> Experiment | None:
+        """The run whose first epochs this one shares; None for a run that is no fork."""
+        fork = self.differs.fork
+        if fork is None:
+            return None
+        return Experiment(
+            dataset=self.dataset,
+            method=fork.method,
+            alpha=fork.alpha,
+            teacher=None if fork.method == PURE else self.teacher,
+            student=self.student,
+            seed=self.seed,
+            variant=fork.variant,
+        )
 
     @property
     def label(self) -> str:
@@ -87,14 +143,6 @@ def check_name(field: str, name: str | None) -> None:
         )
 
 
-def format_alpha(alpha: float | None) -> str:
-    """The shortest decimal without exponent: 0.25, 0.5, 1, 0.00001."""
-    from decimal import Decimal
-
-    text = format(Decimal(repr(alpha)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def experiment_at(label: str) -> Experiment | None:
     """The run with this label; None for a label of an earlier layout, which does not say all, and for what is none."""
     try:
@@ -106,11 +154,11 @@ def experiment_at(label: str) -> Experiment | None:
 def parse_path(relative: PurePosixPath) -> dict[str, Any] | None:
     """What a run directory's path says of its run, or None if it is no run directory.
 
-    Keys are Experiment's fields. Reads today's layout and the earlier one without an alpha level, where `alpha` is
-    None for a distilled run too: its record knows it.
+    Keys are Experiment's fields; a variant that could not be one is left in the method's name. Reads today's layout
+    and the earlier one without an alpha level, where `alpha` is None for a distilled run too: its record knows it.
     """
     match relative.parts:
-        case (dataset, method, model, seed) if method == PURE:
+        case (dataset, method, model, seed) if split_arm(method)[0] == PURE:
             fields: dict[str, Any] = {"alpha": None, "teacher": None, "student": model}
         case (dataset, method, alpha, pair, seed) if alpha.startswith("alpha_") and "_to_" in pair:
             teacher, _, student = pair.partition("_to_")
@@ -122,7 +170,17 @@ def parse_path(relative: PurePosixPath) -> dict[str, Any] | None:
             return None
     if not seed.isascii() or not seed.isdigit():
         return None
-    return {"dataset": dataset, "method": method, **fields, "seed": int(seed)}
+    method, variant = _known_arm(method)
+    return {"dataset": dataset, "method": method, **fields, "seed": int(seed), "variant": variant}
+
+
+def _known_arm(text: str) -> tuple[str, str]:
+    method, variant = split_arm(text)
+    try:
+        parse_variant(variant)
+    except IdentityError:
+        return text, ""
+    return method, variant
 
 
 def _parse_alpha(level: str) -> float | None:

@@ -13,8 +13,8 @@ from kd_analysis.reading.runs_table import Tree
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_analysis.stats.paired import PairedComparison, compare_paired
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
-from kd_hpc.experiment import format_alpha
 from kd_hpc.triage.run_directory import Identity, Run
+from kd_hpc.variant import format_alpha
 
 Measure = Callable[[Run], float]
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from kd_analysis.reading.durations import device_seconds, students_a_job, wall_seconds
 from kd_hpc.campaign import Campaign
-from kd_hpc.experiment import Experiment
 from kd_hpc.triage.checks import Finding
 from kd_hpc.triage.find_runs import Stray
-from kd_hpc.triage.run_directory import Identity, Run, read_tree
+from kd_hpc.triage.run_directory import Identity, Run, identity_of, read_tree
 from kd_hpc.triage.verdict import Triaged, triage_runs
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def judge(
     more: Mapping[str, list[Finding]] | None = None,
 ) -> Tree:
     """`collect` for runs already read, with findings by path that needed heavier reading."""
-    expected = tuple(map(_identity, campaign.experiments())) if campaign else ()
+    expected = tuple(map(identity_of, campaign.experiments())) if campaign else ()
     return Tree(root, tuple(triage_runs(runs, more)), tuple(strays), expected)
 
 
@@ -160,7 +159,3 @@ def best_epoch(run: Run) -> int | None:
     if not values:
         return run.record.best_epoch if run.record else None
     return run.first_epoch + values.index(max(values)) + 1
-
-
-def _identity(experiment: Experiment) -> Identity:
-    return Identity(**experiment.model_dump())

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from kd_hpc.diagnosis.diagnose import diagnose
-from kd_hpc.experiment import format_alpha
 from kd_hpc.queueing.evidence import stderr_tail
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import LOGS
@@ -19,6 +18,7 @@ from kd_hpc.triage.checks import Severity
 from kd_hpc.triage.find_runs import Stray
 from kd_hpc.triage.run_directory import Identity, Run, read_tree
 from kd_hpc.triage.verdict import Triaged, triage_runs
+from kd_hpc.variant import format_alpha
 
 _DATED = re.compile(rb"^\w{3} (\w{3}) +(\d{1,2}) \d\d:\d\d:\d\d \S+ (\d{4})\s*$", re.MULTILINE)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from kd_hpc.experiment import Experiment, format_alpha
+from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Decision
 from kd_hpc.queueing.show import past
 from kd_hpc.queueing.tick_report import Report
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import Store
+from kd_hpc.variant import format_alpha
 
 
 class Events:

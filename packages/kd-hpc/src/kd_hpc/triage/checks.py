@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from kd_hpc.catalogue import DATASETS
-from kd_hpc.experiment import format_alpha
 from kd_hpc.records import CONFIG_KEYS, State
-from kd_hpc.triage.run_directory import Run
+from kd_hpc.triage.run_directory import Run, identity_of
+from kd_hpc.variant import format_alpha
 
 FLAT_LOSS = 1e-3
 EARLY_BEST = 0.1
@@ -146,7 +146,8 @@ def _stated(run: Run) -> dict[str, object]:
     """Identity fields as the configuration states them."""
     fields = ("dataset", "method", "student", "seed") + (() if run.identity.is_pure else ("alpha", "teacher"))
     if run.record and run.record.experiment:
-        return {field: getattr(run.record.experiment, field) for field in fields}
+        recorded = identity_of(run.record.experiment)
+        return {field: getattr(recorded, field) for field in fields}
     if not run.config:
         return {}
     stated = {field: run.config.get(CONFIG_KEYS[field]) for field in fields}

@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from kd_hpc.catalogue import PURE
-from kd_hpc.errors import UsageError
-from kd_hpc.experiment import parse_path
+from kd_hpc.errors import IdentityError, UsageError
+from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import METRICS, REPRESENTATIONS, Unreadable, read_record
 from kd_hpc.triage.find_runs import Stray, find_runs, printable
 from kd_hpc.triage.logs import LogEvidence, read_logs
+from kd_hpc.variant import Control, Variant, arm, parse_variant, split_arm
 
 UNRECORDED = "unrecorded"
 CROSS_ENTROPY = "ce"
@@ -72,7 +73,7 @@ class Curves(BaseModel):
 @dataclass(frozen=True)
 class Identity:
     """What run this is. A distilled run of unknown strength has alpha None; pure runs have neither alpha nor
-    teacher."""
+    teacher. `method` names the variant too, as in "logit+random_teacher": its runs are no runs of logit."""
 
     dataset: str
     method: str
@@ -87,15 +88,30 @@ class Identity:
 
     @property
     def teacher_run(self) -> Identity | None:
-        """The pure run this student should have learnt from."""
-        if self.teacher is None:
+        """The pure run this student should have learnt from; None where it has no teacher, or an untrained one."""
+        if self.teacher is None or self.variant.control == Control.RANDOM_TEACHER:
             return None
-        return Identity(self.dataset, PURE, None, None, self.teacher, self.seed)
+        other = self.variant.teacher_seed
+        return Identity(self.dataset, PURE, None, None, self.teacher, self.seed if other is None else other)
+
+    @property
+    def variant(self) -> Variant:
+        """How it differs from the ordinary run of its method; not at all where the name tells nothing known."""
+        try:
+            return parse_variant(split_arm(self.method)[1])
+        except IdentityError:
+            return Variant()
 
     @property
     def baseline_run(self) -> Identity:
         """The pure run of the same student and seed: what it is compared with."""
         return Identity(self.dataset, PURE, None, None, self.student, self.seed)
+
+
+def identity_of(experiment: Experiment) -> Identity:
+    """The identity of a run of today's layout."""
+    fields = experiment.model_dump(exclude={"variant"})
+    return Identity(**{**fields, "method": experiment.arm})
 
 
 @dataclass(frozen=True)
@@ -224,6 +240,7 @@ def _is_there(path: Path) -> bool:
 def _identity(relative: PurePosixPath, record: StatusRecord | None, curves: Curves, log: LogEvidence) -> Identity:
     fields = parse_path(relative)
     assert fields is not None, f"{relative} is a run's path"
+    fields["method"] = arm(fields["method"], fields.pop("variant"))
     if fields["teacher"] is not None and (fields["alpha"] is None or not math.isfinite(fields["alpha"])):
         fields["alpha"] = _recorded_alpha(record, curves, log)
     return Identity(**fields)
