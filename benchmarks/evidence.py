@@ -1,6 +1,6 @@
 """Does every method learn, at every strength, on real images? A campaign on Fashion-MNIST, and its table.
 
-    .venv/bin/python benchmarks/evidence.py WORKDIR [--train-images 5000] [--epochs 20] [--write docs/evidence.md]
+    .venv/bin/python -m benchmarks.evidence WORKDIR [--train-images 5000] [--epochs 20] [--write docs/evidence.md]
 
 Resumable: killed or run again, it goes on from where it was. Needs Debian's dataset-fashion-mnist, or the four
 published files in the folder named with --images. ResNet20 teaches ResNetBaby: all methods, three alphas, two seeds.
@@ -169,7 +169,7 @@ def page(runs_csv: Path, arguments: argparse.Namespace) -> str:
             verdict,
             "With two seeds these are checks that training works, not a comparison of methods.",
             "",
-            f"Made by `.venv/bin/python benchmarks/evidence.py WORKDIR --train-images {arguments.train_images} "
+            f"Made by `.venv/bin/python -m benchmarks.evidence WORKDIR --train-images {arguments.train_images} "
             f"--epochs {arguments.epochs} --write docs/evidence.md` on {os.cpu_count()} CPU cores, torch "
             f"{version('torch')}, Python {platform.python_version()}; the numbers are those of `kd-analysis report`.",
             "",

@@ -1,6 +1,6 @@
 """How much faster does the `device` loader make batches than the usual pipeline, and how much memory does a job need?
 
-    python benchmarks/loader.py [--rounds 11] [--skip-memory] [--json FILE]
+    python -m benchmarks.loader [--rounds 11] [--skip-memory] [--json FILE]
 
 Images a second of CPU time (other processes touch it less than the clock) on one thread, from arrays to normalised
 float batches of 128, on random images of CIFAR's size: the `device` loader beside a torchvision data set with PIL
@@ -24,11 +24,10 @@ import numpy as np
 import psutil
 import torch
 from PIL import Image
-from rounds import machine, spread
 from torch.utils.data import DataLoader
 from torchvision import transforms
-from torchvision.datasets import VisionDataset
 
+from benchmarks.rounds import machine, spread
 from kd_core.bench import interleaved, make_ready
 from kd_core.data.images import Dataset, Split, load_dataset, save_dataset
 from kd_core.data.loaders import make_loader
@@ -40,14 +39,14 @@ CPU = torch.device("cpu")
 MIB = 2**20
 
 
-class UsualImages(VisionDataset):
+class UsualImages(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     """What torchvision's CIFAR10 does with an image: array, PIL image, transforms, tensor."""
 
     def __init__(
         self, images: np.ndarray, labels: np.ndarray, transform: Callable[[Image.Image], torch.Tensor]
     ) -> None:
-        super().__init__("", transform=transform)
         self.images, self.labels = images.transpose(0, 2, 3, 1).copy(), labels
+        self.transform = transform
 
     def __len__(self) -> int:
         return len(self.images)
@@ -107,7 +106,8 @@ def compare_speed(rounds: int) -> dict[str, list[float]]:
 def tree_memory() -> float:
     """MiB of this process and its children; pages they share are counted once."""
     here = psutil.Process()
-    return sum(process.memory_full_info().pss for process in (here, *here.children(recursive=True))) / MIB
+    shares = (process.memory_full_info().pss for process in (here, *here.children(recursive=True)))
+    return float(sum(shares)) / MIB
 
 
 def measure_memory(root: Path, kind: str, queue: multiprocessing.Queue[tuple[float, float]]) -> None:

@@ -1,6 +1,6 @@
 """What do the two dear losses cost, against the least they could cost and against the way they are usually written?
 
-    python benchmarks/method_losses.py [--rounds 15] [--json FILE]
+    python -m benchmarks.method_losses [--rounds 15] [--json FILE]
 
 RKD's angles at B = 128, D = 64, forward and backward, beside two floors: `product`, one (B, B, D) tensor of
 differences and one (B, B, B) tensor of their products for one network, left to autograd; and `traffic`, tensors of
@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from rounds import spread
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.rounds import spread
 from kd_core.bench import interleaved
 from kd_core.methods.nst import nst_loss
 from kd_core.methods.rkd import angle_loss

@@ -1,6 +1,6 @@
 """How long planning and a whole tick take, for campaigns of growing size. No training, no real scheduler.
 
-    python benchmarks/planner.py
+    python -m benchmarks.planner
 
 `plan` is the pure planner; `tick` also reads every run directory and the scheduler's (immediate) answer, plans, and
 finds nothing to change. Processor seconds, median of the repeats, with the smallest and largest.

@@ -1,8 +1,8 @@
 """How long does `kd-analysis report` take? Generates a tree of runs and times real processes, cold and from the cache.
 
-    python benchmarks/report_speed.py                                 312 runs without representations
-    python benchmarks/report_speed.py --items 10000                   the same with representations of N = 10,000
-    python benchmarks/report_speed.py --runs 24 --items 2000          something short
+    python -m benchmarks.report_speed                                 312 runs without representations
+    python -m benchmarks.report_speed --items 10000                   the same with representations of N = 10,000
+    python -m benchmarks.report_speed --runs 24 --items 2000          something short
 
 Prints one line a command: wall seconds, processor seconds of all its processes, peak memory of the largest one.
 """
@@ -18,8 +18,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.analysis.trees import TreeSpec, build_tree
 

@@ -1,6 +1,6 @@
 """How fast is a training step beside the ordinary way of writing it?
 
-    python benchmarks/step.py [--rounds 7] [--steps 1] [--method logit ...] [--students 6] [--with-data] [--json FILE]
+    python -m benchmarks.step [--rounds 7] [--steps 1] [--method logit ...] [--students 6] [--with-data] [--json FILE]
 
 The ordinary way: teacher and student eager and in torch's own memory layout, torch.optim.SGD, autocast and GradScaler
 on a GPU and float32 on a CPU, torchvision's PIL transforms in a DataLoader, `.item()` every step, one student a
@@ -21,13 +21,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
-from loader import USUAL_TRANSFORMS, UsualImages
-from rounds import machine, spread
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
+from benchmarks.loader import USUAL_TRANSFORMS, UsualImages
+from benchmarks.rounds import machine, spread
 from kd_core.bench import Setting, Workload, interleaved, make_ready, now, random_images, same_method
 from kd_core.data.sources import SOURCES
 from kd_core.methods import METHODS

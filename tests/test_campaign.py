@@ -46,7 +46,7 @@ FILES = ["best.pth", "last.pth", "representations.npz"]
 
 def start_queue(folder: Path, campaign: str = CAMPAIGN) -> subprocess.Popen[bytes]:
     (folder / "campaign.toml").write_text(campaign)
-    command = [BIN / "kd-hpc", "queue", "campaign.toml", "--watch"]
+    command = [str(BIN / "kd-hpc"), "queue", "campaign.toml", "--watch"]
     with (folder / "queue.log").open("ab") as log:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
@@ -157,8 +157,8 @@ def test_students_killed_with_their_shared_job_end_as_those_alone(undisturbed: P
 
 
 def test_the_report_of_a_finished_campaign_has_a_row_for_each_run(undisturbed: Path, tmp_path: Path) -> None:
-    command = [BIN / "kd-analysis", "report", undisturbed / "experiments", "-o", tmp_path / "report"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    words = ["report", str(undisturbed / "experiments"), "-o", str(tmp_path / "report")]
+    done = subprocess.run([BIN / "kd-analysis", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "report/tables/runs.csv").open() as stream:
         rows = list(csv.DictReader(stream))

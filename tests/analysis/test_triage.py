@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def codes(item: Triaged) -> set[str]:
     return {finding.code for finding in item.findings}
 
 
-def edit(path: Path, change: Callable[[dict[str, object]], object]) -> None:
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
@@ -162,6 +163,27 @@ def _truncated(run: Path) -> None:
     (run / "representations.npz").write_bytes(content[: len(content) // 2])
 
 
+def _an_array_of_another_kind(run: Path) -> None:
+    np.save(run / "one.npy", np.ones(3))
+    (run / "one.npy").rename(run / "representations.npz")
+
+
+def _metrics_are_a_folder(run: Path) -> None:
+    (run / "metrics.json").unlink()
+    (run / "metrics.json").mkdir()
+
+
+def _only_a_job_id(run: Path) -> None:
+    (run / "status.json").write_text('{"pbs_job_id": "7002781.sched01"}')
+    (run / "metrics.json").unlink()
+    (run / "representations.npz").unlink()
+
+
+def _emptied(run: Path) -> None:
+    shutil.rmtree(run)
+    run.mkdir()
+
+
 DAMAGES: dict[str, tuple[Damage, str, Verdict]] = {
     "NaN in a curve": (_nan_curve, "not_finite", Verdict.FLAGGED),
     "null in a curve": (_null_curve, "not_finite", Verdict.FLAGGED),
@@ -177,11 +199,7 @@ DAMAGES: dict[str, tuple[Damage, str, Verdict]] = {
         "representations_unusable",
         Verdict.NOTED,
     ),
-    "an array of another kind": (
-        lambda run: (np.save(run / "one.npy", np.ones(3)), (run / "one.npy").rename(run / "representations.npz")),
-        "representations_unusable",
-        Verdict.NOTED,
-    ),
+    "an array of another kind": (_an_array_of_another_kind, "representations_unusable", Verdict.NOTED),
     "pickled npz": (
         lambda run: np.savez(run / "representations.npz", labels=np.array([{}], dtype=object)),
         "representations_unusable",
@@ -202,11 +220,7 @@ DAMAGES: dict[str, tuple[Damage, str, Verdict]] = {
         "metrics_unreadable",
         Verdict.FLAGGED,
     ),
-    "metrics.json is a folder": (
-        lambda run: ((run / "metrics.json").unlink(), (run / "metrics.json").mkdir()),
-        "metrics_unreadable",
-        Verdict.FLAGGED,
-    ),
+    "metrics.json is a folder": (_metrics_are_a_folder, "metrics_unreadable", Verdict.FLAGGED),
     "completed without metrics": (
         lambda run: (run / "metrics.json").unlink(),
         "completed_without_metrics",
@@ -218,16 +232,8 @@ DAMAGES: dict[str, tuple[Damage, str, Verdict]] = {
         "record_unreadable",
         Verdict.FLAGGED,
     ),
-    "only a job id": (
-        lambda run: (
-            (run / "status.json").write_text('{"pbs_job_id": "7002781.sched01"}'),
-            (run / "metrics.json").unlink(),
-            (run / "representations.npz").unlink(),
-        ),
-        "id_only",
-        Verdict.UNFINISHED,
-    ),
-    "empty run directory": (lambda run: (shutil.rmtree(run), run.mkdir()), "no_record", Verdict.UNFINISHED),
+    "only a job id": (_only_a_job_id, "id_only", Verdict.UNFINISHED),
+    "empty run directory": (_emptied, "no_record", Verdict.UNFINISHED),
 }
 
 
@@ -270,9 +276,10 @@ def test_students_taught_by_other_weights_than_their_siblings_are_flagged(tree: 
     sibling = "Digits/logit/alpha_0.25/ResNet20_to_ResNetBaby/0"
     shutil.copytree(tree / RUN, tree / sibling)
     for path, alpha, digest in ((sibling, 0.25, "a" * 64), (RUN, 0.5, "b" * 64)):
-        change = {"teacher": {"path": TEACHER, "sha256": digest}}
-        edit(tree / path / "status.json", lambda content, change=change: content["provenance"].update(change))
-        edit(tree / path / "status.json", lambda content, alpha=alpha: content["experiment"].update(alpha=alpha))
+        record = json.loads((tree / path / "status.json").read_text())
+        record["provenance"]["teacher"] = {"path": TEACHER, "sha256": digest}
+        record["experiment"]["alpha"] = alpha
+        (tree / path / "status.json").write_text(json.dumps(record))
     found = judged(tree)
     assert "teacher_weights_differ" in codes(of(found, RUN)) & codes(of(found, sibling))
 

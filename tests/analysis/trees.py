@@ -64,7 +64,7 @@ def write_run(root: Path, run: Experiment, accuracy: float, spec: TreeSpec, *, m
     rng = np.random.default_rng(hash_of(str(run.path)))
     if spec.items:
         arrays = representations(run, accuracy, spec, mix, rng)
-        np.savez(directory / "representations.npz", **arrays)
+        np.savez(directory / "representations.npz", allow_pickle=False, **arrays)
         accuracy = float(100 * (arrays["logits"].argmax(1) == arrays["labels"]).mean())
     else:
         accuracy = round(accuracy + float(rng.normal(0, 0.3)), 2)
@@ -78,7 +78,8 @@ def write_run(root: Path, run: Experiment, accuracy: float, spec: TreeSpec, *, m
 
 
 def write_record(directory: Path, run: Experiment, accuracies: list[float], spec: TreeSpec) -> None:
-    teacher = {} if run.is_pure else {"teacher": {"path": str(run.teacher_run.path), "sha256": f"{run.seed:064x}"}}
+    source = run.teacher_run
+    teacher = {"teacher": {"path": str(source.path), "sha256": f"{run.seed:064x}"}} if source else {}
     record = StatusRecord(
         schema_version=SCHEMA_VERSION,
         state=State.COMPLETED,

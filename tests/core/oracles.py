@@ -30,8 +30,7 @@ def hint(projected: ArrayLike, target: ArrayLike) -> float:
 
 
 def attention(student: ArrayLike, teacher: ArrayLike) -> float:
-    student, teacher = ((_float64(maps) ** 2).sum(axis=1, keepdims=True) for maps in (student, teacher))
-    student, teacher = _same_size(student, teacher)
+    student, teacher = _same_size(*((_float64(maps) ** 2).sum(axis=1, keepdims=True) for maps in (student, teacher)))
     total = 0.0
     for s, t in zip(student, teacher, strict=True):
         total += float(np.sum((_unit(s.ravel()) - _unit(t.ravel())) ** 2))
@@ -97,8 +96,8 @@ def _same_size(left: Array, right: Array) -> tuple[Array, Array]:
 
 
 def _log_softmax(row: Array) -> Array:
-    shifted = row - row.max()
-    return shifted - math.log(np.exp(shifted).sum())
+    shifted: Array = row - row.max()
+    return shifted - math.log(float(np.sum(np.exp(shifted))))
 
 
 def _unit(vector: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_every_name_has_its_file_and_every_file_its_name() -> None:
-    kinds = {"methods": METHODS, "data/sources": SOURCES, "networks": NETWORKS}
+    kinds: dict[str, Iterable[str]] = {"methods": METHODS, "data/sources": SOURCES, "networks": NETWORKS}
     shared = {"__init__", "base", "cifar", "resnet"}
     for folder, known in kinds.items():
         found = {file.stem for file in (FOLDER.parent / folder).glob("*.py")} - shared

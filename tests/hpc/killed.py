@@ -28,7 +28,7 @@ def main() -> None:
     for module in ("kd_hpc.archiving.archive", "kd_hpc.cli"):  # once, before the forks
         importlib.import_module(module)
 
-    ended = []
+    ended: list[dict[str, Any]] = []
     number = 0
     while True:
         number += 1

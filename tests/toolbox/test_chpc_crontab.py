@@ -25,7 +25,7 @@ MAILTO=""
 
 @pytest.fixture(params=["clone", "100% o'clone (2)"])
 def clone(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    root = tmp_path / request.param
+    root: Path = tmp_path / request.param
     (root / "toolbox").mkdir(parents=True)
     shutil.copy(ROOT / "toolbox/chpc_train.sh", root / "toolbox")
     settings = (ROOT / "toolbox/chpc.env.example").read_text().replace("YOUR-USER-NAME", "someone")

@@ -24,7 +24,7 @@ def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def install(pins: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    options = ["--only-binary", ":all:", "--target", folder, "--dry-run", "--python", sys.executable]
+    options = ["--only-binary", ":all:", "--target", str(folder), "--dry-run", "--python", sys.executable]
     return run(UV, "pip", "install", *TARGET, *options, "-r", pins)
 
 

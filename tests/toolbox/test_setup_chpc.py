@@ -10,6 +10,7 @@ import pty
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,13 +111,18 @@ def node(tmp_path: Path) -> LoginNode:
     return LoginNode(tmp_path)
 
 
+def module(body: str) -> dict[str, Any]:
+    """An environment in which the command `module` is the shell function with this body."""
+    return {"BASH_FUNC_module%%": body}
+
+
 def with_module(node: LoginNode, name: str) -> str:
     return f'() {{ [ "$1 $2" = "load {name}" ] && PATH={node.bin}/loaded:$PATH; }}'
 
 
 def test_from_nothing_to_a_content_doctor_and_again_for_nothing(node: LoginNode) -> None:
-    module = {"BASH_FUNC_module%%": "() { :; }", "KD_CORE": f"{BIN}/kd-core"}
-    done = node.set_up("campaigns/charlie.toml", "ABCD1234", **module)
+    environment = {**module("() { :; }"), "KD_CORE": f"{BIN}/kd-core"}
+    done = node.set_up("campaigns/charlie.toml", "ABCD1234", **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "none of" in done.stderr
     assert done.stdout.splitlines()[-1] == "Ready. Type: .venv/bin/kd-hpc queue campaigns/charlie.toml --dry-run"
@@ -124,7 +130,7 @@ def test_from_nothing_to_a_content_doctor_and_again_for_nothing(node: LoginNode)
     assert [call.split()[0] for call in first] == ["venv", "pip", "uv", "uv"]
     assert "-r constraints/v100.txt" in first[2]
     assert data
-    assert node.set_up(**module).returncode == 0
+    assert node.set_up(**environment).returncode == 0
     assert node.calls == first
     assert {path: path.stat().st_mtime_ns for path in (node.root / "data").rglob("*")} == data
 
@@ -192,10 +198,10 @@ def test_python_is_taken_from_the_module_that_the_campaign_names(node: LoginNode
     (node.bin / "python3.12").rename(node.bin / "loaded/python3.12")
     for name in ("python3.12", "python3"):
         program(node.bin / name, "#!/bin/sh\nexit 1\n")
-    done = node.set_up("campaigns/charlie.toml", "ABCD1234", **{"BASH_FUNC_module%%": "() { :; }"})
+    done = node.set_up("campaigns/charlie.toml", "ABCD1234", **module("() { :; }"))
     assert done.returncode == 2
     assert "Python 3.12 is needed and not found" in done.stderr
-    node.set_up(**{"BASH_FUNC_module%%": with_module(node, "site/python/3.12")})
+    node.set_up(**module(with_module(node, "site/python/3.12")))
     assert (node.venv / ".complete").exists()
 
 

@@ -41,7 +41,7 @@ METHODS = ("logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "
 DATASETS = ("Cifar10", "Cifar100", "SVHN", "TinyImageNet")
 LAYERS = ("layer1", "layer2", "layer3")
 RNG = np.random.default_rng(0)
-SWEEP = {0.25: [93.0, 93.4, 93.1], 0.5: [93.2, 93.9], 0.75: []}
+SWEEP: dict[float | None, list[float]] = {0.25: [93.0, 93.4, 93.1], 0.5: [93.2, 93.9], 0.75: []}
 BANDS = (Band("pure ResNet56", (92.9, 93.2, 93.1)), Band("teacher ResNet112", (94.0,), True))
 POINTS = Points({m: RNG.normal(size=(6, 2)).tolist() for m in METHODS}, [(0.1, 0.2)], [(0.5, -40.0)])
 
@@ -190,7 +190,7 @@ def test_loss_terms_stand_beside_cross_entropy_with_relative_gradients() -> None
     figure = DRAWINGS["run with terms"]()
     values, gradients = figure.axes[2:]
     assert {line.get_label() for line in values.lines} == {"cross-entropy", "distance", "angle"}
-    drawn = {str(line.get_label()): list(line.get_ydata()) for line in gradients.lines}
+    drawn = {str(line.get_label()): np.asarray(line.get_ydata()).tolist() for line in gradients.lines}
     assert drawn["distance"] == pytest.approx([0.1, 0.2])
     assert drawn["angle"] == pytest.approx([0.05, np.nan], nan_ok=True)
     assert (values.get_yscale(), gradients.get_yscale()) == ("log", "log")
@@ -222,8 +222,9 @@ def test_several_quarantined_runs_of_a_row_share_one_label() -> None:
 
 
 def test_many_alphas_break_the_heat_squares_text_so_that_it_fits() -> None:
-    four = {("logit", alpha): HeatCell(0.4, 3) for alpha in (0.2, 0.4, 0.6, 0.8)}
-    figure = heatmap_figure(dict.fromkeys(DATASETS, four), METHODS, (0.2, 0.4, 0.6, 0.8), "points")
+    alphas = (0.2, 0.4, 0.6, 0.8)
+    four: dict[tuple[str, float | None], HeatCell] = {("logit", alpha): HeatCell(0.4, 3) for alpha in alphas}
+    figure = heatmap_figure(dict.fromkeys(DATASETS, four), METHODS, alphas, "points")
     with styled():
         figure.draw_without_rendering()
     panel = figure.axes[0]

@@ -19,7 +19,7 @@ from kd_analysis.methodology.facts import methodology
 from kd_analysis.reading.durations import device_seconds, wall_seconds
 from kd_analysis.reading.jobs import jobs_of
 from kd_analysis.reading.runs_table import collect, frame
-from kd_analysis.report.document import Table
+from kd_analysis.report.document import Table, Text
 from kd_analysis.report.sections.state import cost_section
 from kd_analysis.representations.cache import Cache
 from kd_analysis.weekly.activity import activity
@@ -51,7 +51,7 @@ def experiments(tmp_path: Path) -> Path:
     store = Store(tmp_path / "experiments")
     write(store, TEACHER, {"seconds": [900.0] * 4}, ())
     for place, (method, run) in enumerate(STUDENTS.items()):
-        curves = {"seconds": [ALONE[method], *[10800.0] * 3], "students": [1, 3, 3, 3]}
+        curves: dict[str, list[float]] = {"seconds": [ALONE[method], *[10800.0] * 3], "students": [1, 3, 3, 3]}
         write(store, run, curves, attempts_of(place))
     return store.root
 
@@ -133,7 +133,7 @@ def test_the_cost_section_adds_up_device_hours_and_says_how_many_shared(experime
         show_method("rkd"): ("1–3", 1, 8550.0, 3.5, 3.5),
         show_method("nst"): ("1–3", 1, 9450.0, 4.5, 4.5),
     }
-    (text,) = (block.content for block in section.blocks if not isinstance(block, Table))
+    (text,) = (block.content for block in section.blocks if isinstance(block, Text))
     assert text.startswith("13.0 hours of device time over the 4 of 4 runs")
     assert "a run is charged a k-th" in text
 

@@ -9,8 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,10 +130,11 @@ def test_seeds_that_agree_exactly_get_no_interval_and_the_report_says_why(tmp_pa
 
 
 def _end_at(run: Path, accuracy: float) -> None:
-    for name, change in (
+    changes: tuple[tuple[str, Callable[[Any], None]], ...] = (
         ("metrics.json", lambda content: content["test_acc"].__setitem__(-1, accuracy)),
         ("status.json", lambda content: content.update(acc_last=accuracy)),
-    ):
+    )
+    for name, change in changes:
         content = json.loads((run / name).read_text())
         change(content)
         (run / name).write_text(json.dumps(content))

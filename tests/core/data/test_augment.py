@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -104,7 +106,7 @@ def test_resized_crop_draws_boxes_as_torchvision_does(size: int) -> None:
         [transforms.RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(count)]
     )
     ours = ResizedCrop().draw(20 * count, size, stream()).numpy()
-    facts = {
+    facts: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "height": lambda box: box[:, 2],
         "width": lambda box: box[:, 3],
         "area": lambda box: box[:, 2] * box[:, 3],

@@ -27,12 +27,12 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 def expect(split: Split, images: np.ndarray, labels: list[int]) -> None:
     """`images` (N, H, W, C), the way torchvision keeps them."""
-    assert (split.images.dtype, split.labels.dtype) == (np.uint8, np.int64)
+    assert [split.images.dtype, split.labels.dtype] == [np.uint8, np.int64]
     assert np.array_equal(split.images, images.transpose(0, 3, 1, 2))
     assert split.labels.tolist() == labels
 
 
-class LocalCifar10(datasets.CIFAR10):
+class LocalCifar10(datasets.CIFAR10):  # type: ignore[misc]
     """torchvision's reader, of files with another hash."""
 
     def _check_integrity(self) -> bool:
@@ -42,7 +42,7 @@ class LocalCifar10(datasets.CIFAR10):
         pass
 
 
-class LocalCifar100(LocalCifar10, datasets.CIFAR100):
+class LocalCifar100(LocalCifar10, datasets.CIFAR100):  # type: ignore[misc]
     pass
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kd_core.networks import build
-from kd_core.networks.resnet import ResNet
+from kd_core.networks.base import Network
 from kd_core.runtime.device import place
 from kd_core.teacher.frozen import FoldedNetwork, PlainNetwork, freeze
 from kd_hpc.catalogue import MODELS
@@ -16,10 +16,11 @@ from kd_hpc.catalogue import MODELS
 CPU = torch.device("cpu")
 
 
-def trained(name: str) -> ResNet:
+def trained(name: str) -> Network:
     """A network whose BatchNorm has seen images, and whose scales and shifts are no longer ones and zeros."""
     torch.manual_seed(0)
-    network = place(build(name, 10), CPU)
+    network = build(name, 10)
+    place(network, CPU)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -81,8 +82,7 @@ def test_a_folded_network_keeps_no_tie_to_the_one_it_was_made_from() -> None:
 
 def test_weights_that_half_precision_cannot_hold_are_not_folded() -> None:
     network = trained("ResNetBaby")
-    assert network.bn1.running_var is not None
-    network.bn1.running_var.fill_(0.0)  # dead channels: 1 / sqrt(eps), on weights made large
-    network.conv1.weight.data.mul_(1e5)
+    network.get_buffer("bn1.running_var").fill_(0.0)  # dead channels: 1 / sqrt(eps), on weights made large
+    network.get_parameter("conv1.weight").data.mul_(1e5)
     assert isinstance(freeze(network, torch.float16, fold=True), PlainNetwork)
     assert isinstance(freeze(network, torch.float32, fold=True), FoldedNetwork)

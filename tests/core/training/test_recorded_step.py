@@ -110,8 +110,12 @@ def test_a_recording_that_gives_other_bits_is_refused_and_said_so(
 ) -> None:
     batches = loader(teacher)
     recorded, plain = student("rkd", frozen), student("rkd", frozen)
-    bias = recorded.model.linear.bias
-    graphs = EmulatedGraphs(spoil=lambda: bias.data.add_(1e-6))
+    bias = recorded.model.get_parameter("linear.bias")
+
+    def spoil() -> None:
+        bias.data.add_(1e-6)
+
+    graphs = EmulatedGraphs(spoil)
     train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
     train([plain], PlainStep(batches, frozen), batches, lambda student, is_best: None)
     assert_same(recorded, plain)
@@ -145,7 +149,7 @@ def test_a_step_that_cannot_be_recorded_trains_plainly_and_says_why(
 def test_the_watchdog_sees_through_a_recording(teacher: Path, frozen: Frozen) -> None:
     batches, graphs = loader(teacher), EmulatedGraphs()
     failing, healthy = student("rkd", frozen), student("logit", frozen)
-    poisoned = failing.model.linear.weight
+    poisoned = failing.model.get_parameter("linear.weight")
 
     def poison() -> None:  # from the second epoch on
         if failing.epoch:

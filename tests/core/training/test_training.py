@@ -75,7 +75,7 @@ def test_one_student_failing_stops_no_other(loader: DeviceLoader, teacher_model:
     def fail(batch: object, targets: object) -> None:
         raise WatchdogStop("injected")
 
-    failing.step = fail  # type: ignore[method-assign]
+    failing.step = fail  # type: ignore[method-assign, assignment]
     told: list[tuple[str, int]] = []
     noted = lambda student: told.append((student.experiment.method, healthy.epoch))  # noqa: E731
     train([failing, healthy], PlainStep(loader, teacher_model), loader, lambda student, is_best: None, noted)
@@ -179,11 +179,9 @@ def test_the_watchdog_trips_at_its_limit_in_a_row_and_not_before() -> None:
     watchdog = GradientWatchdog(3, CPU)
     for found in (bad, bad, good, bad, bad):
         watchdog.saw(found)
-    assert not watchdog.has_tripped
-    assert watchdog.take_skipped() == 4
+    assert (watchdog.has_tripped, watchdog.take_skipped()) == (False, 4)
     watchdog.saw(bad)
-    assert watchdog.has_tripped
-    assert watchdog.take_skipped() == 1
+    assert (watchdog.has_tripped, watchdog.take_skipped()) == (True, 1)
 
 
 def test_the_watchdog_remembers_a_row_across_a_resume() -> None:
@@ -266,7 +264,7 @@ def test_errors_of_a_lane_are_only_expected_ones(loader: DeviceLoader, teacher_m
     def crash(batch: object, targets: object) -> None:
         raise ZeroDivisionError
 
-    broken.step = crash  # type: ignore[method-assign]
+    broken.step = crash  # type: ignore[method-assign, assignment]
     with pytest.raises(ZeroDivisionError):
         train([broken], PlainStep(loader, teacher_model), loader, lambda student, is_best: None)
     assert not issubclass(ZeroDivisionError, KdError)

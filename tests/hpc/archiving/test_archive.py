@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def project(root: Path, experiments: Path, *runs: str) -> Path:
     return root
 
 
-def archive(root: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def archive(root: Path, *words: str, **environment: Any) -> subprocess.CompletedProcess[str]:
     return kd_hpc("archive", "beta", *words, cwd=root, **environment)
 
 

@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -320,7 +321,7 @@ def delete(content: dict[str, Any], job_id: str) -> None:
         server.finish(content, job_id, "terminated", None)
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[list[str], dict[str, Any] | None], None]] = {
     "qsub": qsub,
     "qstat": qstat,
     "qselect": qselect,

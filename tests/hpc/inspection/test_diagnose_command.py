@@ -79,8 +79,7 @@ def test_a_planned_run_that_never_started_has_not_died(tmp_path: Path) -> None:
 
 
 def test_a_recorded_ending_is_told_as_it_was_recorded(tmp_path: Path) -> None:
-    ended = {"ended_at": datetime.now(UTC), "cause": "memory", "detail": "used 18 gb of 16", "charged": True}
-    keep(tmp_path, "quiet.txt", **ended)
+    keep(tmp_path, "quiet.txt", ended_at=datetime.now(UTC), cause="memory", detail="used 18 gb of 16", charged=True)
     found = json.loads(kd_hpc("diagnose", TEACHER.label, "--json", cwd=tmp_path).stdout)["diagnosis"]
     assert (found["cause"], found["detail"], found["charged"]) == ("memory", "used 18 gb of 16", True)
 

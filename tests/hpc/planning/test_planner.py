@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,7 @@ def listed(job_id: str, name: str = "someone", phase: Phase = Phase.RUNNING) -> 
 def planned(
     records: dict[Experiment, Any] | None = None,
     *,
-    jobs: dict[str, Observation] | None = None,
+    jobs: Mapping[str, Observation] | None = None,
     listed_jobs: tuple[ListedJob, ...] | None = (),
     limits: Limits = Limits(),
     weights: Weights | None = Weights("aa"),
@@ -530,7 +531,9 @@ def test_damaged_records_are_set_aside_and_later_versions_are_not() -> None:
 
 
 STATES = st.sampled_from(list(State))
-ANSWERS = st.sampled_from([Live(Phase.RUNNING), Live(Phase.HELD), Gone("F", 0), Gone("F", 1), Unknown("?")])
+ANSWERS: st.SearchStrategy[Observation] = st.sampled_from(
+    [Live(Phase.RUNNING), Live(Phase.HELD), Gone("F", 0), Gone("F", 1), Unknown("?")]
+)
 
 
 @given(st.data())

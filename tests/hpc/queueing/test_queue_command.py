@@ -54,7 +54,9 @@ def test_watching_brings_every_run_to_its_end_students_after_teachers(place: Pat
         teacher = record_of(place, TEACHER.model_copy(update={"seed": seed})).attempt
         student = record_of(place, STUDENT.model_copy(update={"seed": seed}))
         assert teacher
+        assert teacher.ended_at
         assert student.attempt
+        assert student.attempt.submitted_at
         assert student.attempt.submitted_at > teacher.ended_at
         assert student.teacher_sha256
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -13,7 +13,7 @@ from kd_hpc.files import publish
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.schedulers.base import JobSpec, Phase
+from kd_hpc.schedulers.base import JobSpec, Phase, Snapshot
 from kd_hpc.schedulers.job_names import parse_job_name, tag
 from kd_hpc.simulation.cluster import Cluster, Program, SimJob
 from kd_hpc.simulation.faults import Faults
@@ -53,7 +53,12 @@ class Site:
         self.at_step: Callable[[str], None] = lambda what: None
         self.scheduler = SimScheduler(self.cluster, self.program, lambda spec: None, self.hear)
         release = self.scheduler.release
-        self.scheduler.release = lambda ids: (self.released.append(list(ids)), release(ids))[1]  # type: ignore[method-assign]
+
+        def noted(job_ids: Sequence[str]) -> None:
+            self.released.append(list(job_ids))
+            release(job_ids)
+
+        self.scheduler.release = noted  # type: ignore[method-assign]
         campaign = tiny_campaign(
             seeds=[0], methods=["logit", "rkd", "nst"], students_per_job=3, scheduler={"kind": "pbs", "slots": 4}
         )
@@ -169,7 +174,12 @@ def test_a_run_that_changed_while_planned_is_left_out_and_the_next_leads(site: S
 def test_runs_of_one_job_are_asked_for_and_released_once(site: Site) -> None:
     asked: list[list[str]] = []
     look = site.scheduler.look
-    site.scheduler.look = lambda ids: (asked.append(list(ids)), look(ids))[1]  # type: ignore[method-assign]
+
+    def noted(job_ids: Sequence[str]) -> Snapshot:
+        asked.append(list(job_ids))
+        return look(job_ids)
+
+    site.scheduler.look = noted  # type: ignore[method-assign]
     site.scheduler.faults = Faults(deaf=1.0)
     site.runner.tick()
     site.scheduler.faults = Faults()
