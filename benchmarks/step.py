@@ -31,8 +31,7 @@ from benchmarks.rounds import machine, spread
 from kd_core.bench import Setting, Workload, interleaved, make_ready, now, random_images, same_method
 from kd_core.data.sources import SOURCES
 from kd_core.methods import METHODS
-from kd_core.methods.base import Method
-from kd_core.methods.factor_transfer import Paraphraser
+from kd_core.methods.base import Method, untrained
 from kd_core.networks import build
 from kd_core.runtime.device import choose_device, choose_dtype
 from kd_hpc.catalogue import DATASETS
@@ -61,8 +60,7 @@ class Usual:
 
     def _method(self, kind: type[Method]) -> Method:
         method = kind.build(student=self.student.widths, teacher=self.teacher.widths, temperature=4.0)
-        if kind.needs_paraphraser:
-            method.load_paraphraser(Paraphraser(self.teacher.widths.layer3).state_dict())
+        method.prepare(untrained)
         return method.to(self.device)
 
     def _fixed_batch(self) -> tuple[Tensor, Tensor]:

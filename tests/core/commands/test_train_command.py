@@ -359,3 +359,13 @@ def test_representations_are_kept_at_the_chosen_epochs_too(teacher: Path, tmp_pa
         }
     first, last = (np.load(directory(root, "logit") / name)["logits"] for name in names[:2])
     assert not np.array_equal(first, last)
+
+
+def test_a_paraphraser_of_another_recipe_is_trained_anew(teacher: Path, tmp_path: Path) -> None:
+    root = place(teacher, tmp_path / "run")
+    for number, more in enumerate([(), ("--lr", "0.01"), ("--temperature", "2")]):
+        words = arguments(root, "factor_transfer", epochs=1, alpha=(number + 1) / 4, more=more)
+        code, output = run(words, root / f"log-{number}")
+        assert code == 0, output
+        assert ("paraphraser epoch 2" in output) == (number < 2), more  # the temperature says nothing of stage 1
+    assert len(list(root.glob("experiments/Digits/pure/ResNetBaby/0/paraphraser-*.pth"))) == 2

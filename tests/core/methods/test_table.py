@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from kd_core.method_listing import TermProbe, describe, probe
 from kd_core.methods import METHODS
-from kd_core.methods.base import Method
+from kd_core.methods.base import Method, untrained
 from kd_core.methods.factor_transfer import FactorTransfer, Paraphraser, factor_loss, reconstruction_loss
 from kd_core.methods.fitnets import FitNets
 from kd_core.networks import build
@@ -29,8 +29,7 @@ every_method = pytest.mark.parametrize("name", METHODS)
 def ready(name: str, student: Widths = STUDENT, teacher: Widths = TEACHER) -> Method:
     torch.manual_seed(0)
     method = METHODS[name].build(student=student, teacher=teacher, temperature=4.0)
-    if method.needs_paraphraser:
-        method.load_paraphraser(Paraphraser(teacher.layer3).state_dict())
+    method.prepare(untrained)
     return method
 
 
@@ -135,11 +134,17 @@ def test_the_same_seed_builds_the_same_method(name: str) -> None:
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "factor_transfer"])
-def test_only_factor_transfer_takes_a_paraphraser(name: str) -> None:
-    assert not METHODS[name].needs_paraphraser
-    with pytest.raises(UsageError, match=name):
-        ready(name).load_paraphraser({})
+@every_method
+def test_only_factor_transfer_asks_for_a_first_stage(name: str) -> None:
+    asked = []
+
+    def stage(stage: str, make: Callable[[], nn.Module], loss: object) -> Mapping[str, Tensor]:
+        asked.append(stage)
+        return make().state_dict()
+
+    method = METHODS[name].build(student=STUDENT, teacher=TEACHER, temperature=4.0)
+    method.prepare(stage)
+    assert asked == (["paraphraser"] if name == "factor_transfer" else [])
 
 
 @pytest.mark.parametrize(("student", "teacher"), [("ResNetBaby", "ResNet20")])
@@ -260,13 +265,13 @@ def test_paraphraser_is_not_moved_by_the_students_optimizer(factor_transfer: Fac
 
 def test_an_untrained_paraphraser_is_refused() -> None:
     method = METHODS["factor_transfer"].build(student=STUDENT, teacher=TEACHER, temperature=4.0)
-    with pytest.raises(TrainingError, match="load_paraphraser"):
+    with pytest.raises(TrainingError, match="no trained paraphraser"):
         method.terms(outputs(STUDENT, 1), outputs(TEACHER, 2))
 
 
 def test_loaded_weights_are_those_the_teacher_is_encoded_with(factor_transfer: FactorTransfer) -> None:
     trained = Paraphraser(TEACHER.layer3)
-    factor_transfer.load_paraphraser(trained.state_dict())
+    factor_transfer.prepare(lambda name, make, loss: trained.state_dict())
     feature = outputs(TEACHER, 2).layer3
     assert torch.equal(factor_transfer.paraphraser(feature)[0], trained(feature)[0])
 
@@ -280,7 +285,7 @@ def test_describe_tells_every_method_with_its_weights_and_what_it_trains() -> No
     assert all(facts[name].weights == METHODS[name].weights and facts[name].definition for name in METHODS)
     assert facts["fitnets"].trained == 16 * 32 + 32
     assert facts["factor_transfer"].trained == 9 * (64 * 64 + 64 * 32 + 32 * 32) + 64 + 32 + 32
-    assert facts["factor_transfer"].needs_paraphraser
+    assert [name for name in facts if facts[name].first_stage] == ["factor_transfer"]
     assert facts["rkd"].trained == 0
 
 

@@ -10,7 +10,7 @@ import torch
 from kd_core.data.images import Split, load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.methods import METHODS
-from kd_core.methods.factor_transfer import Paraphraser
+from kd_core.methods.base import untrained
 from kd_core.networks import build
 from kd_core.runtime.determinism import make_deterministic
 from kd_core.runtime.device import place
@@ -48,8 +48,7 @@ def student(method: str, frozen: Frozen, dtype: torch.dtype = torch.float32, dev
         dataset="Digits", method=method, alpha=0.5, teacher="ResNetBaby", student="ResNetBaby", seed=0
     )
     torch.manual_seed(2)
-    paraphraser = Paraphraser(64).state_dict() if METHODS[method].needs_paraphraser else None
-    return Student(experiment, RECIPE, frozen, device, dtype, paraphraser)
+    return Student(experiment, RECIPE, frozen, device, dtype, untrained)
 
 
 def outcome(of: Student) -> dict[str, object]:

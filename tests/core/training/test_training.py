@@ -12,6 +12,7 @@ import torch
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import DeviceLoader, make_loader
 from kd_core.methods import METHODS
+from kd_core.methods.base import untrained
 from kd_core.networks import build
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training.evaluate import evaluate
@@ -77,7 +78,7 @@ def test_one_student_failing_stops_no_other(loader: DeviceLoader, teacher_model:
 
     failing.step = fail  # type: ignore[method-assign, assignment]
     told: list[tuple[str, int]] = []
-    noted = lambda student: told.append((student.experiment.method, healthy.epoch))  # noqa: E731
+    noted = lambda student, error: told.append((student.experiment.method, healthy.epoch))  # noqa: E731
     train([failing, healthy], PlainStep(loader, teacher_model), loader, lambda student, is_best: None, noted)
     assert told == [("rkd", 0)], "at once, and once"
     assert isinstance(failing.failure, WatchdogStop)
@@ -132,9 +133,9 @@ def test_labels_are_smoothed_for_pure_runs_only() -> None:
     widths = outputs.widths
     for method in METHODS.values():
         kind = method.build(student=widths, teacher=widths, temperature=4.0)
-        if not kind.needs_paraphraser:
-            terms = Objective(kind, alpha=0.5, label_smoothing=0.1).terms(outputs, outputs, labels)
-            assert terms["ce"].item() == pytest.approx(hard.item())
+        kind.prepare(untrained)
+        terms = Objective(kind, alpha=0.5, label_smoothing=0.1).terms(outputs, outputs, labels)
+        assert terms["ce"].item() == pytest.approx(hard.item())
     pure = Objective(label_smoothing=0.1).terms(outputs, None, labels)
     assert pure["ce"].item() == pytest.approx(soft.item())
 

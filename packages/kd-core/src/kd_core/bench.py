@@ -21,8 +21,7 @@ import torch
 from kd_core.artifacts.checkpoint import save_checkpoint
 from kd_core.data.images import Dataset, Split
 from kd_core.data.loaders import make_loader
-from kd_core.methods import METHODS
-from kd_core.methods.factor_transfer import Paraphraser
+from kd_core.methods.base import untrained
 from kd_core.networks import build
 from kd_core.runtime.allocator import keep_freed_memory
 from kd_core.runtime.determinism import make_deterministic
@@ -90,20 +89,11 @@ class Workload:
         classes = DATASETS[setting.dataset].classes
         torch.manual_seed(0)
         teacher = freeze(place(build(setting.teacher, classes), self.device).eval(), dtype, fold=step == "fast")
-        paraphraser = Paraphraser(teacher.widths.layer3).state_dict()
         self.loader = make_loader(
             "device", random_images(setting), seed=0, batch_size=setting.batch_size, augment="auto", device=self.device
         )
         self.students = [
-            Student(
-                experiment,
-                recipe,
-                teacher,
-                self.device,
-                dtype,
-                paraphraser if METHODS[experiment.method].needs_paraphraser else None,
-            )
-            for experiment in experiments
+            Student(experiment, recipe, teacher, self.device, dtype, untrained) for experiment in experiments
         ]
         self.step = choose_step(step, self.loader, teacher, self.device)
         self.inputs = cycle(self.loader.draw(0))

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_core.methods import METHODS
-from kd_core.methods.base import Method
-from kd_core.methods.factor_transfer import Paraphraser
+from kd_core.methods.base import Method, untrained
 from kd_core.networks import build
 from kd_core.networks.base import Network, Outputs, Widths
 
@@ -21,14 +20,15 @@ SIZE = 32
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """One method as it is defined here; `trained` counts the parameters it trains beside the student."""
+    """One method as it is defined here; `trained` counts the parameters it trains beside the student, and `first_stage`
+    says whether it trains something on the teacher alone before."""
 
     name: str
     definition: str
     source: str
     weights: Mapping[str, float]
     trained: int
-    needs_paraphraser: bool
+    first_stage: bool
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def describe() -> list[MethodFacts]:
             method.source,
             dict(method.weights),
             sum(parameter.numel() for parameter in method.parameters() if parameter.requires_grad),
-            method.needs_paraphraser,
+            type(method).prepare is not Method.prepare,
         )
         for method in methods
     ]
@@ -104,8 +104,7 @@ def _settled(teacher: Network, images: Tensor) -> Outputs:
 
 def _ready(kind: type[Method], student: Outputs, teacher: Outputs, temperature: float) -> Method:
     method = kind.build(student=student.widths, teacher=teacher.widths, temperature=temperature)
-    if method.needs_paraphraser:
-        method.load_paraphraser(Paraphraser(teacher.widths.layer3).state_dict())
+    method.prepare(untrained)
     return method
 
 

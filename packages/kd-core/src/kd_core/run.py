@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from kd_core.artifacts.provenance import provenance
-from kd_core.artifacts.weights import save_weights
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.loaders import Loader, make_loader
-from kd_core.methods import METHODS
 from kd_core.run_writer import RunWriter
 from kd_core.runtime.allocator import keep_freed_memory
 from kd_core.runtime.determinism import make_deterministic
 from kd_core.runtime.device import choose_device, choose_dtype
 from kd_core.teacher.load import Teacher, load_teacher
+from kd_core.training.first_stage import TeachersStage
 from kd_core.training.loop import train
-from kd_core.training.paraphraser_stage import (
-    ParaphraserStage,
-    remove_stage_checkpoints,
-    saved_paraphraser,
-    shared_path,
-)
-from kd_core.training.step import choose_step
+from kd_core.training.step import choose_step, guarded
 from kd_core.training.student import Student
 from kd_hpc.campaign import Recipe
 from kd_hpc.claim import JobIdentity, Superseded, claimed
 from kd_hpc.errors import DeviceError, KdError
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import StatusRecord
-from kd_hpc.store import PARAPHRASER, Store
+from kd_hpc.store import Store
 
 
 @dataclass(frozen=True)
@@ -59,30 +52,29 @@ class Surroundings:
     teacher: Teacher | None
 
 
-def train_runs(request: Request) -> list[RunWriter]:
-    """Train every run that is not finished; returns their writers, whose students hold any failure.
+def train_runs(request: Request) -> list[KdError]:
+    """Train every run that is not finished; returns why runs were not, one error a run.
 
-    Raises before anything is written: DeviceError, DataError, TeacherError, RunOwned. Raises DeviceError when the
-    device's memory does not suffice.
+    Raises before anything is written: DeviceError, DataError, TeacherError. Raises DeviceError when the device's memory
+    does not suffice.
     """
     make_deterministic()
     keep_freed_memory()
     records = [_recorded(request.store, experiment) for experiment in request.experiments]
     _keep_threads(records)
     around = _surroundings(request, records)
+    writers: list[RunWriter] = []
+    failures: list[KdError] = []
     with ExitStack() as owned:
-        writers = []
         for experiment in request.experiments:
-            with suppress(Superseded):  # since it was last looked at: somebody else's now
-                claim = owned.enter_context(ExitStack())
-                record = claim.enter_context(claimed(request.store, experiment, request.job))
-                if not record.is_done:
-                    writers.append(_begin(request, experiment, record, around, claim))
+            try:
+                writers += _own(request, experiment, around, owned.enter_context(ExitStack()))
+            except KdError as error:
+                failures.append(error)
         try:
-            _train([writer for writer in writers if writer.failure is None], around, request.recipe)
+            return failures + _train(writers, around, request.recipe)
         except torch.OutOfMemoryError as error:
             raise _out_of_memory(error, request.recipe) from None
-    return writers
 
 
 def _recorded(store: Store, experiment: Experiment) -> StatusRecord:
@@ -125,10 +117,19 @@ def _keep_threads(records: Sequence[StatusRecord]) -> None:
             torch.set_num_threads(record.provenance["threads"])
 
 
+def _own(request: Request, experiment: Experiment, around: Surroundings, claim: ExitStack) -> list[RunWriter]:
+    """The run's writer while `claim` is open; none if it is somebody else's since it was last looked at, or done."""
+    try:
+        record = claim.enter_context(claimed(request.store, experiment, request.job))
+    except Superseded:
+        return []
+    return [] if record.is_done else [_begin(request, experiment, record, around, claim)]
+
+
 def _begin(
     request: Request, experiment: Experiment, record: StatusRecord, around: Surroundings, claim: ExitStack
 ) -> RunWriter:
-    """The run's writer, with a student where its checkpoint left it; or a failed run's, without."""
+    """The run's writer, with a student where its checkpoint left it. A KdError is told to the record, then raised."""
     teacher = around.teacher
     identity = {
         "experiment": experiment.label,
@@ -139,54 +140,42 @@ def _begin(
     writer = RunWriter(request.store, experiment, record, identity, give_up=claim.close)
     writer.begin(request.recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
     try:
-        paraphraser = _paraphraser(request, writer, teacher, around) if teacher else None
-        network = teacher.network if teacher else None
-        student = Student(experiment, request.recipe, network, around.device, around.dtype, paraphraser)
-        writer.resume(student, around.loader)
+        network, stage = (teacher.network, _first_stage(request, writer, teacher, around)) if teacher else (None, None)
+        writer.resume(Student(experiment, request.recipe, network, around.device, around.dtype, stage), around.loader)
     except KdError as error:
         writer.fail(error)
+        raise
     return writer
 
 
-def _paraphraser(
-    request: Request, writer: RunWriter, teacher: Teacher, around: Surroundings
-) -> dict[str, torch.Tensor] | None:
-    """The teacher's paraphraser, trained now if nobody has; None for a method that has none."""
+def _first_stage(request: Request, writer: RunWriter, teacher: Teacher, around: Surroundings) -> TeachersStage:
     experiment = writer.experiment
-    if not METHODS[experiment.method].needs_paraphraser:
-        return None
     assert experiment.teacher_run is not None, "a distilled run has a teacher"
-    shared = shared_path(request.store.directory(experiment.teacher_run), teacher, request.recipe)
-    own = writer.directory / PARAPHRASER
-    weights = saved_paraphraser(own, around.device) or saved_paraphraser(shared, around.device)
-    if weights is None:
-        stage = ParaphraserStage(
-            teacher, request.recipe, around.loader, writer.directory, around.device, experiment.seed
-        )
-        weights = stage.train(writer.warmup_epoch)
-        save_weights(shared, weights)
-    save_weights(own, weights)
-    remove_stage_checkpoints(writer.directory)
-    return weights
+    return TeachersStage(
+        teacher,
+        request.recipe,
+        around.loader,
+        around.device,
+        experiment.seed,
+        own=writer.directory,
+        shared=request.store.directory(experiment.teacher_run),
+        on_epoch=writer.warmup_epoch,
+    )
 
 
-def _train(writers: Sequence[RunWriter], around: Surroundings, recipe: Recipe) -> None:
+def _train(writers: Sequence[RunWriter], around: Surroundings, recipe: Recipe) -> list[KdError]:
+    """Train them to their ends, or to their failures, which are returned."""
     writer_of = {writer.student: writer for writer in writers}
     train(
         list(writer_of),
         choose_step(recipe.step, around.loader, around.teacher.network if around.teacher else None, around.device),
         around.loader,
         lambda student, is_best: writer_of[student].end_epoch(is_best),
-        lambda student: _fail(writer_of[student]),
+        lambda student, error: writer_of[student].fail(error),
     )
-    for writer in writers:
-        if writer.failure is None:
-            writer.complete()
-
-
-def _fail(writer: RunWriter) -> None:
-    assert writer.student.failure is not None, "called with a student that failed"
-    writer.fail(writer.student.failure)
+    for student in writer_of:
+        guarded(student, lambda student: writer_of[student].complete())
+    return [student.failure for student in writer_of if student.failure is not None]
 
 
 def _out_of_memory(error: torch.OutOfMemoryError, recipe: Recipe) -> DeviceError:

@@ -27,7 +27,6 @@ class RunWriter:
     """One run's record and files. A file is published before anything that refers to it."""
 
     student: Student
-    failure: KdError | None = None
 
     def __init__(
         self,
@@ -57,10 +56,10 @@ class RunWriter:
             remedy="",
         )
 
-    def warmup_epoch(self, finished: int, loss: float) -> None:
+    def warmup_epoch(self, stage: str, finished: int, loss: float) -> None:
         """Book one epoch of a stage before the student's own."""
         self._write(warmup_epochs=finished)
-        print(f"{self.experiment.label} paraphraser epoch {finished} loss {loss:.6f}", flush=True)
+        print(f"{self.experiment.label} {stage} epoch {finished} loss {loss:.6f}", flush=True)
 
     def resume(self, student: Student, loader: Loader) -> None:
         """Put the student where its checkpoint left it. Raises CheckpointError if that was made with another recipe."""
@@ -108,12 +107,11 @@ class RunWriter:
         self._write(**self._verdict(), **self._progress(), ended=True)
 
     def fail(self, error: KdError) -> None:
-        """Keep `error`; where training itself went wrong, also say so in the record, with what to do about it.
+        """Where training itself went wrong, say so in the record, with what to do about it.
 
         From then on the run is not this process's any more: it may be tried again while students beside it go on.
         Anything else, such as a full disk, says nothing about the run: it stays in progress and may be resumed.
         """
-        self.failure = error
         if isinstance(error, TrainingError):
             with suppress(StoreError):  # it stays in progress, then, until the process ends
                 self._write(state=State.FAILED, reason=error.what, remedy=error.remedy, ended=True)

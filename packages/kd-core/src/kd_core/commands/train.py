@@ -112,8 +112,7 @@ def train(
     if open_runs:
         from kd_core.run import Request, train_runs
 
-        writers = train_runs(Request(store, open_runs, recipe, data, device, job))
-        failures += [writer.failure for writer in writers if writer.failure is not None]
+        failures += train_runs(Request(store, open_runs, recipe, data, device, job))
     for failure in failures[1:]:
         print(f"kd-core: {failure}", file=sys.stderr)
     if failures:

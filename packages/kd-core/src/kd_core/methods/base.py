@@ -17,15 +17,15 @@ Shapes: B images, C channels, H x W positions, K classes, N = H * W, D the size 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_core.networks.base import Outputs, Widths
-from kd_hpc.errors import TrainingError, UsageError
+from kd_hpc.errors import TrainingError
 
 
 class ShapeMismatch(TrainingError):
@@ -34,6 +34,24 @@ class ShapeMismatch(TrainingError):
     def __init__(self, loss: str, student: Tensor, teacher: Tensor, needs: str) -> None:
         shapes = f"student {tuple(student.shape)}, teacher {tuple(teacher.shape)}"
         super().__init__(f"{loss} cannot compare {shapes}.", remedy=f"Pass {needs}.")
+
+
+class FirstStage(Protocol):
+    """Training a module on what the teacher makes of the training images, before any student's own training."""
+
+    def __call__(
+        self, name: str, make: Callable[[], nn.Module], loss: Callable[[Any, Outputs], Tensor]
+    ) -> Mapping[str, Any]:
+        """The weights of `make()` after minimising `loss(module, teacher's outputs)`, a float32 scalar.
+
+        They are the teacher's, kept under `name`: whichever of its students asks first pays for them.
+        """
+        ...
+
+
+def untrained(name: str, make: Callable[[], nn.Module], loss: Callable[[Any, Outputs], Tensor]) -> Mapping[str, Any]:
+    """A first stage that trains nothing: to time or list a method, never to teach with it."""
+    return make().state_dict()
 
 
 class Method(nn.Module, ABC):
@@ -50,7 +68,6 @@ class Method(nn.Module, ABC):
     """One line: what each term is."""
     source: ClassVar[str]
     """Authors, year and place in the paper."""
-    needs_paraphraser: ClassVar[bool] = False
 
     @classmethod
     def build(cls, *, student: Widths, teacher: Widths, temperature: float) -> Self:
@@ -64,9 +81,11 @@ class Method(nn.Module, ABC):
     def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
         """Each term by name, a float32 scalar before its weight; its keys are those of `weights`."""
 
-    def load_paraphraser(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a trained paraphraser. Raises UsageError where the method has none."""
-        raise UsageError(f"{self.name} has no paraphraser to load.", remedy="Use it with factor_transfer only.")
+    def prepare(self, stage: FirstStage) -> None:
+        """Called after `build` and before the first `terms`; a method with a stage before the student's own asks here.
+
+        Nothing by default.
+        """
 
 
 def require_comparable(loss: str, student: Tensor, teacher: Tensor, *, axes: str, same: str) -> None:

@@ -18,13 +18,13 @@ Shapes: B images, C channels, H x W positions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_core.methods.base import Method, at_common_size, require_comparable, unit
+from kd_core.methods.base import FirstStage, Method, at_common_size, require_comparable, unit
 from kd_core.networks.base import Outputs, Widths
 from kd_hpc.errors import TrainingError
 
@@ -84,6 +84,11 @@ class Paraphraser(nn.Module):
         return factor, self.decoder(factor)
 
 
+def _reconstruction(paraphraser: Paraphraser, teacher: Outputs) -> Tensor:
+    feature = teacher.layer3.float()
+    return reconstruction_loss(paraphraser(feature)[1], feature)
+
+
 def factor_channels(channels: int, rate: float = RATE) -> int:
     return max(1, int(channels * rate))
 
@@ -97,10 +102,10 @@ class FactorTransfer(Method):
     weights: ClassVar[Mapping[str, float]] = {"factor": 500.0}
     definition: ClassVar[str] = "factor: mean absolute difference of unit factors of layer3; paraphraser trained first"
     source: ClassVar[str] = "Kim, Park, Kwak 2018, arXiv:1802.04977, reconstruction and factor loss"
-    needs_paraphraser: ClassVar[bool] = True
 
     def __init__(self, student_channels: int, teacher_channels: int) -> None:
         super().__init__()
+        self.teacher_channels = teacher_channels
         self.translator = Translator(student_channels, factor_channels(teacher_channels))
         self.paraphraser = Paraphraser(teacher_channels).requires_grad_(False).eval()
         self._paraphraser_is_trained = False
@@ -109,9 +114,10 @@ class FactorTransfer(Method):
     def build(cls, *, student: Widths, teacher: Widths, temperature: float) -> Self:
         return cls(student.layer3, teacher.layer3)
 
-    def load_paraphraser(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the weights of stage 1; needed after every `build`, before the first `terms`."""
-        self.paraphraser.load_state_dict(state_dict)
+    def prepare(self, stage: FirstStage) -> None:
+        """Stage 1."""
+        weights = stage("paraphraser", lambda: Paraphraser(self.teacher_channels), _reconstruction)
+        self.paraphraser.load_state_dict(weights)
         self._paraphraser_is_trained = True
 
     def train(self, mode: bool = True) -> Self:
@@ -123,7 +129,7 @@ class FactorTransfer(Method):
         if not self._paraphraser_is_trained:
             raise TrainingError(
                 "factor_transfer has no trained paraphraser, and a random one teaches nothing.",
-                remedy="Train one on the teacher's layer3 and pass it to load_paraphraser.",
+                remedy="Call prepare with a first stage that trains one.",
             )
         with torch.autocast(student.layer3.device.type, enabled=False):
             with torch.no_grad():

@@ -9,11 +9,12 @@ from kd_core.data.loaders import Loader
 from kd_core.training.evaluate import evaluate
 from kd_core.training.step import Step, guarded
 from kd_core.training.student import Student
+from kd_hpc.errors import KdError
 
 OnEpoch = Callable[[Student, bool], None]
 """Called with a student after each epoch it finished, and whether its weights are the best so far."""
-OnFailure = Callable[[Student], None]
-"""Called once with a student that failed, before the others take another step."""
+OnFailure = Callable[[Student, KdError], None]
+"""Called once with a student that failed, and why, before the others take another step."""
 
 
 def train(
@@ -21,7 +22,7 @@ def train(
     step: Step,
     loader: Loader,
     on_epoch: OnEpoch,
-    on_failure: OnFailure = lambda student: None,
+    on_failure: OnFailure = lambda student, error: None,
 ) -> None:
     """Train every student to its last epoch, or to its own failure, which stays in its `failure` and stops no other.
 
@@ -63,4 +64,4 @@ def _live(students: Iterable[Student]) -> list[Student]:
 def _tell(students: Iterable[Student], on_failure: OnFailure) -> None:
     for student in students:
         if student.failure is not None:
-            on_failure(student)
+            on_failure(student, student.failure)

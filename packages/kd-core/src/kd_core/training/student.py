@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kd_core.data.loaders import Batch
 from kd_core.methods import METHODS
+from kd_core.methods.base import FirstStage
 from kd_core.networks import build
 from kd_core.networks.base import Network, Outputs
 from kd_core.runtime.determinism import seed_of
@@ -39,11 +40,12 @@ class Student:
         teacher: Frozen | None,
         device: torch.device,
         dtype: torch.dtype,
-        paraphraser: Mapping[str, Any] | None = None,
+        first_stage: FirstStage | None = None,
     ) -> None:
+        """`first_stage` is for a method that has one; without it such a method refuses its first step."""
         self.experiment, self.recipe, self.device, self.dtype = experiment, recipe, device, dtype
         self.model = place(new_student(experiment), device)
-        self.objective = _objective(experiment, recipe, self.model, teacher, paraphraser)
+        self.objective = _objective(experiment, recipe, self.model, teacher, first_stage)
         extra = place(self.objective.method, device).parameters() if self.objective.method else ()
         trained = [*self.model.parameters(), *(parameter for parameter in extra if parameter.requires_grad)]
         self.updater = Updater(trained, recipe, device, dtype)
@@ -186,7 +188,7 @@ def _objective(
     recipe: Recipe,
     student: Network,
     teacher: Frozen | None,
-    paraphraser: Mapping[str, Any] | None,
+    first_stage: FirstStage | None,
 ) -> Objective:
     if teacher is None:
         return Objective(label_smoothing=recipe.label_smoothing)
@@ -196,8 +198,8 @@ def _objective(
         experiment,
         experiment.method,
     )
-    if paraphraser is not None:
-        method.load_paraphraser(paraphraser)
+    if first_stage is not None:
+        method.prepare(first_stage)
     named = (name.partition(".") for name in recipe.weights)
     weights = {term: recipe.weights[f"{owner}.{term}"] for owner, _, term in named if owner == experiment.method}
     return Objective(method, alpha=experiment.alpha or 0.0, weights=weights)
