@@ -138,8 +138,8 @@ def test_the_same_seed_builds_the_same_method(name: str) -> None:
 def test_only_factor_transfer_asks_for_a_first_stage(name: str) -> None:
     asked = []
 
-    def stage(stage: str, make: Callable[[], nn.Module], loss: object) -> Mapping[str, Tensor]:
-        asked.append(stage)
+    def stage(name: str, make: Callable[[], nn.Module], loss: object) -> Mapping[str, Tensor]:
+        asked.append(name)
         return make().state_dict()
 
     method = METHODS[name].build(student=STUDENT, teacher=TEACHER, temperature=4.0)
