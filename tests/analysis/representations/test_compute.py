@@ -10,7 +10,7 @@ import pytest
 from kd_analysis.analysis import analyse
 from kd_analysis.representations import compute
 from kd_analysis.representations.cache import Cache
-from kd_analysis.representations.comparisons import CEILING, FLOOR, OTHER, OWN, Value
+from kd_analysis.representations.comparisons import CEILING, FLOOR, OTHER, OWN, GeometryValue
 from kd_analysis.representations.transfer import per_seed, transferred
 from tests.analysis.trees import TreeSpec, build_tree
 
@@ -29,7 +29,7 @@ def kept(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def same(first: tuple[Value, ...], second: tuple[Value, ...]) -> bool:
+def same(first: tuple[GeometryValue, ...], second: tuple[GeometryValue, ...]) -> bool:
     pairs = zip(first, second, strict=True)
     return all(
         (a.identity, a.relation, a.layer, a.other_layer, a.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -10,10 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 from statsmodels.formula.api import ols
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from kd_analysis.stats.exact import holm, page_trend, sign_flip
 from kd_analysis.stats.intervals import (
     half_width,
     interquartile_mean,
@@ -120,59 +117,6 @@ def test_seeds_needed_is_the_least_number_that_reaches_the_power(effect: float, 
 def test_no_number_of_seeds_finds_no_effect() -> None:
     assert seeds_needed(0.0, 1.0) is None
     assert seeds_needed(1e-6, 1.0) is None
-
-
-@pytest.mark.parametrize("n", [1, 4, 7])
-def test_sign_flip_against_enumeration_and_scipy(n: int) -> None:
-    values = RNG.normal(0.4, 1.0, n)
-    means = [abs(np.mean(values * signs)) for signs in itertools.product((1, -1), repeat=n)]
-    expected = np.mean(np.array(means) >= abs(values.mean()) - 1e-12)
-    assert sign_flip(values).p == pytest.approx(expected)
-    if n > 1:
-        test = scipy_stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=10**6)
-        assert sign_flip(values).p == pytest.approx(test.pvalue)
-
-
-def test_smallest_sign_flip_p_is_what_twelve_blocks_allow() -> None:
-    found = sign_flip(np.arange(1, 13))
-    assert found.p == found.p_min == pytest.approx(2 / 2**12)
-
-
-def test_page_against_scipys_exact_test_without_ties() -> None:
-    for blocks, levels in ((3, 3), (5, 3), (4, 4)):
-        table = RNG.normal(size=(blocks, levels)) + np.arange(levels) * 0.4
-        expected = scipy_stats.page_trend_test(table, method="exact")
-        found = page_trend(table)
-        assert found.statistic == pytest.approx(expected.statistic)
-        assert found.p == pytest.approx(expected.pvalue)
-
-
-def test_page_with_ties_against_enumeration_of_every_order() -> None:
-    table = np.array([[1.0, 1.0, 2.0], [3.0, 2.0, 3.0], [0.0, 1.0, 1.0]])
-    ranks = scipy_stats.rankdata(table, axis=1)
-    weights = np.arange(1, 4)
-    null = [
-        sum(np.array(order) @ weights for order in orders)
-        for orders in itertools.product(*(list(itertools.permutations(row)) for row in ranks))
-    ]
-    observed = (ranks @ weights).sum()
-    assert page_trend(table).p == pytest.approx(np.mean(np.array(null) >= observed - 1e-9))
-
-
-def test_smallest_page_p_for_three_alphas_and_three_blocks_is_0_0046() -> None:
-    found = page_trend([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
-    assert found.p == found.p_min == pytest.approx(1 / 216)
-
-
-def test_page_on_two_levels_is_defined() -> None:
-    assert page_trend([[1, 2], [3, 4]]).p == pytest.approx(0.25)
-
-
-def test_holm_against_statsmodels() -> None:
-    p_values = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005, "e": 0.9}
-    expected = multipletests(list(p_values.values()), method="holm")[1]
-    assert list(holm(p_values).values()) == pytest.approx(list(expected))
-    assert holm({}) == {}
 
 
 @pytest.mark.parametrize("levels", [(0.25, 0.5, 0.75), (0.1, 0.2, 0.9, 1.0)])
@@ -301,12 +245,6 @@ def test_equal_differences_are_said_to_be_below_the_test_sets_grain() -> None:
         "the test set, in steps of 0.27 points, cannot tell these seeds apart"
     )
     assert "steps" not in sentence("x", found)
-
-
-def test_the_exact_tests_stay_valid_where_all_values_agree() -> None:
-    assert sign_flip([0.0, 0.0, 0.0]).p == 1.0
-    assert sign_flip([0.5, 0.5, 0.5]).p == pytest.approx(0.25)
-    assert page_trend([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]).p == pytest.approx(1.0)
 
 
 def test_a_block_model_without_residual_gives_effects_and_no_intervals() -> None:

@@ -11,7 +11,7 @@ from kd_analysis.accuracy.cells import Grid, Setting, acc_best, acc_last, build_
 from kd_analysis.accuracy.inference import BestAlpha, Contrast, Tested, best_alphas, contrasts, ledger
 from kd_analysis.reading.runs_table import Tree, judge
 from kd_analysis.representations.cache import Cache
-from kd_analysis.representations.comparisons import Value, files_of, inspection_findings, measure_tree
+from kd_analysis.representations.comparisons import GeometryValue, files_of, inspection_findings, measure_tree
 from kd_analysis.representations.compute import File, Progress
 from kd_hpc.campaign import Campaign
 from kd_hpc.triage.run_directory import read_tree
@@ -31,17 +31,17 @@ class Analysis:
     ledger_best: tuple[Tested, ...]
     contrasts: tuple[Contrast, ...]
     best_alphas: tuple[BestAlpha, ...]
-    values: tuple[Value, ...]
+    values: tuple[GeometryValue, ...]
     files: Mapping[str, File]
     computed: int
 
     @cached_property
-    def by_setting(self) -> Mapping[Setting, tuple[Value, ...]]:
+    def by_setting(self) -> Mapping[Setting, tuple[GeometryValue, ...]]:
         """Geometry by setting: of its students, its pure students and its teachers."""
         return {setting: tuple(v for v in self.values if _belongs(v, setting)) for setting in self.last.settings}
 
 
-def _belongs(value: Value, setting: Setting) -> bool:
+def _belongs(value: GeometryValue, setting: Setting) -> bool:
     return (
         value.identity.dataset == setting.dataset
         and value.identity.student in (setting.student, setting.teacher)

@@ -16,7 +16,7 @@ from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
 from kd_hpc.triage.run_directory import Identity, Run
 from kd_hpc.variant import format_alpha
 
-Measure = Callable[[Run], float]
+AccuracyOf = Callable[[Run], float]
 
 
 def acc_last(run: Run) -> float:
@@ -116,7 +116,7 @@ class Grid:
         return self.pure.get((setting.dataset, setting.teacher), {})
 
 
-def build_grid(tree: Tree, measure: Measure = acc_last, *, flagged_too: bool = False) -> Grid:
+def build_grid(tree: Tree, measure: AccuracyOf = acc_last, *, flagged_too: bool = False) -> Grid:
     """The grid of all runs in `tree` and its campaign. `flagged_too` also counts completed runs under quarantine."""
     identities = dict.fromkeys([*tree.expected, *(item.run.identity for item in tree.runs)])
     values = _values(tree, measure, flagged_too)
@@ -132,7 +132,7 @@ def build_grid(tree: Tree, measure: Measure = acc_last, *, flagged_too: bool = F
     return Grid(tuple(sorted(cells, key=_order)), pure)
 
 
-def _values(tree: Tree, measure: Measure, flagged_too: bool) -> dict[Identity, float]:
+def _values(tree: Tree, measure: AccuracyOf, flagged_too: bool) -> dict[Identity, float]:
     chosen = {
         identity: item.run
         for identity, item in tree.by_identity.items()

@@ -32,7 +32,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Grid:
+class FactTable:
     """A table; `note` says what its numbers are."""
 
     note: str
@@ -44,7 +44,7 @@ class Grid:
 class Part:
     title: str
     facts: tuple[Fact, ...] = ()
-    grid: Grid | None = None
+    grid: FactTable | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _latex(chapter: Chapter) -> Iterator[str]:
             yield from _latex_grid(part.grid)
 
 
-def _latex_grid(grid: Grid) -> Iterator[str]:
+def _latex_grid(grid: FactTable) -> Iterator[str]:
     yield from (escape_latex(grid.note), "", r"\medskip\begingroup\scriptsize\setlength{\tabcolsep}{3pt}")
     yield from (rf"\noindent\begin{{tabular}}{{@{{}}{'l' * len(grid.header)}@{{}}}}", r"\hline")
     for number, row in enumerate((grid.header, *grid.rows)):

@@ -9,7 +9,7 @@ from datetime import datetime
 from statistics import fmean
 from typing import Any
 
-from kd_analysis.methodology.chapter import Chapter, Fact, Grid, Part
+from kd_analysis.methodology.chapter import Chapter, Fact, FactTable, Part
 from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
 from kd_analysis.reading.jobs import in_jobs, jobs_of
 from kd_analysis.reading.runs_table import Tree
@@ -114,7 +114,7 @@ def _training(runs: Sequence[Run], records: Sequence[StatusRecord]) -> Iterator[
         yield Fact("recipe")
 
 
-def _times(runs: Iterable[Run]) -> Grid:
+def _times(runs: Iterable[Run]) -> FactTable:
     """Seconds an epoch and hours a run, for each data set, method and pair of models; completed runs alone.
 
     Where any shared a job, a row for each number of students a job, which stands in a column of its own.
@@ -132,8 +132,8 @@ def _times(runs: Iterable[Run]) -> Grid:
         "with *, the whole job, where only that was printed."
     )
     if any(k not in ("", "1") for _, _, _, k, *_ in rows):
-        return Grid(f"{note} {SHARED}", header, tuple(rows))
-    return Grid(note, _without_k(header), tuple(map(_without_k, rows)))
+        return FactTable(f"{note} {SHARED}", header, tuple(rows))
+    return FactTable(note, _without_k(header), tuple(map(_without_k, rows)))
 
 
 def _without_k(row: tuple[str, ...]) -> tuple[str, ...]:

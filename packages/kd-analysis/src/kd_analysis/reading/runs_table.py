@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kd_analysis.reading.durations import device_seconds, students_a_job, wall_seconds
+from kd_analysis.reading.run_columns import RUN_COLUMNS
 from kd_hpc.campaign import Campaign
 from kd_hpc.triage.checks import Finding
 from kd_hpc.triage.find_runs import Stray
@@ -18,37 +17,6 @@ from kd_hpc.triage.verdict import Triaged, triage_runs
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COLUMNS = [
-    "path",
-    "dataset",
-    "method",
-    "alpha",
-    "teacher",
-    "student",
-    "seed",
-    "state",
-    "verdict",
-    "findings",
-    "evidence",
-    "epochs",
-    "epochs_planned",
-    "acc_last",
-    "acc_best",
-    "acc_mean_of_last_5",
-    "best_epoch",
-    "teacher_acc_last",
-    "attempts",
-    "seconds",
-    "seconds_per_epoch",
-    "device_seconds",
-    "students_at_most",
-    "curves_from",
-    "has_representations",
-    "device",
-    "torch",
-    "code_version",
-]
 
 
 @dataclass(frozen=True)
@@ -111,51 +79,6 @@ def frame(tree: Tree) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = pd.DataFrame([_row(tree, item) for item in tree.runs], columns=COLUMNS)
+    rows = [[column.of(tree, item) for column in RUN_COLUMNS] for item in tree.runs]
+    table = pd.DataFrame(rows, columns=[column.name for column in RUN_COLUMNS])
     return table.astype({"seed": "int64", "epochs": "int64"}) if len(table) else table
-
-
-def _row(tree: Tree, item: Triaged) -> dict[str, Any]:
-    run, identity, record = item.run, item.run.identity, item.run.record
-    provenance = record.provenance if record else {}
-    teacher = tree.by_identity.get(identity.teacher_run) if identity.teacher_run else None
-    seconds, students = wall_seconds(run), students_a_job(run)
-    return {
-        **vars(identity),
-        "path": run.path,
-        "state": run.state,
-        "verdict": str(item.verdict),
-        "findings": " ".join(finding.code for finding in item.findings),
-        "evidence": item.evidence,
-        "epochs": run.epochs,
-        "epochs_planned": record.epochs if record else None,
-        "acc_last": run.acc_last,
-        "acc_best": run.acc_best,
-        "acc_mean_of_last_5": mean_of_last(run, 5),
-        "best_epoch": best_epoch(run),
-        "teacher_acc_last": teacher.run.acc_last if teacher else math.nan,
-        "attempts": len(record.attempts) if record and record.attempts else None,
-        "seconds": seconds,
-        "seconds_per_epoch": seconds / run.epochs if run.epochs else math.nan,
-        "device_seconds": device_seconds(run),
-        "students_at_most": students[1] if students else None,
-        "curves_from": run.curves_source,
-        "has_representations": run.has_representations,
-        "device": provenance.get("gpu") or provenance.get("device"),
-        "torch": provenance.get("torch"),
-        "code_version": provenance.get("code_version"),
-    }
-
-
-def mean_of_last(run: Run, epochs: int) -> float:
-    """Mean test accuracy in percent over the last epochs; NaN where there are fewer."""
-    values = run.curves.test_acc[-epochs:]
-    return sum(values) / epochs if len(values) == epochs else math.nan
-
-
-def best_epoch(run: Run) -> int | None:
-    """The epoch, counted from 1, of the best test accuracy; None where no curve says it."""
-    values = [value if math.isfinite(value) else -math.inf for value in run.curves.test_acc]
-    if not values:
-        return run.record.best_epoch if run.record else None
-    return run.first_epoch + values.index(max(values)) + 1

@@ -6,13 +6,13 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-Value = str | int | float | None
+TableValue = str | int | float | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Table:
     name: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Value, ...], ...]
+    rows: tuple[tuple[TableValue, ...], ...]
     csv_only: bool = False
 
 
@@ -72,7 +72,6 @@ class Document:
     title: str
     subtitle: str
     sections: tuple[Section, ...]
-    provenance: dict[str, object] = field(default_factory=dict)
 
     @property
     def tables(self) -> Iterator[Table]:
@@ -89,7 +88,7 @@ def table(name: str, caption: str, columns: Sequence[Column | str], rows: Iterab
     return Table(name, caption, named, tuple(tuple(map(_clean, row)) for row in rows))
 
 
-def shown(value: Value, column: Column) -> str:
+def shown(value: TableValue, column: Column) -> str:
     """The value as HTML and Markdown print it; a dash where it is missing."""
     if value is None:
         return "–"
@@ -109,7 +108,7 @@ def slug(text: str) -> str:
     return plain if reversible else f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def _clean(value: object) -> Value:
+def _clean(value: object) -> TableValue:
     """Plain Python values, whatever array or frame they came from."""
     if hasattr(value, "item"):
         value = value.item()

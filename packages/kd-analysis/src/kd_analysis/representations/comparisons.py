@@ -33,7 +33,7 @@ POINTS_TOLERANCE = 0.25
 
 
 @dataclass(frozen=True)
-class Value:
+class GeometryValue:
     """One number: a named quantity of a run's layer, for pairs against `reference`'s `other_layer`."""
 
     identity: Identity
@@ -46,7 +46,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RepresentationPair:
     subject: Identity
     reference: Identity
     relation: str
@@ -93,13 +93,13 @@ def _findings(run: Run, report: Mapping[str, object], majority: str) -> Iterator
         yield Finding("logits_contradict_record", Severity.QUARANTINE, evidence)
 
 
-def comparisons(tree: Tree, files: Mapping[str, File]) -> list[Comparison]:
+def comparisons(tree: Tree, files: Mapping[str, File]) -> list[RepresentationPair]:
     """Every comparison the tree allows among runs whose representations are usable.
 
     Quarantined students are compared with their own teacher only, to be shown beside the others and never counted.
     """
     usable = _with_files(tree, files)
-    found: list[Comparison] = []
+    found: list[RepresentationPair] = []
     for identity in usable:
         if identity.teacher:
             found += _with_teachers(identity, identity.teacher, usable, OWN, OTHER)
@@ -107,11 +107,11 @@ def comparisons(tree: Tree, files: Mapping[str, File]) -> list[Comparison]:
         found += _references(setting, usable)
     for identity in _quarantined(tree, files):
         if identity.teacher_run in usable:
-            found.append(Comparison(identity, identity.teacher_run, OWN_FLAGGED))
+            found.append(RepresentationPair(identity, identity.teacher_run, OWN_FLAGGED))
     return list(dict.fromkeys(found))
 
 
-def _references(setting: Setting, usable: Mapping[Identity, Run]) -> Iterator[Comparison]:
+def _references(setting: Setting, usable: Mapping[Identity, Run]) -> Iterator[RepresentationPair]:
     """Floor and ceiling of a setting."""
     for seed in sorted({i.seed for i in usable if i.dataset == setting.dataset}):
         student = Identity(setting.dataset, PURE, None, None, setting.student, seed)
@@ -120,7 +120,7 @@ def _references(setting: Setting, usable: Mapping[Identity, Run]) -> Iterator[Co
             yield from _with_teachers(student, setting.teacher, usable, FLOOR, FLOOR_OTHER)
         if teacher in usable:
             others = _teachers(setting.dataset, setting.teacher, usable)
-            yield from (Comparison(teacher, other, CEILING) for other in others if other.seed > seed)
+            yield from (RepresentationPair(teacher, other, CEILING) for other in others if other.seed > seed)
 
 
 def _with_files(tree: Tree, files: Mapping[str, File]) -> dict[Identity, Run]:
@@ -141,9 +141,9 @@ def _quarantined(tree: Tree, files: Mapping[str, File]) -> list[Identity]:
 
 def _with_teachers(
     student: Identity, teacher: str, usable: Mapping[Identity, Run], own: str, other: str
-) -> list[Comparison]:
+) -> list[RepresentationPair]:
     teachers = _teachers(student.dataset, teacher, usable)
-    return [Comparison(student, found, own if found.seed == student.seed else other) for found in teachers]
+    return [RepresentationPair(student, found, own if found.seed == student.seed else other) for found in teachers]
 
 
 def _teachers(dataset: str, model: str, usable: Mapping[Identity, Run]) -> list[Identity]:
@@ -153,13 +153,13 @@ def _teachers(dataset: str, model: str, usable: Mapping[Identity, Run]) -> list[
 
 def measure_tree(
     tree: Tree, files: Mapping[str, File], cache: Cache, workers: int, progress: Progress
-) -> tuple[list[Value], int]:
+) -> tuple[list[GeometryValue], int]:
     """Every number of every usable representation, in a fixed order, and how many had to be computed."""
     pairs = comparisons(tree, files)
     runs = {i: tree.by_identity[i].run for i in [*_with_files(tree, files), *_quarantined(tree, files)]}
     usable = sorted(runs, key=lambda identity: runs[identity].path)
     file = {identity: files[runs[identity].path] for identity in usable}
-    by_subject: dict[Identity, list[Comparison]] = defaultdict(list)
+    by_subject: dict[Identity, list[RepresentationPair]] = defaultdict(list)
     for pair in pairs:
         by_subject[pair.subject].append(pair)
     subjects = [_subject(file, identity, by_subject[identity]) for identity in usable]
@@ -168,22 +168,24 @@ def measure_tree(
     return values, numbers.computed
 
 
-def _subject(file: Mapping[Identity, File], identity: Identity, pairs: Iterable[Comparison]) -> Subject:
+def _subject(file: Mapping[Identity, File], identity: Identity, pairs: Iterable[RepresentationPair]) -> Subject:
     full = tuple(dict.fromkeys(file[pair.reference] for pair in pairs if pair.relation in FULL))
     light = tuple(dict.fromkeys(file[pair.reference] for pair in pairs if pair.relation not in FULL))
     return Subject(file[identity], full, tuple(one for one in light if one not in full))
 
 
 def _values(
-    identity: Identity, pairs: Iterable[Comparison], file: Mapping[Identity, File], numbers: Numbers
-) -> Iterator[Value]:
+    identity: Identity, pairs: Iterable[RepresentationPair], file: Mapping[Identity, File], numbers: Numbers
+) -> Iterator[GeometryValue]:
     for measure, layer in product(SINGLE, LAYERS):
         entry = numbers.of(file[identity], Item(measure.name, layer))
-        yield from (Value(identity, SINGLE_RUN, None, layer, "", name, _float(v)) for name, v in entry.items())
+        yield from (GeometryValue(identity, SINGLE_RUN, None, layer, "", name, _float(v)) for name, v in entry.items())
     for pair in pairs:
         for item in _pair_items(file[pair.reference]):
             for name, value in numbers.of(file[identity], item).items():
-                yield Value(identity, pair.relation, pair.reference, item.layer, item.other_layer, name, _float(value))
+                yield GeometryValue(
+                    identity, pair.relation, pair.reference, item.layer, item.other_layer, name, _float(value)
+                )
 
 
 def _pair_items(reference: File) -> Iterator[Item]:

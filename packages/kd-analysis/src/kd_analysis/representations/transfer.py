@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from kd_analysis.accuracy.cells import ordered
-from kd_analysis.representations.comparisons import CEILING, FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, Value
+from kd_analysis.representations.comparisons import CEILING, FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, GeometryValue
 from kd_hpc.catalogue import METHODS
 from kd_hpc.triage.run_directory import Identity
 
@@ -19,7 +19,7 @@ Sweeps = dict[str, dict[str, dict[float | None, list[float]]]]
 """Values by layer, method and alpha, one a seed."""
 
 
-def sweeps(values: Iterable[Value], name: str, relation: str = OWN) -> Sweeps:
+def sweeps(values: Iterable[GeometryValue], name: str, relation: str = OWN) -> Sweeps:
     """The students' values of one quantity."""
     found: Sweeps = {}
     for value in values:
@@ -28,7 +28,7 @@ def sweeps(values: Iterable[Value], name: str, relation: str = OWN) -> Sweeps:
     return _ordered(found)
 
 
-def references(values: Iterable[Value], name: str) -> dict[str, tuple[list[float], list[float]]]:
+def references(values: Iterable[GeometryValue], name: str) -> dict[str, tuple[list[float], list[float]]]:
     """Floor and ceiling by layer."""
     found: dict[str, tuple[list[float], list[float]]] = {}
     for value in values:
@@ -37,7 +37,7 @@ def references(values: Iterable[Value], name: str) -> dict[str, tuple[list[float
     return found
 
 
-def transferred(values: Iterable[Value], name: str) -> Sweeps:
+def transferred(values: Iterable[GeometryValue], name: str) -> Sweeps:
     """Own minus other teachers, minus the same for the pure student of the seed; needs two seeds of teachers."""
     excess = _excess([value for value in values if value.name == name and _known(value)])
     found: Sweeps = {}
@@ -48,7 +48,7 @@ def transferred(values: Iterable[Value], name: str) -> Sweeps:
     return _ordered(found)
 
 
-def per_seed(values: Iterable[Value], name: str, relation: str = OWN) -> dict[tuple[str, str], list[float]]:
+def per_seed(values: Iterable[GeometryValue], name: str, relation: str = OWN) -> dict[tuple[str, str], list[float]]:
     """Mean over alphas for each seed, by (layer, method); pure networks under their own names."""
     found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for value in values:
@@ -59,12 +59,12 @@ def per_seed(values: Iterable[Value], name: str, relation: str = OWN) -> dict[tu
     return {key: [sum(each) / len(each) for each in seeds.values()] for key, seeds in found.items()}
 
 
-def single(values: Iterable[Value], name: str) -> dict[tuple[str, str], list[float]]:
+def single(values: Iterable[GeometryValue], name: str) -> dict[tuple[str, str], list[float]]:
     """`per_seed` of a quantity that needs no second network."""
     return per_seed(values, name, SINGLE_RUN)
 
 
-def _excess(values: Iterable[Value]) -> Mapping[tuple[Identity, str], float]:
+def _excess(values: Iterable[GeometryValue]) -> Mapping[tuple[Identity, str], float]:
     own: dict[tuple[Identity, str], float] = {}
     others: dict[tuple[Identity, str], list[float]] = defaultdict(list)
     for value in values:
@@ -84,5 +84,5 @@ def _at(found: Sweeps, layer: str, identity: Identity) -> list[float]:
     return found.setdefault(layer, {}).setdefault(identity.method, {}).setdefault(identity.alpha, [])
 
 
-def _known(value: Value) -> bool:
+def _known(value: GeometryValue) -> bool:
     return math.isfinite(value.value)

@@ -10,7 +10,7 @@ from kd_analysis.analysis import Analysis
 from kd_analysis.figures.alignment import Row, layers_figure, measures_figure
 from kd_analysis.figures.sweeps import Band
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
-from kd_analysis.representations.comparisons import CEILING, FLOOR, OWN, Value
+from kd_analysis.representations.comparisons import CEILING, FLOOR, OWN, GeometryValue
 from kd_analysis.representations.transfer import per_seed, references, sweeps, transferred
 from kd_analysis.stats.intervals import t_interval
 
@@ -88,7 +88,7 @@ def transfer_section(analysis: Analysis) -> Section:
 
 
 def _in_settings(
-    analysis: Analysis, build: Callable[[Analysis, Setting, Sequence[Value]], Iterable[Block]]
+    analysis: Analysis, build: Callable[[Analysis, Setting, Sequence[GeometryValue]], Iterable[Block]]
 ) -> list[Block]:
     return [
         block
@@ -98,7 +98,7 @@ def _in_settings(
     ]
 
 
-def _alignment(analysis: Analysis, setting: Setting, values: Sequence[Value]) -> list[Block]:
+def _alignment(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> list[Block]:
     name, alphas = f"{setting.dataset}, {setting.pair}", analysis.last.alphas
     return [
         Figure(
@@ -115,7 +115,7 @@ def _alignment(analysis: Analysis, setting: Setting, values: Sequence[Value]) ->
 
 def _measures(
     setting: Setting,
-    values: Sequence[Value],
+    values: Sequence[GeometryValue],
     names: dict[str, str],
     alphas: Sequence[float | None],
     stem: str,
@@ -126,7 +126,7 @@ def _measures(
     return Figure(f"{stem}_over_alpha_{key(setting)}", caption, partial(measures_figure, rows, alphas))
 
 
-def row(values: Iterable[Value], name: str) -> Row:
+def row(values: Iterable[GeometryValue], name: str) -> Row:
     """A quantity with its bands, as `measures_figure` takes it."""
     values = list(values)
     bands = {
@@ -137,7 +137,7 @@ def row(values: Iterable[Value], name: str) -> Row:
 
 
 def _by_layer(
-    setting: Setting, values: Sequence[Value], names: dict[str, str], stem: str, caption: str, digits: int
+    setting: Setting, values: Sequence[GeometryValue], names: dict[str, str], stem: str, caption: str, digits: int
 ) -> Table:
     """One row a layer and method (floor and ceiling too), one column a quantity."""
     columns: list[Column | str] = ["layer", "method", "n", *(Column(label, digits) for label in names.values())]
@@ -154,7 +154,7 @@ def _by_layer(
     return table(f"{stem}_{key(setting)}", f"{caption}, {setting.dataset}, {setting.pair}", columns, rows)
 
 
-def _logits(setting: Setting, values: Sequence[Value]) -> Table:
+def _logits(setting: Setting, values: Sequence[GeometryValue]) -> Table:
     """Predictions of student and own teacher compared, by method and alpha."""
     columns: list[Column | str] = ["method", "alpha", "n"]
     columns += [Column(label, 3) for words in LOGITS.values() for label in (words, "low", "high")]
@@ -176,7 +176,7 @@ def _logits(setting: Setting, values: Sequence[Value]) -> Table:
     )
 
 
-def _transfer(analysis: Analysis, setting: Setting, values: Sequence[Value]) -> list[Block]:
+def _transfer(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> list[Block]:
     found = {name: transferred(values, name) for name in TRANSFERRED}
     if not found["cka_debiased"]:
         return []

@@ -16,7 +16,7 @@ from typing import Any
 from kd_analysis.accuracy.cells import show_alpha
 from kd_analysis.analysis import Analysis
 from kd_analysis.geometry.neighbours import NEIGHBOURS
-from kd_analysis.report.document import Block, Column, Document, Section, Table, Text, Value, table
+from kd_analysis.report.document import Block, Column, Document, Section, Table, TableValue, Text, table
 from kd_analysis.representations.measures import ANGLES, BANDWIDTHS, DECIMATION, ICA_ITEMS, RSA_ITEMS
 from kd_analysis.representations.npz import MOST_ITEMS
 from kd_analysis.stats.paired import LEVEL
@@ -125,7 +125,7 @@ def _inputs(analysis: Analysis) -> Table:
 def _cell_runs(analysis: Analysis) -> Table:
     """Which runs each cell's numbers come from."""
     paths = {item.run.identity: item.run.path for item in analysis.tree.usable.values()}
-    groups: dict[tuple[Value, ...], list[str]] = defaultdict(list)
+    groups: dict[tuple[TableValue, ...], list[str]] = defaultdict(list)
     for identity, path in paths.items():
         key = (identity.dataset, identity.method, show_alpha(identity.alpha), identity.teacher, identity.student)
         groups[key].append(path)

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from kd_analysis.analysis import Analysis
 from kd_analysis.reading.durations import SHARED
-from kd_analysis.reading.runs_table import COLUMNS, frame
+from kd_analysis.reading.run_columns import RUN_COLUMNS
+from kd_analysis.reading.runs_table import frame
 from kd_analysis.report.document import Block, Bullets, Column, Section, Text, table
 from kd_hpc.triage.verdict import Verdict
 
@@ -18,17 +19,6 @@ MEANINGS = {
     Verdict.UNFINISHED: "not finished; not counted",
     Verdict.FAILED: "crashed or given up; not counted",
     Verdict.FLAGGED: "quarantined: shown, never counted",
-}
-
-SHORT = {
-    "path": "run",
-    "state": "state",
-    "verdict": "verdict",
-    "epochs": "epochs",
-    "acc_last": "last (%)",
-    "acc_best": "best (%)",
-    "best_epoch": "best epoch",
-    "seconds": "seconds",
 }
 
 
@@ -137,23 +127,14 @@ def _changed_by_flagged(analysis: Analysis) -> Iterator[tuple[str, int, float, i
 def runs_section(analysis: Analysis) -> Section:
     """The tidy table itself, one row a run."""
     data = frame(analysis.tree)
-    digits = {
-        "acc_last": 2,
-        "acc_best": 2,
-        "acc_mean_of_last_5": 2,
-        "teacher_acc_last": 2,
-        "seconds": 0,
-        "seconds_per_epoch": 1,
-        "device_seconds": 0,
-    }
     rows = data.astype(object).where(data.notna(), None).to_numpy().tolist()
     caption = f"One row a run; seconds are of the clock. {SHARED}"
-    full = table("runs", caption, [Column(name, digits.get(name)) for name in COLUMNS], rows)
-    kept = [COLUMNS.index(name) for name in SHORT]
+    full = table("runs", caption, [Column(column.name, column.digits) for column in RUN_COLUMNS], rows)
+    kept = [place for place, column in enumerate(RUN_COLUMNS) if column.short]
     short = table(
         "runs_short",
         "Every run (all columns: tables/runs.csv)",
-        [Column(label, digits.get(name)) for name, label in SHORT.items()],
-        [[r[i] for i in kept] for r in rows],
+        [Column(RUN_COLUMNS[place].short, RUN_COLUMNS[place].digits) for place in kept],
+        [[row[place] for place in kept] for row in rows],
     )
     return Section("runs", "All runs", (replace(full, csv_only=True), short))

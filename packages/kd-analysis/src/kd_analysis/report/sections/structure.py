@@ -23,7 +23,7 @@ from kd_analysis.geometry.spectrum import scores
 from kd_analysis.reading.runs_table import Tree
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, table
 from kd_analysis.report.sections.alignment import NONE, POOLED, key
-from kd_analysis.representations.comparisons import FLOOR, OWN, OWN_FLAGGED, SINGLE_RUN, Value
+from kd_analysis.representations.comparisons import FLOOR, OWN, OWN_FLAGGED, SINGLE_RUN, GeometryValue
 from kd_analysis.representations.npz import LAYERS, load
 from kd_analysis.representations.transfer import single
 from kd_analysis.stats.models import partial_correlation
@@ -74,7 +74,7 @@ def structure_section(analysis: Analysis) -> Section:
     return Section("structure", title, (Text(intro), *blocks, Text(POOLED, "limits")))
 
 
-def _spectra(setting: Setting, values: Sequence[Value]) -> Figure:
+def _spectra(setting: Setting, values: Sequence[GeometryValue]) -> Figure:
     curves: dict[str, dict[str, list[float]]] = {layer: {} for layer in LAYERS}
     widest = max(
         (int(v.name.removeprefix("variance_of_")) for v in values if v.name.startswith("variance_of_")), default=0
@@ -92,7 +92,7 @@ def _spectra(setting: Setting, values: Sequence[Value]) -> Figure:
 
 
 def _structure(
-    setting: Setting, values: Sequence[Value], names: Mapping[str, tuple[str, int]], stem: str, words: str
+    setting: Setting, values: Sequence[GeometryValue], names: Mapping[str, tuple[str, int]], stem: str, words: str
 ) -> Table:
     found = {name: single(values, name) for name in names}
     columns: list[Column | str] = ["layer", "network", "n"]
@@ -105,7 +105,7 @@ def _structure(
     return table(f"{stem}_{key(setting)}", f"{words}, {setting.dataset}, {setting.pair}", columns, rows)
 
 
-def _cross(setting: Setting, values: Sequence[Value]) -> Iterator[Figure]:
+def _cross(setting: Setting, values: Sequence[GeometryValue]) -> Iterator[Figure]:
     matrices: dict[str, NDArray[np.float64]] = {}
     for relation in (FLOOR, OWN):
         crossed = [value for value in values if value.name == "cka_cross" and value.relation == relation]
@@ -121,7 +121,7 @@ def _cross(setting: Setting, values: Sequence[Value]) -> Iterator[Figure]:
         yield Figure(f"cross_layer_{key(setting)}", caption, partial(cross_layer_figure, matrices, LAYERS))
 
 
-def _mean(values: Sequence[Value], layer: str, other: str) -> float:
+def _mean(values: Sequence[GeometryValue], layer: str, other: str) -> float:
     found = [v.value for v in values if (v.layer, v.other_layer) == (layer, other) and math.isfinite(v.value)]
     return sum(found) / len(found) if found else math.nan
 
@@ -203,7 +203,7 @@ def _points(analysis: Analysis, setting: Setting, layer: str) -> Points:
     return Points({method: methods[method] for method in sorted(methods, key=network_order)}, pure, flagged)
 
 
-def _own(analysis: Analysis, setting: Setting, layer: str) -> Iterator[Value]:
+def _own(analysis: Analysis, setting: Setting, layer: str) -> Iterator[GeometryValue]:
     for value in analysis.by_setting[setting]:
         shown = value.name == "cka_debiased" and value.layer == layer and value.relation in (OWN, FLOOR, OWN_FLAGGED)
         if shown and math.isfinite(value.value):
