@@ -15,7 +15,8 @@ import pytest
 
 from kd_analysis.analysis import read_and_judge
 from kd_analysis.reading.durations import wall_seconds
-from kd_analysis.reading.runs_table import COLUMNS, Tree, collect, frame
+from kd_analysis.reading.run_columns import RUN_COLUMNS
+from kd_analysis.reading.runs_table import Tree, collect, frame
 from kd_analysis.representations.cache import Cache
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.triage.find_runs import Stray
@@ -112,7 +113,7 @@ def test_the_table_has_one_row_a_run_and_the_promised_columns(beta: Path) -> Non
     table = frame(found)
     assert len(table) == len(found.runs) == 23
     promised = "dataset method alpha teacher student seed state verdict epochs acc_last acc_best"
-    assert set(promised.split()) <= set(table.columns) == set(COLUMNS)
+    assert set(promised.split()) <= set(table.columns) == {column.name for column in RUN_COLUMNS}
 
 
 Damage = Callable[[Path], object]

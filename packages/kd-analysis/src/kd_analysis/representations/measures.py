@@ -1,6 +1,7 @@
 """The registry of geometry measures: what each is called, where it is wanted, and how it is computed from two layers.
 
-Adding a measure is adding a function and its line in SINGLE, PAIR or LOGITS. Raise its version when its numbers change.
+Adding a measure is adding a function and its line in SINGLE, PAIR or LOGITS: tables/geometry.csv and the report show
+its numbers under the names it gives them, unless `quantities` has a better place. Raise its version when they change.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from kd_analysis.accuracy.cells import Setting, network_order, show_alpha, show_method
@@ -11,6 +11,7 @@ from kd_analysis.figures.alignment import Row, layers_figure, measures_figure
 from kd_analysis.figures.sweeps import Band
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
 from kd_analysis.representations.comparisons import CEILING, FLOOR, OWN, GeometryValue
+from kd_analysis.representations.quantities import Quantity, further, in_group, label
 from kd_analysis.representations.transfer import per_seed, references, sweeps, transferred
 from kd_analysis.stats.intervals import t_interval
 
@@ -24,35 +25,9 @@ CKA_LIMITS = (
     "by 1 % of "
     "far-away items (1.0 to 0.63): read it with the robustness table below."
 )
-SHAPES = {
-    "cka_rbf_0.4": "RBF CKA, width 0.4",
-    "procrustes_similarity": "Procrustes similarity",
-    "mean_principal_angle": "mean angle (degrees)",
-}
-NEIGHBOURHOODS = {"mutual_knn": "mutual 10-NN", "rsa": "RSA (Spearman)", "ica_match": "ICA match"}
-ROBUST = {
-    "cka": "CKA, plain",
-    "cka_debiased": "debiased",
-    "cka_class_residual": "class means removed",
-    "cka_without_top_component": "top component removed",
-    "cka_without_outliers": "1 % largest norms removed",
-    "cka_rbf_0.2": "RBF 0.2",
-    "cka_rbf_0.4": "RBF 0.4",
-    "cka_rbf_0.8": "RBF 0.8",
-}
-TRANSFERRED = {
-    "cka_debiased": "linear CKA",
-    "procrustes_similarity": "Procrustes similarity",
-    "mutual_knn": "mutual 10-NN",
-    "rsa": "RSA",
-    "top1_agreement": "top-1 agreement",
-    "error_consistency": "error consistency",
-}
-LOGITS = {
-    "top1_agreement": "top-1 agreement",
-    "kl_from_reference": "KL (nats)",
-    "error_consistency": "error kappa",
-}
+SHAPES = ("cka_rbf_0.4", "procrustes_similarity", "mean_principal_angle")
+NEIGHBOURHOODS = ("mutual_knn", "rsa", "ica_match")
+TRANSFERRED = ("cka_debiased", "procrustes_similarity", "mutual_knn", "rsa", "top1_agreement", "error_consistency")
 NONE = "No usable representations.npz of a student and its teacher in this tree."
 
 
@@ -108,20 +83,27 @@ def _alignment(analysis: Analysis, setting: Setting, values: Sequence[GeometryVa
         ),
         _measures(setting, values, SHAPES, alphas, "shape", "Other measures of common shape"),
         _measures(setting, values, NEIGHBOURHOODS, alphas, "neighbourhood", "Neighbourhoods, distances and components"),
-        _by_layer(setting, values, ROBUST, "robustness", "Is the alignment robust? Mean over alphas and seeds", 3),
+        _by_layer(setting, values, in_group("robustness"), "robustness", "Is the alignment robust?"),
+        *_further(setting, values),
         _logits(setting, values),
     ]
+
+
+def _further(setting: Setting, values: Sequence[GeometryValue]) -> Iterator[Table]:
+    """Measures of pairs that no table above lists."""
+    if others := further(value.name for value in values if value.relation == OWN and value.layer):
+        yield _by_layer(setting, values, others, "further_alignment", "Further measures of alignment.")
 
 
 def _measures(
     setting: Setting,
     values: Sequence[GeometryValue],
-    names: dict[str, str],
+    names: Sequence[str],
     alphas: Sequence[float | None],
     stem: str,
     words: str,
 ) -> Figure:
-    rows: dict[str, Row] = {label: row(values, name) for name, label in names.items()}
+    rows: dict[str, Row] = {label(name): row(values, name) for name in names}
     caption = f"{words} between student and its teacher by layer over alpha, {setting.dataset}, {setting.pair}."
     return Figure(f"{stem}_over_alpha_{key(setting)}", caption, partial(measures_figure, rows, alphas))
 
@@ -137,37 +119,37 @@ def row(values: Iterable[GeometryValue], name: str) -> Row:
 
 
 def _by_layer(
-    setting: Setting, values: Sequence[GeometryValue], names: dict[str, str], stem: str, caption: str, digits: int
+    setting: Setting, values: Sequence[GeometryValue], shown: Sequence[Quantity], stem: str, caption: str
 ) -> Table:
-    """One row a layer and method (floor and ceiling too), one column a quantity."""
-    columns: list[Column | str] = ["layer", "method", "n", *(Column(label, digits) for label in names.values())]
+    """One row a layer and method (floor and ceiling too), one column a quantity; means over alphas and seeds."""
+    columns: list[Column | str] = ["layer", "method", "n", *(Column(each.label, each.digits) for each in shown)]
     rows = []
-    means = {name: per_seed(values, name) for name in names}
-    floors = {name: per_seed(values, name, FLOOR) for name in names}
-    ceilings = {name: per_seed(values, name, CEILING) for name in names}
-    for kind, found in (("", means), ("floor: ", floors), ("ceiling: ", ceilings)):
-        first = found[next(iter(names))]
-        for layer, method in sorted(first, key=lambda at: (at[0], network_order(at[1]))):
-            numbers = [_mean(found[name].get((layer, method), [])) for name in names]
-            rows.append((layer, kind + method, len(first[layer, method]), *numbers))
+    for kind, relation in (("", OWN), ("floor: ", FLOOR), ("ceiling: ", CEILING)):
+        found = [per_seed(values, each.name, relation) for each in shown]
+        for layer, method in sorted(found[0], key=lambda at: (at[0], network_order(at[1]))):
+            numbers = [_mean(each.get((layer, method), [])) for each in found]
+            rows.append((layer, kind + method, len(found[0][layer, method]), *numbers))
     rows.sort(key=lambda line: str(line[0]))
-    return table(f"{stem}_{key(setting)}", f"{caption}, {setting.dataset}, {setting.pair}", columns, rows)
+    where = f"{caption} Mean over alphas and seeds, {setting.dataset}, {setting.pair}"
+    return table(f"{stem}_{key(setting)}", where, columns, rows)
 
 
 def _logits(setting: Setting, values: Sequence[GeometryValue]) -> Table:
     """Predictions of student and own teacher compared, by method and alpha."""
+    others = further(value.name for value in values if value.relation == OWN and not value.layer)
+    shown = (*in_group("predictions"), *others)
     columns: list[Column | str] = ["method", "alpha", "n"]
-    columns += [Column(label, 3) for words in LOGITS.values() for label in (words, "low", "high")]
-    found = {name: sweeps(values, name).get("", {}) for name in LOGITS}
+    columns += [Column(words, each.digits) for each in shown for words in (each.label, "low", "high")]
+    found = [sweeps(values, each.name).get("", {}) for each in shown]
     rows = []
-    for method, by_alpha in found["top1_agreement"].items():
+    for method, by_alpha in found[0].items():
         for alpha in sorted(by_alpha, key=str):
-            intervals = [t_interval(found[name].get(method, {}).get(alpha, [])) for name in LOGITS]
+            intervals = [t_interval(each.get(method, {}).get(alpha, [])) for each in found]
             numbers = [number for one in intervals for number in (one.estimate, one.low, one.high)]
             rows.append((method, show_alpha(alpha), intervals[0].n, *numbers))
-    for label, place in (("floor: pure student", 0), ("ceiling: other seeds' teachers", 1)):
-        both = [t_interval(references(values, name).get("", ([], []))[place]) for name in LOGITS]
-        rows.append((label, None, both[0].n, *(number for one in both for number in (one.estimate, one.low, one.high))))
+    for words, place in (("floor: pure student", 0), ("ceiling: other seeds' teachers", 1)):
+        both = [t_interval(references(values, each.name).get("", ([], []))[place]) for each in shown]
+        rows.append((words, None, both[0].n, *(number for one in both for number in (one.estimate, one.low, one.high))))
     return table(
         f"predictions_{key(setting)}",
         f"Predictions of student and teacher, {setting.dataset}, {setting.pair}",
@@ -181,8 +163,7 @@ def _transfer(analysis: Analysis, setting: Setting, values: Sequence[GeometryVal
     if not found["cka_debiased"]:
         return []
     rows: dict[str, Row] = {
-        f"excess {TRANSFERRED[name]}": (found[name], {})
-        for name in ("cka_debiased", "procrustes_similarity", "mutual_knn")
+        f"excess {label(name)}": (found[name], {}) for name in ("cka_debiased", "procrustes_similarity", "mutual_knn")
     }
     caption = (
         f"Excess alignment with the own teacher over pure students, {setting.dataset}, {setting.pair}; zero: "
@@ -200,14 +181,14 @@ def _transfer(analysis: Analysis, setting: Setting, values: Sequence[GeometryVal
         Column("high", 4, signed=True),
     ]
     lines = []
-    for name, label in TRANSFERRED.items():
+    for name in TRANSFERRED:
         for layer in found[name]:
             for method, by_alpha in found[name][layer].items():
                 for alpha in sorted(by_alpha, key=str):
                     one = t_interval(by_alpha[alpha])
                     lines.append(
                         (
-                            label,
+                            label(name),
                             layer or "logits",
                             show_method(method),
                             show_alpha(alpha),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -25,29 +25,12 @@ from kd_analysis.report.document import Block, Column, Figure, Section, Table, T
 from kd_analysis.report.sections.alignment import NONE, POOLED, key
 from kd_analysis.representations.comparisons import FLOOR, OWN, OWN_FLAGGED, SINGLE_RUN, GeometryValue
 from kd_analysis.representations.npz import LAYERS, load
+from kd_analysis.representations.quantities import Quantity, further, in_group
 from kd_analysis.representations.transfer import single
 from kd_analysis.stats.models import partial_correlation
 from kd_hpc.catalogue import METHODS
 from kd_hpc.triage.run_directory import Identity
 
-DIMENSIONS = {
-    "participation_ratio": ("participation ratio", 2),
-    "effective_rank": ("effective rank", 2),
-    "components_90": ("components for 90 %", 1),
-    "components_95": ("components for 95 %", 1),
-    "two_nn": ("TwoNN", 2),
-    "two_nn_over_2": ("TwoNN, half the items", 2),
-    "two_nn_over_4": ("TwoNN, a quarter", 2),
-}
-CLASSES = {
-    "fisher_ratio": ("Fisher ratio", 3),
-    "fisher_null": ("by chance", 3),
-    "nc1": ("NC1", 3),
-    "knn_probe": ("10-NN probe (%)", 2),
-    "ica_components": ("ICA components", 1),
-    "ica_ceiling": ("ICA match with itself", 3),
-    "ica_converged": ("ICA restarts converged", 2),
-}
 SCATTER_ITEMS, SCATTER_CLASSES = 300, 10
 
 
@@ -58,8 +41,10 @@ def structure_section(analysis: Analysis) -> Section:
         values = analysis.by_setting[setting]
         if any(value.relation == SINGLE_RUN for value in values):
             blocks.append(_spectra(setting, values))
-            blocks.append(_structure(setting, values, DIMENSIONS, "dimensions", "Dimensions by layer"))
-            blocks.append(_structure(setting, values, CLASSES, "classes", "Classes and components by layer"))
+            for stem, words in (("dimensions", "Dimensions"), ("classes", "Classes and components")):
+                blocks.append(_structure(setting, values, in_group(stem), stem, f"{words} by layer"))
+            if others := further(value.name for value in values if value.relation == SINGLE_RUN):
+                blocks.append(_structure(setting, values, others, "further_of_layers", "Further measures by layer"))
             blocks += [*_cross(setting, values), *_scatter(analysis, setting)]
     title = "Structure of the representations"
     if not blocks:
@@ -92,14 +77,14 @@ def _spectra(setting: Setting, values: Sequence[GeometryValue]) -> Figure:
 
 
 def _structure(
-    setting: Setting, values: Sequence[GeometryValue], names: Mapping[str, tuple[str, int]], stem: str, words: str
+    setting: Setting, values: Sequence[GeometryValue], shown: Sequence[Quantity], stem: str, words: str
 ) -> Table:
-    found = {name: single(values, name) for name in names}
+    found = [single(values, quantity.name) for quantity in shown]
     columns: list[Column | str] = ["layer", "network", "n"]
-    columns += [Column(label, digits) for label, digits in names.values()]
+    columns += [Column(quantity.label, quantity.digits) for quantity in shown]
     rows = []
-    for layer, method in sorted(found[next(iter(names))], key=lambda at: (at[0], network_order(at[1]))):
-        numbers = [found[name].get((layer, method), []) for name in names]
+    for layer, method in sorted(found[0], key=lambda at: (at[0], network_order(at[1]))):
+        numbers = [each.get((layer, method), []) for each in found]
         means = (sum(each) / len(each) if each else math.nan for each in numbers)
         rows.append((layer, show_method(method), len(numbers[0]), *means))
     return table(f"{stem}_{key(setting)}", f"{words}, {setting.dataset}, {setting.pair}", columns, rows)
