@@ -18,7 +18,7 @@ from kd_analysis.methodology.chapter import (
     NOT_ON_RECORD,
     Chapter,
     Fact,
-    Grid,
+    FactTable,
     Part,
     as_latex,
     as_markdown,
@@ -148,7 +148,7 @@ HOSTILE = r"50% of a_b & {c} \end{document} ~ # $x^2$ <i> |"
 
 
 def hostile_chapter() -> Chapter:
-    grid = Grid(HOSTILE, ("a_b", "c%"), ((HOSTILE, "1"), ("2", HOSTILE)))
+    grid = FactTable(HOSTILE, ("a_b", "c%"), ((HOSTILE, "1"), ("2", HOSTILE)))
     return Chapter(HOSTILE, HOSTILE, (Part(HOSTILE, (Fact(HOSTILE, HOSTILE, HOSTILE),), grid), Part("empty")))
 
 
