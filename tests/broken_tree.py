@@ -104,10 +104,7 @@ class BrokenTree:
 
     def weights(self, run: Experiment, content: bytes) -> str:
         """A best.pth as far as kd-hpc looks into it; returns its SHA-256."""
-        path = self.store.directory(run) / BEST
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(zipfile.ZipInfo("best/data.pkl"), content)
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(weights_file(self.store.directory(run), content).read_bytes()).hexdigest()
 
     def _write(self, run: Experiment, record: StatusRecord) -> None:
         self.store.create(run)
@@ -132,6 +129,14 @@ class BrokenTree:
             charged=found.charged,
             next_memory=found.next_memory,
         )
+
+
+def weights_file(directory: Path, content: bytes) -> Path:
+    """A best.pth as far as kd-hpc looks into it."""
+    path = directory / BEST
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("best/data.pkl"), content)
+    return path
 
 
 def make(root: Path) -> None:

@@ -9,8 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
+from kd_hpc.campaign_errors import explain, is_missing
 from kd_hpc.errors import CampaignError, IdentityError
 from kd_hpc.experiment import Experiment, check_name
 
@@ -19,12 +21,21 @@ _MEMORY = re.compile(r"[1-9][0-9]{0,6}(mb|gb)")
 _WALLTIME = re.compile(r"[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]")
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@:=-]*")
 
-Alpha = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Alpha = Annotated[float, Field(ge=0, le=1, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Neither text nor true is a number, though pydantic would take both for one."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if kind in (int, float) and isinstance(value, str | bool):
+            raise PydanticKnownError("int_type")
+        return value
 
 
 class Recipe(_Strict):
@@ -192,6 +203,8 @@ def load_campaign(path: Path) -> Campaign:
             experiment.require_known()
     except IsADirectoryError:
         raise CampaignError(f"{path} is a folder.", remedy="Name the campaign file in it.") from None
+    except FileNotFoundError:
+        raise is_missing(path) from None
     except OSError as error:
         raise CampaignError(
             f"{path} cannot be read: {error.strerror}.", remedy="Name an existing campaign file."
@@ -199,18 +212,7 @@ def load_campaign(path: Path) -> Campaign:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CampaignError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
     except ValidationError as error:
-        raise _campaign_error(path, error) from None
+        raise explain(path, error, Campaign) from None
     except IdentityError as error:
         raise CampaignError(f"{path}: {error.what}", remedy=error.remedy or "Mend that field.") from None
     return campaign
-
-
-def _campaign_error(path: Path, error: ValidationError) -> CampaignError:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "the campaign"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        return CampaignError(f"{path}: {field} is not a known key.", remedy="Delete that line or mend its spelling.")
-    if first["type"] == "missing":
-        return CampaignError(f"{path}: {field} is missing.", remedy=f"Add a line {field} = ...")
-    return CampaignError(f"{path}: {field}: {message} (got {first['input']!r}).", remedy="Mend that line.")

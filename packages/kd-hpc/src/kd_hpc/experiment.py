@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
 from kd_hpc.errors import IdentityError
+from kd_hpc.near import did_you_mean
 from kd_hpc.variant import Control, Variant, arm, format_alpha, parse_variant, split_arm
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -192,4 +193,5 @@ def _parse_alpha(level: str) -> float | None:
 
 def _require(kind: str, name: str, known: Any) -> None:
     if name not in known:
-        raise IdentityError(f"{kind} {name!r} is not known.", remedy=f"Known: {', '.join(known)}. {NEW_NAME}")
+        remedy = did_you_mean(name, known) or f"Known: {', '.join(known)}. {NEW_NAME}"
+        raise IdentityError(f"{kind} {name!r} is not known.", remedy=remedy)
