@@ -175,6 +175,38 @@ def test_the_readme_names_every_folder_there_is() -> None:
         assert f"packages/{package}/" in readme
 
 
+TEXTS = sorted({*PAGES, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/*.md")})
+every_text = pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+FILES = r"\b((?:tests|toolbox|benchmarks|packages|campaigns|constraints|docs)/[\w./-]*\w\.(?:py|sh|toml|md|txt))\b"
+
+
+@every_text
+def test_the_modules_that_a_page_names_are_there(page: Path) -> None:
+    names = re.findall(r"`((?:kd_hpc|kd_core|kd_analysis)(?:\.\w+)+)", page.read_text())
+    assert not [name for name in names if missing_module(name)]
+
+
+def missing_module(name: str) -> bool:
+    """Whether a dotted name leads to no module or folder of ours; what follows a module may be anything in it."""
+    package, *parts = name.split(".")
+    (place,) = ROOT.glob(f"packages/*/src/{package}")
+    for part in parts:
+        place /= part
+        if place.with_suffix(".py").is_file():
+            return False
+    return not place.is_dir()
+
+
+@every_text
+def test_the_files_and_links_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text()
+    written = {step.path for step in steps_of(page) if isinstance(step, Written)}
+    named = set(re.findall(FILES, text)) - written - {"campaigns/NAME.toml"}
+    assert not [path for path in named if not (ROOT / path).exists()]
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
 def test_ci_runs_the_command_the_readme_names() -> None:
     assert "bash toolbox/test.sh" in (ROOT / ".ci/run").read_text()
     assert "bash toolbox/test.sh" in (ROOT / "README.md").read_text()

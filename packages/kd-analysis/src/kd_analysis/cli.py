@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-import typer
-
 from kd_analysis.commands import methodology, plots, report, triage, weekly
-from kd_hpc.entry import run
+from kd_hpc.entry import command_line, run
 
-app = typer.Typer(
-    name="kd-analysis",
-    help="Read finished distillation runs on a laptop: triage, statistics, geometry, figures, one report.",
-    epilog="Example: kd-analysis report experiments -o report\n\nGuide: docs/guide/first-day-on-the-laptop.md",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+app = command_line(
+    "kd-analysis",
+    "Read finished distillation runs on a laptop: triage, statistics, geometry, figures, one report.",
+    "Example: kd-analysis report experiments -o report\n\nGuide: docs/guide/first-day-on-the-laptop.md",
 )
 app.command("report")(report.report)
 app.command("triage")(triage.triage)

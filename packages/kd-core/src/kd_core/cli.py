@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-import typer
-
 from kd_core.commands import bench, data, evaluate, extract, methods, train
-from kd_hpc.entry import run
+from kd_hpc.entry import command_line, run
 
-app = typer.Typer(
-    name="kd-core",
-    help="Train distillation runs that resume to the bit. Runs inside a job, or by hand.",
-    epilog="Example: kd-core train --experiments experiments --dataset Digits --model ResNet20 --seed 0 --epochs 3\n\n"
+app = command_line(
+    "kd-core",
+    "Train distillation runs that resume to the bit. Runs inside a job, or by hand.",
+    "Example: kd-core train --experiments experiments --dataset Digits --model ResNet20 --seed 0 --epochs 3\n\n"
     "A new method, data set or model: docs/guide/a-campaign-of-your-own.md",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
 )
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-import typer
-
 from kd_hpc.commands import archive, cancel, diagnose, doctor, forecast, queue, retry, simulate, status, why
-from kd_hpc.entry import run
+from kd_hpc.entry import command_line, run
 
-app = typer.Typer(
-    name="kd-hpc",
-    help="Bring a campaign of training runs onto this machine or a cluster: each run exactly once, none lost, all "
+app = command_line(
+    "kd-hpc",
+    "Bring a campaign of training runs onto this machine or a cluster: each run exactly once, none lost, all "
     "explained.",
-    epilog="Example: kd-hpc queue campaigns/digits.toml --watch\n\nGuides: docs/guide, such as when-something-died.md",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # drawing help with rich takes longer than all of kd-hpc
+    "Example: kd-hpc queue campaigns/digits.toml --watch\n\nGuides: docs/guide, such as when-something-died.md",
 )
 app.command("queue")(queue.queue)
 app.command("status")(status.status)

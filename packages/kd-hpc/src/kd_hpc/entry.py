@@ -1,15 +1,50 @@
-"""How each of the three command lines starts and ends: expected failures become one message and an exit code."""
+"""How each of the three command lines looks, starts and ends: expected failures become one message and an exit code."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Annotated, NoReturn
+
+import typer
 
 from kd_hpc.errors import KdError
 
 INTERRUPTED = 130
+
+
+def command_line(name: str, text: str, epilog: str) -> typer.Typer:
+    """A program without commands yet; `name` is also its distribution's, whose version `--version` prints."""
+    app = typer.Typer(
+        name=name,
+        help=text,
+        epilog=epilog,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # drawing help with rich takes longer than all of kd-hpc
+    )
+
+    app.callback()(_options)
+    return app
+
+
+def _print_version(context: typer.Context, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        name = str(context.command.name)
+        typer.echo(f"{name} {version(name)}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def run(program: str, app: Callable[[], object]) -> NoReturn:
