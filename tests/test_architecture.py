@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +52,7 @@ def test_a_command_line_loads_nothing_heavy_to_print_its_help(package: str) -> N
 def test_package_init_files_hold_a_docstring_only(package: str) -> None:
     (source,) = ROOT.glob(f"packages/*/src/{package}")
     for init in source.rglob("__init__.py"):
-        if init.parent.name not in ("methods", "sources"):  # they hold the registries METHODS and SOURCES
+        if init.parent.name not in ("methods", "sources", "networks"):  # they hold the registries
             assert init.read_text().startswith('"""'), init
             assert len(init.read_text().strip().splitlines()) <= 3, init
 
@@ -65,14 +64,9 @@ def test_a_dry_run_plans_without_loading_anything_heavy(tmp_path: Path) -> None:
     assert not loaded_after(code) & HEAVY
 
 
-@pytest.mark.parametrize(("program", "seconds"), [("kd-hpc", 0.3), ("kd-analysis", 0.5)])
-def test_help_answers_at_once(program: str, seconds: float) -> None:
-    # processor time, which other processes on the machine hardly change
-    times = []
-    for _ in range(7):
-        process = subprocess.Popen([BIN / program, "--help"], stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        times.append(usage.ru_utime + usage.ru_stime)
-    assert min(times) < seconds, times
+@pytest.mark.parametrize("package", ["kd_hpc", "kd_core", "kd_analysis"])
+def test_help_answers_at_once_because_it_loads_little(package: str) -> None:
+    help_printed = f"from {package}.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    program = f"import sys\nsys.argv = ['', '--help']\n{help_printed}\nprint(len(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(done.stdout.splitlines()[-1]) < 300  # about 160, in 0.1 s; torch alone is 1,200

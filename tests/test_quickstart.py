@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,5 @@ def test_a_fresh_clone_runs_the_quickstart_and_repeats_nothing(tmp_path: Path) -
     assert {row["state"] for row in rows} == {"completed"}
     assert all(float(row["acc_last"]) > 90 for row in rows)
     weights = {path: path.stat().st_mtime_ns for path in clone.glob("experiments/**/*.pth")}
-    start = time.perf_counter()
     subprocess.run(["bash", "toolbox/quickstart.sh"], cwd=clone, check=True, capture_output=True)
-    assert time.perf_counter() - start < 60
     assert {path: path.stat().st_mtime_ns for path in clone.glob("experiments/**/*.pth")} == weights

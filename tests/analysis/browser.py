@@ -35,6 +35,9 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 """Chromium reads its commands from descriptor 3 and answers on 4."""
 
+HANGS = 600.0
+"""Seconds after which a browser that says nothing is taken to hang."""
+
 
 class Browser:
     """One page. `console` collects errors and warnings, `requests` every address the page asked for."""
@@ -76,7 +79,7 @@ class Browser:
         """Load a file and wait until it has loaded."""
         self._loaded = False
         self.call("Page.navigate", url=path.as_uri())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANGS
         while not self._loaded and time.monotonic() < deadline:
             self._receive(deadline)
         assert self._loaded, "the page did not load"
@@ -93,7 +96,7 @@ class Browser:
         if self._session:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANGS
         while True:
             answer = self._receive(deadline)
             if answer.get("id") == self._number:
