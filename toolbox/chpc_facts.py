@@ -19,7 +19,7 @@ def rows(file: str) -> Any:
 
 def completed(file: str) -> list[str]:
     """Runs that are completed; `file` holds kd-hpc status --json."""
-    return [row["run"] for row in rows(file) if row["state"] == "completed"]
+    return [row["run"] for row in rows(file)["runs"] if row["state"] == "completed"]
 
 
 def closed(state: str, analysis: str) -> list[str]:
@@ -53,7 +53,7 @@ def lost(file: str, listing: str) -> list[str]:
 
 def counts(file: str) -> list[str]:
     """How the campaign stands, in words."""
-    states = Counter(row["state"] for row in rows(file))
+    states = Counter(row["state"] for row in rows(file)["runs"])
     needing = {state: number for state, number in states.items() if state in ("failed", "suspect", "unreadable")}
     words = [
         f"queued {states['queued'] + states['submitting']}",
@@ -67,7 +67,7 @@ def counts(file: str) -> list[str]:
 def drawn(file: str) -> list[str]:
     """How many runs were drawn; `file` holds kd-analysis plots --json, or nothing if that failed."""
     with suppress(ValueError):
-        return [str(sum(row["drawn"] for row in rows(file)))]
+        return [str(sum(row["drawn"] for row in rows(file)["runs"]))]
     return ["0"]
 
 

@@ -193,7 +193,7 @@ class Laptop:
         (self.root / ".venv/bin").mkdir(parents=True)
         for name in ("python", "kd-hpc"):
             (self.root / ".venv/bin" / name).symlink_to(BIN / name)
-        program(self.root / ".venv/bin/kd-analysis", "#!/bin/sh\nprintf '[\\n{\"drawn\": true}\\n]\\n'\n")
+        program(self.root / ".venv/bin/kd-analysis", '#!/bin/sh\nprintf \'{\\n"runs": [{"drawn": true}]}\\n\'\n')
         self.trust()
         self.set()
 

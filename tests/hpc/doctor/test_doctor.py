@@ -71,7 +71,7 @@ def test_a_ready_site_is_all_ok_and_exits_0(fakepbs: FakePbs, tmp_path: Path) ->
     prepare(tmp_path, "train_images.npy", "test_images.npy")
     ready = place(tmp_path, CAMPAIGN.replace("gpus = 1", ""))
     ran = kd_hpc("doctor", ready.file, "--experiments", ready.experiments, "--submit-test", "--json")
-    levels = {check["name"]: check["level"] for check in json.loads(ran.stdout)}
+    levels = {check["name"]: check["level"] for check in json.loads(ran.stdout)["checks"]}
     assert ran.returncode == 0
     assert set(levels.values()) == {"ok"}
     assert {"scheduler", "job history", "queue", "project code", "held test job", "file system", "torch"} <= set(levels)

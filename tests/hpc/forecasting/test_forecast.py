@@ -214,9 +214,9 @@ def test_simulate_is_the_same_for_the_same_seed_and_touches_nothing(place: Path)
     first, second = (kd_hpc("simulate", "tiny.toml", "--worlds", "3", "--json", cwd=place) for _ in range(2))
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout
-    worlds = json.loads(first.stdout)
+    worlds = json.loads(first.stdout)["worlds"]
     assert [world["actions"].get("done") for world in worlds] == [6, 6, 6]
     assert not any(world["broken"] for world in worlds)
-    calm = json.loads(kd_hpc("simulate", "tiny.toml", "--faults", "none", "--json", cwd=place).stdout)
+    calm = json.loads(kd_hpc("simulate", "tiny.toml", "--faults", "none", "--json", cwd=place).stdout)["worlds"]
     assert (calm[0]["jobs"], calm[0]["starts"]) == (6, 6)
     assert set(place.rglob("*")) == before

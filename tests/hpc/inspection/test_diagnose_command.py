@@ -72,7 +72,7 @@ def test_a_name_that_is_no_run_is_said_and_exits_2(tmp_path: Path) -> None:
 
 def test_a_planned_run_that_never_started_has_not_died(tmp_path: Path) -> None:
     keep(tmp_path)
-    ran = kd_hpc("diagnose", PURE.label, cwd=tmp_path)
+    ran = kd_hpc("diagnose", PURE.label, "--campaign", campaign_file(tmp_path), cwd=tmp_path)
     assert ran.returncode == 0
     assert "it was never started: nothing died" in ran.stdout
     assert "charged" not in ran.stdout

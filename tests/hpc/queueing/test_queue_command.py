@@ -48,7 +48,7 @@ def everything_below(folder: Path) -> set[Path]:
 def test_watching_brings_every_run_to_its_end_students_after_teachers(place: Path) -> None:
     done = kd_hpc("queue", "tiny.toml", "--watch", cwd=place)
     assert done.returncode == 0, done.stderr
-    rows = json.loads(kd_hpc("status", "tiny.toml", "--json", cwd=place).stdout)
+    rows = json.loads(kd_hpc("status", "tiny.toml", "--json", cwd=place).stdout)["runs"]
     assert [row["state"] for row in rows] == ["completed"] * 6
     for seed in (0, 1):
         teacher = record_of(place, TEACHER.model_copy(update={"seed": seed})).attempt
@@ -245,6 +245,28 @@ def test_a_placeholder_project_is_refused_but_can_be_planned(place: Path) -> Non
     assert refused.returncode == 2
     assert 'project = "' in refused.stderr
     assert not (place / "experiments").exists()
-    planned = kd_hpc("queue", "pbs.toml", "--dry-run", cwd=place)
+    planned = kd_hpc("queue", "pbs.toml", "--dry-run", "--all", cwd=place)
     assert planned.returncode == 0
     assert planned.stdout.count("Digits/") == 6 + 2
+
+
+def test_a_dry_run_says_each_reason_once_with_how_many_runs_it_is_true_of(place: Path) -> None:
+    text = CAMPAIGN.replace("alphas = [0.5]", "alphas = [0.25, 0.5, 0.75]").replace(
+        "seeds = [0, 1]", "seeds = [0, 1, 2]"
+    )
+    campaign_file(place, text, "more.toml")
+    lines = kd_hpc("queue", "more.toml", "--dry-run", cwd=place).stdout.splitlines()
+    heads = [line for line in lines if not line.startswith(" ")]
+    assert heads == [
+        "submit      2: it has not been trained yet",
+        "wait        4: all 2 slots are taken",
+        "wait        9: its teacher … is not completed yet (not_started)",
+    ]
+    assert lines[-1] == "            and 6 more"
+    everything = kd_hpc("queue", "more.toml", "--dry-run", "--all", cwd=place).stdout.splitlines()
+    assert len(everything) == 1 + 15
+
+
+def test_the_last_line_of_watching_speaks_of_no_slot_once_all_is_done(place: Path) -> None:
+    done = kd_hpc("queue", "tiny.toml", "--watch", cwd=place)
+    assert done.stderr.splitlines()[-1] == "6 runs: 6 completed."

@@ -130,11 +130,11 @@ def test_why_and_diagnose_find_a_followers_output_with_its_leader(place: Path) -
     assert "told to die" in found["diagnosis"]["detail"]
     assert f"{LEADER.label}/errors" in found["evidence"]
     links = json.loads(kd_hpc("why", follower.label, "--json", cwd=place).stdout)
-    said = {link["kind"]: link["says"] for link in links}
+    said = {link["kind"]: link["says"] for link in links["links"]}
     assert f"shared by 3 runs, its output in {LEADER.label}" in said["attempt 1"]
     assert "told to die" in said["ending"]
     by_job = json.loads(kd_hpc("why", str(last(place, follower).job_id), "--json", cwd=place).stdout)
-    assert by_job[0]["says"] == f"experiments/{LEADER.label}"
+    assert by_job["links"][0]["says"] == f"experiments/{LEADER.label}"
 
 
 def test_cancelling_one_run_says_what_becomes_of_the_others(place: Path) -> None:

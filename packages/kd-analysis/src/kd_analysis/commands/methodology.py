@@ -21,16 +21,15 @@ def methodology(
     Examples: kd-analysis methodology experiments --campaign campaigns/charlie.toml;
     kd-analysis methodology experiments --latex
     """
-    import json
-
     from kd_analysis.methodology.chapter import as_latex, as_markdown
     from kd_analysis.methodology.facts import methodology as facts
     from kd_analysis.reading.runs_table import collect
     from kd_hpc.campaign import load_campaign
+    from kd_hpc.terminal import print_json
 
     plan = load_campaign(campaign) if campaign else None
     chapter = facts(collect(experiments, plan), plan)
     if as_json:
-        print(json.dumps(chapter.as_json(), indent=2))
+        print_json(chapter.as_json())
     else:
         print(as_latex(chapter) if latex else as_markdown(chapter), end="")

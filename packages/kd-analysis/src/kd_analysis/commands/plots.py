@@ -18,15 +18,14 @@ def plots(
 
     Example: kd-analysis plots experiments -o plots
     """
-    import json
-
     from kd_analysis.plots import update_plots
     from kd_analysis.progress import bar
+    from kd_hpc.terminal import print_json
 
     with bar() as step:
         outcomes = update_plots(experiments, output, workers, step("plots"))
     if as_json:
-        print(json.dumps([vars(outcome) for outcome in outcomes], indent=2))
+        print_json({"runs": [vars(outcome) for outcome in outcomes]})
         return
     for outcome in outcomes:
         print(f"{'drawn' if outcome.drawn else 'skipped':<8} {outcome.run}: {outcome.reason}")

@@ -18,10 +18,9 @@ def triage(
 
     Example: kd-analysis triage experiments --json
     """
-    import json
-
     from kd_analysis.analysis import read_and_judge
     from kd_analysis.representations.cache import Cache, default_root
+    from kd_hpc.terminal import print_json
 
     tree, _ = read_and_judge(experiments, None, Cache((cache or default_root()) / "geometry"), 1)
     if as_json:
@@ -36,7 +35,7 @@ def triage(
             }
             for item in tree.runs
         ]
-        print(json.dumps({"runs": rows, "not_runs": [vars(stray) for stray in tree.strays]}, indent=2))
+        print_json({"runs": rows, "not_runs": [vars(stray) for stray in tree.strays]})
         return
     for item in tree.runs:
         if everything or item.findings or not item.usable:

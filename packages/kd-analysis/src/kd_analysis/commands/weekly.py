@@ -23,12 +23,12 @@ def weekly(
 
     Examples: kd-analysis weekly --campaign campaigns/charlie.toml; kd-analysis weekly --since 2026-11-01
     """
-    import json
     from datetime import UTC, datetime, timedelta
 
     from kd_analysis.reading.runs_table import collect
     from kd_analysis.weekly.story import Week, as_markdown, ask_forecast, tell
     from kd_hpc.campaign import load_campaign
+    from kd_hpc.terminal import print_json
 
     plan = load_campaign(campaign) if campaign else None
     last = _day(today) if today else datetime.now(UTC).date()
@@ -36,7 +36,10 @@ def weekly(
     _require_order(week.first <= week.last)
     tree = collect(experiments, plan) if experiments.is_dir() else None
     story = tell(week, repository, tree, ask_forecast(campaign, experiments))
-    print(json.dumps(story.as_json(), indent=2) if as_json else as_markdown(story), end="\n" if as_json else "")
+    if as_json:
+        print_json(story.as_json())
+    else:
+        print(as_markdown(story), end="")
 
 
 def _day(text: str) -> date:

@@ -27,11 +27,11 @@ def bench(
 
     Example: kd-core bench --teacher ResNet20 --student ResNetBaby --dataset Digits --rounds 3
     """
-    import json
     from dataclasses import asdict
 
     from kd_core import bench as timings
     from kd_core.methods import METHODS
+    from kd_hpc.terminal import print_json
 
     setting = timings.Setting(teacher, student, dataset, batch_size, students, rounds, steps, device, amp_dtype)
     rows = [*timings.compare_steps(setting, method or list(METHODS)), timings.compare_together(setting)]
@@ -42,7 +42,7 @@ def bench(
             "steps": [asdict(row) for row in rows],
             "checkpoint_percent": asdict(share),
         }
-        print(json.dumps(found, indent=2))
+        print_json(found)
         return
     _print(rows, share)
 

@@ -46,9 +46,10 @@ def verify(
     Example: kd-core data verify Digits
     """
     from kd_core.data.images import verify_dataset
+    from kd_hpc.terminal import print_json
 
     manifest = verify_dataset(data, name)
     if as_json:
-        print(manifest.model_dump_json(indent=2))
+        print_json(manifest.model_dump(mode="json"))
         return
     print(f"{name} in {data} is whole: {len(manifest.files)} files, content {manifest.sha256[:12]}.")

@@ -24,8 +24,6 @@ def evaluate(
 
     Example: kd-core evaluate Digits/pure/ResNet20/0 --weights best
     """
-    import json
-
     import torch
 
     from kd_core.artifacts.reload import experiment_at, load_weights, test_loader
@@ -33,6 +31,7 @@ def evaluate(
     from kd_core.training.evaluate import evaluate as score_of
     from kd_hpc.errors import UsageError
     from kd_hpc.store import Store
+    from kd_hpc.terminal import print_json
 
     if weights not in ("best", "last"):
         raise UsageError(f"--weights {weights} is not known.", remedy="Say best or last.")
@@ -40,6 +39,6 @@ def evaluate(
     model = load_weights(store.directory(experiment) / f"{weights}.pth", experiment, choose_device(device))
     score = score_of(model, test_loader(store, experiment, data, device).test(), torch.float32)
     if as_json:
-        print(json.dumps({"run": run, "weights": weights, **score._asdict()}))
+        print_json({"run": run, "weights": weights, **score._asdict()})
     else:
         print(f"{run} ({weights} weights): test accuracy {score.accuracy:.2f} %, loss {score.loss:.4f}")

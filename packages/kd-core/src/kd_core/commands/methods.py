@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from kd_core.method_listing import MethodFacts
 
 
 def methods(
@@ -19,28 +23,44 @@ def methods(
 
     How to add one: docs/guide/a-campaign-of-your-own.md
     """
-    import json
     from dataclasses import asdict
 
     from kd_core import method_listing
+    from kd_hpc.terminal import print_json, print_table
 
-    rows = method_listing.probe() if probe else method_listing.describe()
-    if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2, default=dict))
+    if probe:
+        terms = [asdict(row) for row in method_listing.probe()]
+        if as_json:
+            print_json({"terms": terms})
+            return
+        header = ("method", "term", "weight", "value", "pull", "weighted pull")
+        print_table(header, [tuple(map(_cell, row.values())) for row in terms])
+        print("Pull: the norm of the term's gradient over that of cross-entropy, both on the student's parameters.")
         return
-    from rich.console import Console
-    from rich.table import Table
+    found = method_listing.describe()
+    if as_json:
+        print_json({"methods": [asdict(method) for method in found]})
+        return
+    for method in found:
+        _print(method)
 
-    table = Table(box=None, pad_edge=False)
-    cells = [{name: _cell(value) for name, value in asdict(row).items()} for row in rows]
-    for name in cells[0]:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in cells:
-        table.add_row(*row.values())
-    Console().print(table)
+
+def _print(method: MethodFacts) -> None:
+    from kd_hpc.terminal import paint, paragraph
+
+    trains = f"{method.trained:,} parameters beside the student" if method.trained else "the student alone"
+    stage = ", and something on the teacher before" if method.first_stage else ""
+    print(paint(method.name, "bold"))
+    for name, value in (
+        ("is", method.definition),
+        ("weights", _cell(method.weights)),
+        ("trains", trains + stage),
+        ("source", method.source),
+    ):
+        print(paragraph(value, f"    {name:<9}"))
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return ", ".join(f"{name} {weight:g}" for name, weight in value.items())
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from kd_hpc.commands.options import CampaignOption, DryRunOption, ExperimentsOption, YesOption
+from kd_hpc.commands.options import (
+    CampaignOption,
+    DryRunOption,
+    ExperimentsOption,
+    RunsArgument,
+    StateOption,
+    YesOption,
+    require_runs,
+)
 
 
 def cancel(
-    runs: Annotated[list[str], typer.Argument(help="Runs: paths below the experiments folder, job ids or tokens.")],
+    runs: RunsArgument = None,
+    state: StateOption = None,
     experiments: ExperimentsOption = Path("experiments"),
     campaign: CampaignOption = None,
     dry_run: DryRunOption = False,
@@ -24,15 +32,18 @@ def cancel(
 
     Ask first: kd-hpc cancel Digits/pure/ResNet20/0
 
+    Many at once: kd-hpc cancel 'Cifar100/rkd/*'
+
     Do not ask: kd-hpc cancel --yes 7002784.sched01
     """
     from kd_hpc.interventions.cancel import cancel_runs, plan_cancel
     from kd_hpc.queueing.runner import CONTROL, tick_lock
     from kd_hpc.store import Store
 
+    require_runs(runs, state)
     store = Store(experiments)
     with tick_lock(store.root / CONTROL):
-        cancellations = plan_cancel(store, runs, campaign)
+        cancellations = plan_cancel(store, runs or [], state or [], campaign)
         for ending in cancellations:
             print(ending.says)
         if all(ending.is_needless for ending in cancellations):

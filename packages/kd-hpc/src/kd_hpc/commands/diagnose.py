@@ -23,15 +23,15 @@ def diagnose(
 
     What each cause means: docs/guide/when-something-died.md
     """
-    from kd_hpc.inspection.find_run import find_run
     from kd_hpc.inspection.postmortem import examine
-    from kd_hpc.queueing.show import print_json
+    from kd_hpc.inspection.selection import find_run
     from kd_hpc.store import Store
+    from kd_hpc.terminal import print_json
 
     store = Store(experiments)
-    finding = examine(store, find_run(store, run), campaign)
+    finding = examine(store, find_run(store, run, campaign), campaign)
     if as_json:
         print_json(finding.as_json())
         return
-    for name, value in finding.lines():
+    for name, value in finding.lines(store.root):
         print(f"{name:<9}{value}")

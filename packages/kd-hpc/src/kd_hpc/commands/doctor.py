@@ -32,7 +32,7 @@ def doctor(
     from kd_hpc.doctor.local_checks import Level, Place, local_checks
     from kd_hpc.doctor.scheduler_checks import scheduler_checks, submission
     from kd_hpc.queueing.session import open_session
-    from kd_hpc.queueing.show import print_json, print_table
+    from kd_hpc.terminal import print_json, print_table
 
     session = open_session(campaign, experiments)
     place = Place(session.campaign, campaign, experiments)
@@ -40,10 +40,10 @@ def doctor(
     if submit_test:
         checks.append(submission(place, session.scheduler))
     if as_json:
-        print_json([asdict(check) for check in checks])
+        print_json({"checks": [asdict(check) for check in checks]})
     else:
         rows = [(check.level.value, check.name, check.finding, check.command) for check in checks]
-        print_table(("", "check", "finding", "type next"), rows)
+        print_table(("", "check", "finding", "type next"), rows, typed=["type next"])
     wrong = sum(check.level == Level.WRONG for check in checks)
     print(f"{wrong or 'none'} of {len(checks)} checks wrong.", file=sys.stderr)
     raise typer.Exit(1 if wrong else 0)

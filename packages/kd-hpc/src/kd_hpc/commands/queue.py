@@ -18,6 +18,7 @@ def queue(
         bool, typer.Option("--anew", help="Begin a campaign again whose round was closed; its archive stays.")
     ] = False,
     dry_run: DryRunOption = False,
+    everything: Annotated[bool, typer.Option("--all", help="With --dry-run: every run on a line of its own.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Submit every run that may start now; leave alone, continue or explain all others.
@@ -47,7 +48,13 @@ def queue(
         from kd_hpc.queueing.show import show_plan
 
         situation = session.runner.look()
-        show_plan(plan(situation), unreachable=situation.snapshot.unreachable, as_json=as_json)
+        show_plan(
+            plan(situation),
+            session.store.root,
+            unreachable=situation.snapshot.unreachable,
+            as_json=as_json,
+            everything=everything,
+        )
         return
     session.campaign.require_submittable(campaign)
     session.store.require_writable()
@@ -63,5 +70,5 @@ def queue(
         raise typer.Exit(keep_watching(session))
     from kd_hpc.queueing.show import show_report
 
-    show_report(report, as_json=as_json)
+    show_report(report, session.store.root, as_json=as_json)
     raise typer.Exit(report.exit_code)

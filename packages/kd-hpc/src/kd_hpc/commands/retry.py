@@ -8,11 +8,20 @@ from typing import Annotated
 
 import typer
 
-from kd_hpc.commands.options import CampaignOption, DryRunOption, ExperimentsOption, YesOption
+from kd_hpc.commands.options import (
+    CampaignOption,
+    DryRunOption,
+    ExperimentsOption,
+    RunsArgument,
+    StateOption,
+    YesOption,
+    require_runs,
+)
 
 
 def retry(
-    runs: Annotated[list[str], typer.Argument(help="Runs: paths below the experiments folder, job ids or tokens.")],
+    runs: RunsArgument = None,
+    state: StateOption = None,
     experiments: ExperimentsOption = Path("experiments"),
     campaign: CampaignOption = None,
     anew: Annotated[
@@ -27,16 +36,23 @@ def retry(
     From its checkpoint: kd-hpc retry Digits/pure/ResNet20/0
 
     From the beginning: kd-hpc retry --anew Digits/pure/ResNet20/0
+
+    All that failed of one method: kd-hpc retry 'Cifar100/rkd/*' --state failed
     """
-    from kd_hpc.inspection.find_run import campaign_of, find_runs
+    from kd_hpc.inspection.find_run import campaign_of
+    from kd_hpc.inspection.selection import find_runs
     from kd_hpc.interventions.retry import carry_out, plan_retry
     from kd_hpc.queueing.runner import CONTROL, tick_lock
     from kd_hpc.schedulers.registry import make
     from kd_hpc.store import Store
 
+    require_runs(runs, state)
     store = Store(experiments)
     control = store.root / CONTROL
-    chosen = dict.fromkeys(found.require_experiment() for run in runs for found in find_runs(store, run))
+    found = find_runs(
+        store, runs or [], state or [], campaign_file=campaign, worthwhile=lambda row: row.needs_person or anew or gone
+    )
+    chosen = dict.fromkeys(run.require_experiment() for run in found)
     with tick_lock(control):
         retries = []
         for experiment in chosen:

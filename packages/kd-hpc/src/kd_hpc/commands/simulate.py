@@ -29,8 +29,8 @@ def simulate(
     """
     from kd_hpc.campaign import load_campaign
     from kd_hpc.errors import UsageError
-    from kd_hpc.queueing.show import print_json, print_table
     from kd_hpc.simulation.rehearsal import FAULTS, rehearse
+    from kd_hpc.terminal import print_json, print_table
 
     loaded = load_campaign(campaign)
     if faults not in FAULTS:
@@ -40,7 +40,7 @@ def simulate(
         for world in range(seed, seed + worlds)
     ]
     if as_json:
-        print_json([rehearsal.as_json() for rehearsal in done])
+        print_json({"worlds": [rehearsal.as_json() for rehearsal in done]})
     else:
         rows = [
             (str(r.seed), f"{r.hours / 24:.1f}", str(r.ticks), str(r.jobs), str(r.starts), _runs(r.actions), r.broken)

@@ -7,31 +7,43 @@ from typing import Annotated
 
 import typer
 
-from kd_hpc.commands.options import ExperimentsOption, JsonOption
+from kd_hpc.commands.options import ExperimentsOption, JsonOption, StateOption
 
 
 def status(
-    campaign: Annotated[
-        Path | None, typer.Argument(help="A campaign file: its whole grid, with the reason for every wait.")
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CAMPAIGN] [RUN]...", help="A campaign file, and runs: paths, folders, job ids, 'Cifar100/rkd/*'."
+        ),
     ] = None,
+    state: StateOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every run, every reason, however long.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it until Ctrl-C, always fresh.")] = False,
     experiments: ExperimentsOption = Path("experiments"),
     as_json: JsonOption = False,
 ) -> None:
-    """Show every run: state, epoch, accuracy, job, and why it stands where it stands.
+    """Show how far everything is on one screen: the grid, what is at work, what needs you, when it ends.
 
     Reads records only, so it is quick and needs no scheduler; kd-hpc why RUN asks the scheduler, too.
 
-    All runs there are: kd-hpc status
+    All that was queued here: kd-hpc status
 
-    Those of a campaign, also the ones to come: kd-hpc status campaigns/digits.toml
+    A campaign, also before it was queued: kd-hpc status campaigns/digits.toml
+
+    Some runs, one by one: kd-hpc status 'Cifar100/rkd/*' --state failed
     """
-    from kd_hpc.inspection.status import campaign_rows, folder_rows
-    from kd_hpc.queueing.show import print_json, print_table
-    from kd_hpc.store import Store
+    from kd_hpc.errors import UsageError
+    from kd_hpc.inspection.glance import Glance, split_words
+    from kd_hpc.terminal import print_json
 
-    store = Store(experiments)
-    rows = folder_rows(store) if campaign is None else campaign_rows(campaign, store)
+    campaign, runs = split_words(which or [])
+    glance = Glance(experiments, campaign, runs, state or [])
+    if watch and (everything or as_json or glance.is_selective):
+        raise UsageError("--watch shows one screen of everything.", remedy="Leave the other words away.")
     if as_json:
-        print_json([row.as_json() for row in rows])
-        return
-    print_table(("run", "state", "epoch", "accuracy", "job", "reason"), [row.cells() for row in rows])
+        print_json(glance.as_json())
+    elif watch:
+        glance.watch()
+    else:
+        glance.show(everything=everything)

@@ -1,18 +1,17 @@
-"""Which run is meant: by its path, a job id, a job's name or an attempt's token."""
+"""A run as it was found, what names its jobs, and which campaign plans it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.errors import KdError, UsageError
-from kd_hpc.experiment import Experiment, experiment_at, parse_path
+from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.queueing.session import remembered_campaigns
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.job_names import parse_job_name
-from kd_hpc.store import Store, Unreadable, read_record
+from kd_hpc.store import Store, Unreadable
 
 
 @dataclass(frozen=True)
@@ -38,42 +37,6 @@ class FoundRun:
         return self.experiment
 
 
-def find_run(store: Store, text: str) -> FoundRun:
-    """The run that `text` names; of a job that several share, the one that leads it. Raises UsageError if none does."""
-    return find_runs(store, text)[0]
-
-
-def find_runs(store: Store, text: str) -> list[FoundRun]:
-    """The run at the path `text`, or every run that the job `text` trains or trained, the one that leads it first.
-
-    Raises UsageError if there is none.
-    """
-    for path in _as_paths(store, text):
-        if parse_path(path) is not None and (store.root / path).is_dir():
-            return [FoundRun(path, read_record(store.root / path))]
-    if sharing := sorted(_runs_of_job(store, text), key=lambda found: found[0]):
-        return [run for _, run in sharing]
-    for path in _as_paths(store, text):
-        if (planned := FoundRun(path, None)).experiment:
-            return [planned]
-    raise UsageError(
-        f"No run in {store.root} is called {text!r}, and none has such a job or token.",
-        remedy="All runs: kd-hpc status",
-    )
-
-
-def _runs_of_job(store: Store, text: str) -> Iterator[tuple[int, FoundRun]]:
-    """Runs with their places in the job that `text` names by id, number, name or token."""
-    for path in store.run_directories():
-        record = read_record(store.root / path)
-        attempts = record.attempts if isinstance(record, StatusRecord) else ()
-        for attempt in attempts:
-            if is_called(attempt, text):
-                labels = attempt.runs or ()
-                yield labels.index(str(path)) if str(path) in labels else 0, FoundRun(path, record)
-                break
-
-
 def is_called(attempt: Attempt, text: str) -> bool:
     """True if `text` names the attempt's job: by id, number, name or token."""
     name = parse_job_name(text)
@@ -97,12 +60,3 @@ def campaign_of(store: Store, experiment: Experiment | None, named: Path | None)
 def _number(job_id: str | None) -> str | None:
     """A job id without its server's name, as people type it."""
     return job_id.partition(".")[0] if job_id else None
-
-
-def _as_paths(store: Store, text: str) -> list[PurePosixPath]:
-    """`text` as a label, and as a path that leads into the experiments folder."""
-    paths = [PurePosixPath(text.strip("/"))]
-    whole, root = Path(text).absolute(), store.root.absolute()
-    if whole.is_relative_to(root):
-        paths.append(PurePosixPath(whole.relative_to(root)))
-    return paths

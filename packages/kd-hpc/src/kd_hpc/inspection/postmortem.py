@@ -13,6 +13,7 @@ from kd_hpc.inspection.find_run import FoundRun
 from kd_hpc.queueing.evidence import stderr_tail
 from kd_hpc.queueing.session import find_campaign, open_session
 from kd_hpc.records import Attempt, StatusRecord
+from kd_hpc.remedies import with_folder
 from kd_hpc.schedulers.base import Gone, Live, Observation, Unknown
 from kd_hpc.store import ERRORS, Store
 
@@ -34,14 +35,14 @@ class Postmortem:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def lines(self) -> list[tuple[str, str]]:
-        """What to print, as (name, value)."""
+    def lines(self, root: Path) -> list[tuple[str, str]]:
+        """What to print of a run below `root`, as (name, value)."""
         lines = [("run", self.run), ("state", self.state), ("job", self.job_id or "none on record")]
         if found := self.diagnosis:
             lines += [("cause", found.cause.value), ("what", found.detail)]
             lines += [("charged", "yes: no epoch was gained" if found.charged else "no")]
         lines += [("evidence", self.evidence), *(("earlier", sentence) for sentence in self.earlier)]
-        return lines + ([("next", self.diagnosis.remedy)] if self.diagnosis else [])
+        return lines + ([("next", with_folder(self.diagnosis.remedy, root))] if self.diagnosis else [])
 
 
 def examine(store: Store, found: FoundRun, campaign: Path | None) -> Postmortem:

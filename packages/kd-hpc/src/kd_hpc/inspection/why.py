@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kd_hpc.claim import owner
+from kd_hpc.durations import ago
 from kd_hpc.errors import KdError
 from kd_hpc.experiment import Experiment
 from kd_hpc.inspection.find_run import FoundRun, campaign_of
@@ -17,8 +17,12 @@ from kd_hpc.planning.planner import plan
 from kd_hpc.planning.situation import Situation
 from kd_hpc.queueing.session import Session, open_session
 from kd_hpc.records import Attempt, StatusRecord
+from kd_hpc.remedies import with_folder
 from kd_hpc.schedulers.base import Gone, Live, Observation
 from kd_hpc.store import Store, read_record
+
+TYPED = ("remedy", "next")
+"""Links that hold a command to copy."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ def chain(store: Store, found: FoundRun, campaign_file: Path | None) -> list[Lin
     session = open_session(known[0], store.root)
     situation = session.runner.look()
     links.append(Link("campaign", f"{known[1].name} ({known[0]})"))
-    return [*links, *_scheduler_links(session, situation, found), *_decision_links(plan(situation), found)]
+    links += [*_scheduler_links(session, situation, found), *_decision_links(plan(situation), found)]
+    return [Link(link.kind, with_folder(link.says, store.root) if link.kind in TYPED else link.says) for link in links]
 
 
 def as_json(links: list[Link]) -> list[dict[str, Any]]:
@@ -71,7 +76,7 @@ def _state(record: StatusRecord) -> str:
     if record.acc_last is not None:
         words.append(f"test accuracy {record.acc_last:.2f} %")
     if record.updated_at:
-        words.append(f"written {_ago(record.updated_at)}")
+        words.append(f"written {ago(record.updated_at)}")
     return ", ".join(words)
 
 
@@ -147,11 +152,3 @@ def _decision_links(found_plan: Plan, found: FoundRun) -> Iterator[Link]:
         yield Link("ending", f"{decision.ending.cause}: {decision.ending.detail}")
     if decision.remedy:
         yield Link("next", decision.remedy)
-
-
-def _ago(when: datetime) -> str:
-    seconds = max(0.0, (datetime.now(UTC) - when.astimezone(UTC)).total_seconds())
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} seconds ago"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kd_hpc.errors import RunOwned, UsageError
 from kd_hpc.experiment import Experiment, experiment_at
-from kd_hpc.inspection.find_run import FoundRun, campaign_of, find_runs, is_called
+from kd_hpc.inspection.find_run import FoundRun, campaign_of, is_called
+from kd_hpc.inspection.rows import Row
+from kd_hpc.inspection.selection import find_runs
 from kd_hpc.interventions.retry import request_cancel
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import CONTROL
-from kd_hpc.queueing.session import find_campaign, open_session
+from kd_hpc.queueing.session import find_campaign, open_session, remembered_campaigns
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.base import Scheduler
 from kd_hpc.schedulers.registry import make
@@ -34,13 +36,15 @@ class Cancellation:
         return self.experiment is None and self.job_id is None
 
 
-def plan_cancel(store: Store, meant: list[str], campaign_file: Path | None) -> list[Cancellation]:
-    """What `meant` names. Raises UsageError for what is unknown, RunOwned for a run by hand."""
+def plan_cancel(
+    store: Store, meant: list[str], states: Sequence[str], campaign_file: Path | None
+) -> list[Cancellation]:
+    """What `meant` names, in one of `states`. Raises UsageError for what is unknown, RunOwned for a run by hand."""
     cancellations: list[Cancellation] = []
     runs: dict[Experiment, FoundRun] = {}
-    for word in meant:
+    for word in meant or ["*"]:
         try:
-            runs |= {found.require_experiment(): found for found in _runs(store, word)}
+            runs |= {found.require_experiment(): found for found in _runs(store, word, states, campaign_file)}
         except UsageError:
             if (job := _stray(store, word, campaign_file)) is None:
                 raise
@@ -58,12 +62,16 @@ def cancel_runs(store: Store, cancellations: list[Cancellation]) -> None:
             scheduler.cancel([job_id])
 
 
-def _runs(store: Store, word: str) -> list[FoundRun]:
-    """The run that `word` names; where it names a job, every run that is in it still."""
-    found = find_runs(store, word)
+def _runs(store: Store, word: str, states: Sequence[str], campaign_file: Path | None) -> list[FoundRun]:
+    """The runs that `word` names; where it names a job, every run that is in it still."""
+    found = find_runs(store, [word], states, campaign_file=campaign_file, worthwhile=_has_not_ended)
     attempts = [run.record.attempt if isinstance(run.record, StatusRecord) else None for run in found]
     current = [run for run, attempt in zip(found, attempts, strict=True) if attempt and is_called(attempt, word)]
     return current or found
+
+
+def _has_not_ended(row: Row) -> bool:
+    return not row.known.state.is_final
 
 
 def _plan_cancellation(
@@ -109,7 +117,9 @@ def _others(store: Store, attempt: Attempt, ending: Container[Experiment]) -> st
 
 
 def _stray(store: Store, job_id: str, campaign_file: Path | None) -> Cancellation | None:
-    """A job of this user that no record knows."""
+    """A job of this user that no record knows; None where there is none, or no scheduler to ask."""
+    if campaign_file is None and not remembered_campaigns(store.root):
+        return None
     session = open_session(find_campaign(campaign_file, store.root), store.root)
     listed = session.scheduler.look([]).listed or ()
     job = next((job for job in listed if job_id in (job.job_id, job.job_id.partition(".")[0])), None)

@@ -1,14 +1,18 @@
-"""Plans, reports and tables of runs for people (columns) and programs (JSON)."""
+"""Plans and reports for people (columns) and programs (JSON)."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from kd_hpc.planning.decision import Action, Decision, Plan
+from kd_hpc.queueing.plan_text import grouped
 from kd_hpc.queueing.tick_report import Report
+from kd_hpc.remedies import with_folder
+from kd_hpc.terminal import print_json, print_table
 
 _PAST = {
     Action.SUBMIT: "submitted",
@@ -32,19 +36,22 @@ _SUMMARY = {
 }
 
 
-def show_plan(plan: Plan, *, unreachable: str, as_json: bool) -> None:
-    """What a tick would do, on stdout; what it could not know, on stderr."""
+def show_plan(plan: Plan, root: Path, *, unreachable: str, as_json: bool, everything: bool = False) -> None:
+    """What a tick would do, on stdout, run by run if `everything`; what it could not know, on stderr."""
     if as_json:
         print_json(plan_json(plan, unreachable))
         return
-    rows = [(decision.action.value, decision.experiment.label, decision.reason) for decision in plan.decisions]
-    print_table(("action", "run", "reason"), rows)
+    if everything:
+        rows = [(decision.action.value, decision.experiment.label, decision.reason) for decision in plan.decisions]
+        print_table(("action", "run", "reason"), rows, typed=("run",))
+    else:
+        print("\n".join(grouped(plan.decisions)))
     print_remarks(plan, unreachable)
-    print_needs(plan)
+    print_needs(plan, root)
     print(f"{summary(plan)}. Nothing was done.", file=sys.stderr)
 
 
-def show_report(report: Report, *, as_json: bool) -> None:
+def show_report(report: Report, root: Path, *, as_json: bool) -> None:
     """What a tick did, on stdout; what it could not do and what needs a person, on stderr."""
     if as_json:
         acted = [_decision_json(decision) for decision in report.acted]
@@ -56,7 +63,7 @@ def show_report(report: Report, *, as_json: bool) -> None:
     print_remarks(report.plan, report.unreachable)
     for problem in filter(None, (*report.problems, report.refused)):
         print(problem, file=sys.stderr)
-    print_needs(report.plan)
+    print_needs(report.plan, root)
     print(f"{summary(report.plan)}.", file=sys.stderr)
 
 
@@ -77,15 +84,19 @@ def print_remarks(plan: Plan, unreachable: str) -> None:
         print(f"Surplus job {surplus.job_id} is deleted: {surplus.reason}.", file=sys.stderr)
 
 
-def print_needs(plan: Plan, limit: int = 8) -> None:
-    """On stderr: the runs that wait for a person, and what to type."""
-    needing = [d for d in plan.decisions if d.action.is_settled and d.action != Action.DONE]
-    for decision in needing[:limit]:
-        print(f"{decision.experiment.label}: {decision.reason}", file=sys.stderr)
-        if decision.remedy:
-            print(f"    {decision.remedy}", file=sys.stderr)
-    if len(needing) > limit:
-        print(f"... and {len(needing) - limit} more: kd-hpc status shows them all.", file=sys.stderr)
+def print_needs(plan: Plan, root: Path, limit: int = 8) -> None:
+    """On stderr: the runs below `root` that wait for a person, and what to type; those with one remedy together."""
+    needing: dict[str, list[Decision]] = defaultdict(list)
+    for decision in plan.decisions:
+        if decision.action.is_settled and decision.action != Action.DONE:
+            needing[decision.remedy or decision.experiment.label].append(decision)
+    for same in list(needing.values())[:limit]:
+        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
+        print(f"{same[0].experiment.label}{more}: {same[0].reason}", file=sys.stderr)
+        if same[0].remedy:
+            print(f"    {with_folder(same[0].remedy, root)}", file=sys.stderr)
+    if rest := sum(len(same) for same in list(needing.values())[limit:]):
+        print(with_folder(f"... and {rest} more: kd-hpc status --all", root), file=sys.stderr)
 
 
 def summary(plan: Plan) -> str:
@@ -94,7 +105,8 @@ def summary(plan: Plan) -> str:
     for decision in plan.decisions:
         runs[_SUMMARY[decision.action]].append(decision)
     parts = ", ".join(_counted(word, found) for word, found in runs.items() if found)
-    return f"{len(plan.decisions)} runs: {parts} ({plan.in_use} of {plan.capacity} slots in use)"
+    slots = "" if plan.is_settled else f" ({plan.in_use} of {plan.capacity} slots in use)"
+    return f"{len(plan.decisions)} runs: {parts}{slots}"
 
 
 def _counted(word: str, runs: Sequence[Decision]) -> str:
@@ -117,48 +129,6 @@ def plan_json(plan: Plan, unreachable: str) -> dict[str, Any]:
         "strays": [{"job_id": job.job_id, "name": job.name} for job in plan.strays],
         "unknown": list(plan.unknown),
     }
-
-
-def print_json(data: object) -> None:
-    print(json.dumps(data, indent=2))
-
-
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """On stdout: a table for eyes on a terminal, aligned plain columns in a pipe, never cut."""
-    rows = [tuple(row) for row in rows]
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(*header, box=None, pad_edge=False, header_style="bold")
-        for row in rows:
-            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-        Console().print(table)
-        return
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-_STYLES = {
-    "ok": "green",
-    "warning": "yellow",
-    "wrong": "red",
-    "completed": "green",
-    "done": "green",
-    "submit": "cyan",
-    "resubmit": "cyan",
-    "in_progress": "cyan",
-    "failed": "red",
-    "fail": "red",
-    "suspect": "red",
-    "unreadable": "red",
-    "quarantine": "red",
-    "block": "red",
-    "wait": "dim",
-    "not_started": "dim",
-}
 
 
 def _decision_json(decision: Decision) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def watch(session: Session) -> int:
         _say_how_to_come_back(session)
         raise SystemExit(130) from None
     print(f"{summary(report.plan)}.", file=sys.stderr)
-    print_needs(report.plan)
+    print_needs(report.plan, session.store.root)
     if report.refused:
         print(report.refused, file=sys.stderr)
         return 1

@@ -1,0 +1,16 @@
+"""Commands in messages, as they must be typed for the folder that is looked at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+DEFAULT_FOLDER = Path("experiments")
+_COMMAND = re.compile(r"kd-hpc (?:retry|why|cancel|diagnose|status)\b[^;,]*[^;,.?\s]")
+
+
+def with_folder(remedy: str, root: Path) -> str:
+    """`remedy` with every command in it made one about runs below `root`, whatever may follow it in the sentence."""
+    if root == DEFAULT_FOLDER:
+        return remedy
+    return _COMMAND.sub(lambda command: f"{command[0]} --experiments {root}", remedy)
