@@ -135,7 +135,9 @@ class HalfDone:
         """Write metrics.json; returns the seconds that its epochs took."""
         pace = SECONDS[run.dataset] * (1 + 0.45 * (students - 1)) * (0.6 if run.is_pure else 1)
         rise = [accuracy * (1 - math.exp(-5 * (epoch + 1) / EPOCHS)) / (1 - math.exp(-5)) for epoch in range(epochs)]
-        test = [round(value - abs(self.rng.gauss(0, 1.5)) * (1 - n / EPOCHS), 3) for n, value in enumerate(rise)]
+        test = [
+            round(max(1.0, value - abs(self.rng.gauss(0, 1.5)) * (1 - n / EPOCHS)), 3) for n, value in enumerate(rise)
+        ]
         loss = [round(2.4 * math.exp(-3 * n / EPOCHS) + abs(self.rng.gauss(0, 0.02)), 4) for n in range(epochs)]
         seconds = [round(pace * self.rng.uniform(0.97, 1.03), 2) for _ in range(epochs)]
         curves = {

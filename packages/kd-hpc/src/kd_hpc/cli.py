@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from kd_hpc.commands import archive, cancel, diagnose, doctor, forecast, queue, retry, simulate, status, why
+from kd_hpc.commands import archive, cancel, diagnose, doctor, forecast, page, queue, retry, simulate, status, why
 from kd_hpc.entry import command_line, run
 
 app = command_line(
@@ -15,6 +15,7 @@ app = command_line(
 )
 app.command("queue")(queue.queue)
 app.command("status")(status.status)
+app.command("page")(page.page)
 app.command("why")(why.why)
 app.command("retry")(retry.retry)
 app.command("cancel")(cancel.cancel)

@@ -44,15 +44,32 @@ class ForecastText:
         return {**found, "outlook": {**asdict(self.forecast), **ends}, "gpu_hours_spent": self._spent}
 
     def lines(self) -> Iterator[str]:
+        """Everything, for people."""
         total = sum(self.states.values())
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         yield f"{self.campaign.name}: {total} runs: {counts}"
-        if self.stuck:
-            yield f"{self.stuck} of them wait for a teacher that failed or is suspect; see kd-hpc status"
+        yield from self.prospects()
+        yield from self.remarks()
+
+    def prospects(self) -> Iterator[str]:
+        """When it ends, or why that cannot be said."""
         if self.forecast is None:
             yield _NOT_MEASURED if self.left else "Nothing is left to train."
             return
-        yield from self._when(self.forecast)
+        shared = f" in {self.forecast.jobs_left} jobs" if self.forecast.jobs_left < self.forecast.runs_left else ""
+        for name, seconds in (("even odds", self.forecast.p50), ("nine in ten", self.forecast.p90)):
+            when = f"{(self.now + timedelta(seconds=seconds)).astimezone():%a %d %b %H:%M}"
+            yield f"{self.forecast.runs_left} runs left{shared}; {name}: done in {_span(seconds)}, by {when}"
+        if self.forecast.teachers_p50:
+            teachers = _span(self.forecast.teachers_p50)
+            yield f"The last teacher ends in about {teachers}; students wait for theirs until then."
+
+    def remarks(self) -> Iterator[str]:
+        """What it costs, what would be quicker, and what the forecast does not know."""
+        if self.stuck:
+            yield f"{self.stuck} runs wait for a teacher that failed or is suspect; see kd-hpc status"
+        if self.forecast is None:
+            return
         yield from self._cost(self.forecast)
         if self.forecast.better_walltime:
             yield (
@@ -60,20 +77,12 @@ class ForecastText:
                 f"{_span(self.forecast.better_saves)}: write it under [resources]."
             )
         if self.forecast.guessed:
-            guessed = f"{self.forecast.guessed} of them go by the pace of other kinds of run or job"
+            guessed = f"{self.forecast.guessed} runs go by the pace of other kinds of run or job"
             yield f"{guessed}: theirs is not measured yet."
 
     @property
     def _spent(self) -> float:
         return self.timings.spent_seconds / 3600 * self.campaign.resources.gpus
-
-    def _when(self, forecast: Forecast) -> Iterator[str]:
-        shared = f" in {forecast.jobs_left} jobs" if forecast.jobs_left < forecast.runs_left else ""
-        for name, seconds in (("even odds", forecast.p50), ("nine in ten", forecast.p90)):
-            when = (self.now + timedelta(seconds=seconds)).astimezone()
-            yield f"{forecast.runs_left} runs left{shared}; {name}: done in {_span(seconds)}, by {when:%a %d %b %H:%M}"
-        if forecast.teachers_p50:
-            yield f"The last teacher ends in about {_span(forecast.teachers_p50)}; students wait for theirs until then."
 
     def _cost(self, forecast: Forecast) -> Iterator[str]:
         restarts = f"about {forecast.restarts_p50:.0f} jobs to be continued after a kill"
