@@ -23,8 +23,8 @@ from kd_core.networks import build
 from kd_core.teacher.frozen import freeze
 from kd_core.training.step import PlainStep
 from kd_core.training.student import Student
-from kd_hpc.campaign import Recipe
 from kd_hpc.experiment import Experiment
+from kd_hpc.recipe import Recipe
 from tests.core.counted import Work, work_of
 from tests.paths import ROOT
 

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_hpc.campaign import Recipe, load_campaign
+from kd_hpc.campaign import load_campaign
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS
 from kd_hpc.command import train_arguments
 from kd_hpc.errors import CampaignError, IdentityError
 from kd_hpc.experiment import Experiment, parse_path
+from kd_hpc.recipe import Recipe
 from kd_hpc.variant import format_alpha
 from tests.hpc.support import CAMPAIGN, PURE, STUDENT, TEACHER
 from tests.paths import ROOT
@@ -202,7 +203,7 @@ def test_a_campaign_refuses_what_it_does_not_mean_naming_file_and_field(
 
 
 def test_the_trainer_s_command_line_spells_out_only_what_differs() -> None:
-    arguments = train_arguments(STUDENT, Recipe(epochs=3, weights={"rkd.angle": 2.0}), Path("/e"), Path("/d"), gpus=1)
+    arguments = train_arguments(STUDENT, Recipe(epochs=3, weights={"logit.kl": 2.0}), Path("/e"), Path("/d"), gpus=1)
     assert arguments == [
         "train",
         "--experiments",
@@ -226,5 +227,5 @@ def test_the_trainer_s_command_line_spells_out_only_what_differs() -> None:
         "--epochs",
         "3",
         "--weight",
-        "rkd.angle=2.0",
+        "logit.kl=2.0",
     ]

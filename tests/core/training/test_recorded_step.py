@@ -19,9 +19,9 @@ from kd_core.training.cuda_graphs import CudaGraphs
 from kd_core.training.loop import train
 from kd_core.training.step import PlainStep, RecordedStep
 from kd_core.training.student import Student
-from kd_hpc.campaign import Recipe
 from kd_hpc.errors import WatchdogStop
 from kd_hpc.experiment import Experiment
+from kd_hpc.recipe import Recipe
 from tests.core.emulated_graphs import EmulatedGraphs
 
 CPU = torch.device("cpu")

@@ -22,9 +22,9 @@ from kd_core.training.objective import Objective
 from kd_core.training.optimizer import SGD
 from kd_core.training.step import PlainStep
 from kd_core.training.student import Student, cosine
-from kd_hpc.campaign import Recipe
 from kd_hpc.errors import KdError, WatchdogStop
 from kd_hpc.experiment import Experiment
+from kd_hpc.recipe import Recipe
 from tests.core.processes import run
 from tests.core.runs import arguments, directory, place, status
 

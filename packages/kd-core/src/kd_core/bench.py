@@ -29,9 +29,9 @@ from kd_core.runtime.device import choose_device, choose_dtype, place
 from kd_core.teacher.frozen import freeze
 from kd_core.training.step import choose_step
 from kd_core.training.student import Student
-from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.experiment import Experiment
+from kd_hpc.recipe import Recipe
 
 
 @dataclass(frozen=True)

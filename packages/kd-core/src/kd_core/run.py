@@ -21,10 +21,10 @@ from kd_core.training.first_stage import TeachersStage
 from kd_core.training.loop import train
 from kd_core.training.step import choose_step, guarded
 from kd_core.training.student import Student
-from kd_hpc.campaign import Recipe
 from kd_hpc.claim import JobIdentity, Superseded, claimed
 from kd_hpc.errors import DeviceError, KdError
 from kd_hpc.experiment import Experiment
+from kd_hpc.recipe import Recipe
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import Store
 
@@ -136,12 +136,13 @@ def _begin(
         "data_sha256": around.dataset.sha256,
         "teacher_sha256": teacher.sha256 if teacher else None,
     }
+    recipe = request.recipe.of(experiment.method)
     facts = provenance(around.device, around.dtype, around.dataset)
     writer = RunWriter(request.store, experiment, record, identity, give_up=claim.close)
-    writer.begin(request.recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
+    writer.begin(recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
     try:
         network, stage = (teacher.network, _first_stage(request, writer, teacher, around)) if teacher else (None, None)
-        writer.resume(Student(experiment, request.recipe, network, around.device, around.dtype, stage), around.loader)
+        writer.resume(Student(experiment, recipe, network, around.device, around.dtype, stage), around.loader)
     except KdError as error:
         writer.fail(error)
         raise

@@ -14,11 +14,11 @@ from kd_core.artifacts.representations import REPRESENTATIONS_BEST, at_epoch, ex
 from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
 from kd_core.training.student import Student
-from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError, KdError, StoreError, TrainingError
 from kd_hpc.experiment import Experiment
 from kd_hpc.files import sweep_temporaries
+from kd_hpc.recipe import Recipe
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, Store
 
@@ -68,7 +68,7 @@ class RunWriter:
         state, complaints = load_checkpoint(path, self.identity, student.device)
         for complaint in complaints:
             print(complaint, file=sys.stderr)
-        if state is not None and (differs := student.recipe.differences(state["recipe"])):
+        if state is not None and (differs := student.recipe.differences(state["recipe"], self.experiment.method)):
             raise CheckpointError(
                 f"{path} was made with another recipe: {differs}.",
                 remedy=f"Use that recipe again, or move {self.directory} away to start anew.",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticKnownError
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kd_hpc.campaign_errors import explain, is_missing
 from kd_hpc.errors import CampaignError, IdentityError
 from kd_hpc.experiment import Experiment, check_name
+from kd_hpc.recipe import Recipe, Strict
 
 PLACEHOLDER = "YOUR-PROJECT-CODE"
 _MEMORY = re.compile(r"[1-9][0-9]{0,6}(mb|gb)")
@@ -25,52 +25,7 @@ Alpha = Annotated[float, Field(ge=0, le=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """Neither text nor true is a number, though pydantic would take both for one."""
-        kind = cls.model_fields[info.field_name or ""].annotation
-        if kind in (int, float) and isinstance(value, str | bool):
-            raise PydanticKnownError("int_type")
-        return value
-
-
-class Recipe(_Strict):
-    """How every run of the campaign is trained. The defaults are the thesis recipe."""
-
-    epochs: int = Field(150, ge=1)
-    batch_size: int = Field(128, ge=1)
-    lr: float = Field(0.1, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-4, ge=0)
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="pure runs only")
-    temperature: float = Field(4.0, gt=0)
-    augmentation: Literal["auto", "crop-flip", "crop", "resized-crop", "none"] = "auto"
-    loader: Literal["device", "workers"] = "device"
-    amp_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    step: Literal["fast", "plain"] = "fast"
-    """plain: every operation by itself and an unfolded teacher, to compare with."""
-    paraphraser_epochs: int = Field(30, ge=1, description="stage 1 of factor_transfer")
-    watchdog_skips: int = Field(100, ge=1, description="skipped optimizer steps in a row that stop a run")
-    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
-    """Loss term weights that differ from the method's own, as {"rkd.angle": 2.0}."""
-    representation_epochs: tuple[int, ...] = ()
-    """Finished epochs after which representations are kept, beside those at the end."""
-
-    def differences(self, recorded: Mapping[str, Any]) -> str:
-        """Where a recorded recipe differs from this one, as words; empty if nothing is recorded or nothing differs.
-
-        A field that an earlier version did not know had its default then.
-        """
-        ours = self.model_dump(mode="json")
-        theirs = {**Recipe().model_dump(mode="json"), **recorded} if recorded else ours
-        return ", ".join(f"{name} {theirs[name]}, now {ours[name]}" for name in ours if theirs[name] != ours[name])
-
-
-class Resources(_Strict):
+class Resources(Strict):
     """What each job asks for, in the scheduler's own spelling of sizes and times."""
 
     walltime: str = "02:00:00"
@@ -116,21 +71,21 @@ class Resources(_Strict):
         return 3600 * hours + 60 * minutes + seconds
 
 
-class SchedulerSettings(_Strict):
+class SchedulerSettings(Strict):
     """Which scheduler, and how many jobs of this user may be in it where the scheduler does not say."""
 
     kind: Literal["local", "pbs", "slurm"] = "local"
     slots: int = Field(2, ge=1)
 
 
-class Budgets(_Strict):
+class Budgets(Strict):
     """When to stop trying."""
 
     deaths_without_progress: int = Field(3, ge=1)
     node_faults: int = Field(2, ge=1)
 
 
-class Campaign(_Strict):
+class Campaign(Strict):
     """Everything one round of experiments is: its grid, its recipe, what its jobs ask for and where they run."""
 
     name: str
@@ -146,7 +101,7 @@ class Campaign(_Strict):
     resources: Resources = Resources()
     scheduler: SchedulerSettings = SchedulerSettings()
     budgets: Budgets = Budgets()
-    facts: dict[str, str] = {}
+    facts: dict[str, str] = Field({})
     """What the site says of itself, each with its source: for the methodology text, never used."""
 
     @field_validator("name")
@@ -166,6 +121,12 @@ class Campaign(_Strict):
     def _has_whole_grid(self) -> Self:
         if bool(self.methods) != bool(self.alphas):
             raise ValueError("methods and alphas need each other: list both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _weighs_its_own_terms(self) -> Self:
+        if problem := self.recipe.unknown_weight(self.methods):
+            raise ValueError(f"recipe.weights: {problem.removesuffix('.')}")
         return self
 
     def experiments(self) -> tuple[Experiment, ...]:

@@ -44,14 +44,17 @@ MODELS: dict[str, tuple[int, int, int] | None] = {
 }
 """Blocks in each of a residual network's three stages; None for a network with a file of its own in networks/."""
 
-METHODS: tuple[str, ...] = (
-    "logit",
-    "factor_transfer",
-    "attention_transfer",
-    "fitnets",
-    "rkd",
-    "nst",
-)
+LOSS_TERMS: dict[str, dict[str, float]] = {
+    "logit": {"kl": 1.0},
+    "factor_transfer": {"factor": 500.0},
+    "attention_transfer": {"attention": 1.0},
+    "fitnets": {"hint": 1.0},
+    "rkd": {"distance": 1.0, "angle": 2.0},
+    "nst": {"nst": 50.0},
+}
+"""Each method's loss terms with their default weights, which a recipe may change by name: "rkd.angle"."""
+
+METHODS: tuple[str, ...] = tuple(LOSS_TERMS)
 
 PURE = "pure"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kd_hpc.campaign import Recipe
 from kd_hpc.experiment import Experiment
+from kd_hpc.recipe import Recipe
 from kd_hpc.variant import format_alpha
 
 
@@ -29,17 +29,28 @@ def train_arguments(
     arguments += ["--seed", str(experiment.seed), "--device", "cuda" if gpus else "cpu"]
     for other in beside:
         arguments += ["--beside", f"{other.method}:{format_alpha(other.alpha)}"]
-    return [*arguments, *recipe_arguments(recipe)]
+    methods = {other.method for other in (experiment, *beside)}
+    return [*arguments, *recipe_arguments(recipe.of(*methods))]
 
 
 def recipe_arguments(recipe: Recipe) -> list[str]:
-    """`--flag value` for every field that differs from its default; one `--weight name=value` a weight."""
-    arguments: list[str] = []
-    for field, value in recipe.model_dump(exclude_defaults=True).items():
-        if field == "weights":
-            arguments += [word for name, weight in value.items() for word in ("--weight", f"{name}={weight!r}")]
-        elif field == "representation_epochs":
-            arguments += [word for epoch in value for word in ("--representation-epoch", str(epoch))]
-        else:
-            arguments += ["--" + field.replace("_", "-"), str(value)]
-    return arguments
+    """The options for every field that differs from its default, one a value where a field has several."""
+    changed = recipe.model_dump(exclude_defaults=True)
+    return [word for field, value in changed.items() for word in _words(flag(field), value)]
+
+
+def flag(field: str) -> str:
+    """The option of a recipe field; one that holds several values is given once for each, in the singular."""
+    several = isinstance(Recipe.model_fields[field].default, dict | tuple)
+    return "--" + (field.removesuffix("s") if several else field).replace("_", "-")
+
+
+def _words(option: str, value: object) -> list[str]:
+    match value:
+        case dict():
+            return [word for name, weight in value.items() for word in (option, f"{name}={weight!r}")]
+        case tuple():
+            return [word for item in value for word in (option, str(item))]
+        case bool():
+            return [option if value else option.replace("--", "--no-", 1)]
+    return [option, str(value)]

@@ -11,9 +11,9 @@ from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.networks.base import Network
 from kd_core.runtime.device import choose_device
-from kd_hpc.campaign import Recipe
 from kd_hpc.errors import CheckpointError, UsageError
 from kd_hpc.experiment import Experiment, parse_path
+from kd_hpc.recipe import Recipe
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import Store
 
@@ -40,7 +40,7 @@ def load_weights(path: Path, experiment: Experiment, device: torch.device) -> Ne
 def test_loader(store: Store, experiment: Experiment, data: Path, device: str) -> Loader:
     """The loader whose test images the run was scored on: same data set, same augmentation."""
     record = store.read(experiment)
-    recipe = Recipe(**record.recipe) if isinstance(record, StatusRecord) and record.recipe else Recipe()
+    recipe = Recipe.recorded(record.recipe) if isinstance(record, StatusRecord) and record.recipe else Recipe()
     return make_loader(
         "device",
         load_dataset(data, experiment.dataset),

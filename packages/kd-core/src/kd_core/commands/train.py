@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,15 +20,17 @@ from kd_core.commands.options import (
     StudentOption,
     TeacherOption,
 )
+from kd_core.commands.recipe_options import with_recipe
+from kd_hpc.recipe import Recipe
 
 if TYPE_CHECKING:
-    from kd_hpc.campaign import Recipe
     from kd_hpc.claim import JobIdentity
     from kd_hpc.errors import KdError
     from kd_hpc.experiment import Experiment
     from kd_hpc.store import Store
 
 
+@with_recipe
 def train(
     dataset: DatasetOption,
     seed: SeedOption,
@@ -46,33 +48,8 @@ def train(
         ),
     ] = None,
     device: DeviceOption = "auto",
-    epochs: Annotated[int | None, typer.Option(help="Epochs in all.  [default: 150]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.  [default: 128]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate, by a cosine to 0.  [default: 0.1]")] = None,
-    momentum: Annotated[float | None, typer.Option(help="[default: 0.9]")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="[default: 0.0005]")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="Of pure runs only.  [default: 0.1]")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Of the logit method.  [default: 4]")] = None,
-    augmentation: Annotated[
-        str | None, typer.Option(help="auto, crop-flip, crop, resized-crop or none.  [default: auto]")
-    ] = None,
-    loader: Annotated[str | None, typer.Option(help="device or workers; the same batches.  [default: device]")] = None,
-    amp_dtype: Annotated[
-        str | None, typer.Option(help="auto, float32 (no AMP), float16 or bfloat16.  [default: auto]")
-    ] = None,
-    step: Annotated[
-        str | None, typer.Option(help="fast, or plain: operation by operation, to compare with.  [default: fast]")
-    ] = None,
-    paraphraser_epochs: Annotated[int | None, typer.Option(help="Stage 1 of factor_transfer.  [default: 30]")] = None,
-    watchdog_skips: Annotated[
-        int | None, typer.Option(help="Skipped steps in a row that stop a run.  [default: 100]")
-    ] = None,
-    weight: Annotated[
-        list[str] | None, typer.Option(help="Weight of one loss term, such as rkd.angle=2; may be repeated.")
-    ] = None,
-    representation_epoch: Annotated[
-        list[int] | None, typer.Option(help="Keep representations after this epoch, too; may be repeated.")
-    ] = None,
+    *,
+    recipe: Recipe,
 ) -> None:
     """Train one run from wherever it stands to its end; the same command again continues, or says it is complete.
 
@@ -85,27 +62,13 @@ def train(
     """
     from kd_core.commands.identity import experiment_from, students_beside
     from kd_hpc.claim import JobIdentity
+    from kd_hpc.errors import UsageError
     from kd_hpc.store import Store
 
     first = experiment_from(dataset, model, method, alpha, teacher, student, seed)
     experiments_asked = [first, *students_beside(first, beside or [])]
-    recipe = _recipe(
-        weight or [],
-        representation_epoch or [],
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        temperature=temperature,
-        augmentation=augmentation,
-        loader=loader,
-        amp_dtype=amp_dtype,
-        step=step,
-        paraphraser_epochs=paraphraser_epochs,
-        watchdog_skips=watchdog_skips,
-    )
+    if problem := recipe.unknown_weight(tuple(run.method for run in experiments_asked if not run.is_pure)):
+        raise UsageError(f"--weight: {problem}", remedy="Mend its spelling, or leave it away.")
     store, job = Store(experiments), JobIdentity.from_environment()
     store.require_writable()
     open_runs, failures = _open_runs(store, experiments_asked, job)
@@ -139,28 +102,3 @@ def _open_runs(store: Store, asked: list[Experiment], job: JobIdentity) -> tuple
             else:
                 open_runs.append(experiment)
     return open_runs, failures
-
-
-def _recipe(weights: list[str], representation_epochs: list[int], **fields: Any) -> Recipe:
-    """What was typed, over the defaults. Raises UsageError with the option's name."""
-    from pydantic import ValidationError
-
-    from kd_hpc.campaign import Recipe
-    from kd_hpc.errors import UsageError
-
-    given = {name: value for name, value in fields.items() if value is not None}
-    named = [word.partition("=") for word in weights]
-    try:
-        return Recipe.model_validate(
-            {
-                **given,
-                "weights": {name: value for name, _, value in named},
-                "representation_epochs": representation_epochs,
-            }
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(
-            f"{option}: {first['msg']} (got {first['input']!r}).", remedy="See kd-core train --help"
-        ) from None

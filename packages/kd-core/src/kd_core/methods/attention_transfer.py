@@ -15,7 +15,7 @@ Shapes: B images, C channels, H x W positions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -55,7 +55,6 @@ def _energy(maps: Tensor) -> Tensor:
 
 class AttentionTransfer(Method):
     name: ClassVar[str] = "attention_transfer"
-    weights: ClassVar[Mapping[str, float]] = {"attention": 1.0}
     definition: ClassVar[str] = "attention: squared distance of unit maps of summed squares, mean over layer1 to layer3"
     source: ClassVar[str] = "Zagoruyko & Komodakis 2017, arXiv:1612.03928, activation-based"
 

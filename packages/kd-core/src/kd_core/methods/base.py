@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_core.networks.base import Outputs, Widths
+from kd_hpc.catalogue import LOSS_TERMS
 from kd_hpc.errors import TrainingError
 
 
@@ -62,12 +63,16 @@ class Method(nn.Module, ABC):
     """
 
     name: ClassVar[str]
-    weights: ClassVar[Mapping[str, float]]
-    """Default weight of each term in L_method."""
+    weights: ClassVar[Mapping[str, float]] = {}
+    """Default weight of each term in L_method, from the method's line in the catalogue."""
     definition: ClassVar[str]
     """One line: what each term is."""
     source: ClassVar[str]
     """Authors, year and place in the paper."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.weights = LOSS_TERMS.get(cls.name, {})
 
     @classmethod
     def build(cls, *, student: Widths, teacher: Widths, temperature: float) -> Self:

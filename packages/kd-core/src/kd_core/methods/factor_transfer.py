@@ -17,7 +17,6 @@ Shapes: B images, C channels, H x W positions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -99,7 +98,6 @@ def _rectified(layer: nn.Module) -> tuple[nn.Module, nn.Module]:
 
 class FactorTransfer(Method):
     name: ClassVar[str] = "factor_transfer"
-    weights: ClassVar[Mapping[str, float]] = {"factor": 500.0}
     definition: ClassVar[str] = "factor: mean absolute difference of unit factors of layer3; paraphraser trained first"
     source: ClassVar[str] = "Kim, Park, Kwak 2018, arXiv:1802.04977, reconstruction and factor loss"
 

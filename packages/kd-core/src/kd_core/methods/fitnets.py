@@ -15,7 +15,6 @@ Shapes: B images, C channels, H x W positions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -39,7 +38,6 @@ def hint_loss(projected: Tensor, hint: Tensor) -> Tensor:
 
 class FitNets(Method):
     name: ClassVar[str] = "fitnets"
-    weights: ClassVar[Mapping[str, float]] = {"hint": 1.0}
     definition: ClassVar[str] = "hint: mean squared error of a 1x1 convolution of the student's layer1 to layer2"
     source: ClassVar[str] = "Romero et al. 2015, arXiv:1412.6550, hint loss"
 

@@ -14,7 +14,6 @@ Shapes: B images, K classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -47,7 +46,6 @@ def _require_temperature(temperature: float) -> None:
 
 class Logit(Method):
     name: ClassVar[str] = "logit"
-    weights: ClassVar[Mapping[str, float]] = {"kl": 1.0}
     definition: ClassVar[str] = "kl: T^2 * KL(softmax(teacher / T) || softmax(student / T)), batch mean"
     source: ClassVar[str] = "Hinton, Vinyals, Dean 2015, arXiv:1503.02531, soft targets"
 

@@ -15,7 +15,6 @@ Shapes: B images, C channels, H x W positions, N = H * W.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -46,7 +45,6 @@ def _kernel(left: Tensor, right: Tensor) -> Tensor:
 
 class NST(Method):
     name: ClassVar[str] = "nst"
-    weights: ClassVar[Mapping[str, float]] = {"nst": 50.0}
     definition: ClassVar[str] = "nst: MMD^2 with kernel (x . y)^2 on unit channel maps, mean over layer1 to layer3"
     source: ClassVar[str] = "Huang & Wang 2017, arXiv:1707.01219, the polynomial kernel"
 

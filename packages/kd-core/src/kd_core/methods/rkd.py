@@ -26,7 +26,6 @@ Shapes: B images, C channels, H x W positions, D = C the size of the embedding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -168,7 +167,6 @@ def _weighted_differences(weights: Tensor, points: Tensor) -> Tensor:
 
 class RKD(Method):
     name: ClassVar[str] = "rkd"
-    weights: ClassVar[Mapping[str, float]] = {"distance": 1.0, "angle": 2.0}
     definition: ClassVar[str] = (
         "distance, angle: smooth-L1 of relative pairwise distances and of the cosines of all triplets, "
         "embedding = layer3 averaged over space"

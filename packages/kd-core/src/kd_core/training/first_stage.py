@@ -25,7 +25,7 @@ from kd_core.runtime.device import place
 from kd_core.teacher.load import Teacher
 from kd_core.training.student import cosine
 from kd_core.training.update import Updater
-from kd_hpc.campaign import Recipe
+from kd_hpc.recipe import Recipe
 from kd_hpc.store import CHECKPOINT
 
 _OF_STUDENTS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -10,12 +10,15 @@ from torch.nn.functional import cross_entropy
 
 from kd_core.methods.base import Method
 from kd_core.networks.base import Outputs
+from kd_hpc.errors import UsageError
 
 CE = "ce"
 
 
 class Objective:
     """`terms` computes each part unweighted, `total` weighs them. Everything is float32, outside autocast.
+
+    `terms` raises UsageError for a method whose terms are not those the catalogue names.
 
     Label smoothing is for pure runs only: a teacher's outputs already are soft labels (Hinton 2015).
     """
@@ -40,7 +43,18 @@ class Objective:
             ce = cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)
             if self.method is None or teacher is None:
                 return {CE: ce}
-            return {CE: ce, **self.method.terms(student, teacher)}
+            terms = {CE: ce, **self.method.terms(student, teacher)}
+        if terms.keys() != self.factors.keys():
+            raise _other_terms(self.method.name, terms, self.factors)
+        return terms
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([self.factors[name] * term for name, term in terms.items()]).sum()
+
+
+def _other_terms(method: str, terms: Iterable[str], named: Iterable[str]) -> UsageError:
+    found, known = (", ".join(name for name in names if name != CE) for names in (terms, named))
+    return UsageError(
+        f"{method} computes the terms {found}, but its line in kd_hpc/catalogue.py names {known or 'none'}.",
+        remedy="Name each term there, with its weight: docs/guide/a-campaign-of-your-own.md",
+    )

@@ -22,10 +22,10 @@ from kd_core.training.epoch_meter import EpochMeter
 from kd_core.training.evaluate import Score
 from kd_core.training.objective import Objective
 from kd_core.training.update import Updater
-from kd_hpc.campaign import Recipe
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import KdError
 from kd_hpc.experiment import Experiment
+from kd_hpc.recipe import Recipe
 
 Made = TypeVar("Made")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kd_core.training.gradient_watchdog import GradientWatchdog, non_finite
 from kd_core.training.optimizer import SGD
-from kd_hpc.campaign import Recipe
+from kd_hpc.recipe import Recipe
 
 
 class Updater:

@@ -112,7 +112,7 @@ class _Planner:
         if record is None or record.state == State.NOT_STARTED:
             return self._ready(run, "it has not been trained yet", None)
         if record.state == State.COMPLETED:
-            return Decision(run.experiment, Action.DONE, self._completed(record))
+            return Decision(run.experiment, Action.DONE, self._completed(run, record))
         if record.state.is_final:
             return _stopped(run.experiment, record)
         if record.attempt is None or record.attempt.scheduler == "hand":
@@ -121,8 +121,8 @@ class _Planner:
             return self._ready(run, _continues(record), None)
         return self._intent(run, record) if record.attempt.job_id is None else self._with_job(run, record)
 
-    def _completed(self, record: StatusRecord) -> str:
-        differs = self._recipe_differs(record)
+    def _completed(self, run: RunView, record: StatusRecord) -> str:
+        differs = self._recipe_differs(run, record)
         return f"completed, with another recipe than the campaign's ({differs})" if differs else "completed"
 
     def _by_hand(self, run: RunView, record: StatusRecord) -> Decision | Ready:
@@ -192,7 +192,7 @@ class _Planner:
                 remedy=self.jobs.remedy(job),
                 ending=ending,
             )
-        if record and record.progress and (differs := self._recipe_differs(record)):
+        if record and record.progress and (differs := self._recipe_differs(run, record)):
             return Decision(
                 run.experiment,
                 Action.BLOCK,
@@ -205,8 +205,8 @@ class _Planner:
             return replace(readiness.decision, ending=ending)
         return Ready(run, readiness, memory_needed(self.situation.campaign, record, ending), why, ending)
 
-    def _recipe_differs(self, record: StatusRecord) -> str:
-        return self.situation.campaign.recipe.differences(record.recipe)
+    def _recipe_differs(self, run: RunView, record: StatusRecord) -> str:
+        return self.situation.campaign.recipe.differences(record.recipe, run.experiment.method)
 
 
 def _submission(ready: Ready, job: Job) -> Decision:

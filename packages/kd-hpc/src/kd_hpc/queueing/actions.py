@@ -145,7 +145,7 @@ class Actions:
             update={
                 "state": State.SUBMITTING,
                 "epochs": campaign.recipe.epochs,
-                "recipe": campaign.recipe.model_dump(mode="json"),
+                "recipe": campaign.recipe.of(decision.experiment.method).model_dump(mode="json"),
                 "teacher_sha256": decision.teacher_sha256,
                 "attempts": (*record.attempts, attempt),
                 "reason": "",

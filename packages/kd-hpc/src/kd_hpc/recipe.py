@@ -1,0 +1,113 @@
+"""How runs are trained: the fields of a recipe, what each may be, and where two recipes differ.
+
+A field is declared once, here: its type, default, bounds and meaning. `[recipe]` of a campaign file and the options of
+`kd-core train` are made from it, records keep it, and comparisons know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
+
+from kd_hpc.catalogue import LOSS_TERMS
+from kd_hpc.near import did_you_mean
+
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """A table of a campaign file: no key it does not know, no value of another kind."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Neither text nor true is a number, though pydantic would take both for one."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if kind in (int, float) and isinstance(value, str | bool):
+            raise PydanticKnownError("int_type")
+        return value
+
+
+class Recipe(Strict):
+    """How every run of a campaign is trained. The defaults are the thesis recipe (docs/recipe.md)."""
+
+    epochs: int = Field(150, ge=1, description="Epochs in all.")
+    batch_size: int = Field(128, ge=1, description="Images a step.")
+    lr: float = Field(0.1, gt=0, description="Learning rate of the first epoch, by a cosine to 0.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of stochastic gradient descent.")
+    weight_decay: float = Field(5e-4, ge=0, description="Weight decay, of every trained parameter.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing, of pure runs only.")
+    temperature: float = Field(4.0, gt=0, description="Temperature of the methods that soften logits.")
+    augmentation: Literal["auto", "crop-flip", "crop", "resized-crop", "none"] = Field(
+        "auto", description="Augmentation; auto is crop-flip, or crop where a mirrored image is another thing."
+    )
+    loader: Literal["device", "workers"] = Field("device", description="Who makes the batches, which are the same.")
+    amp_dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="Arithmetic of the forward passes; float32 is no AMP."
+    )
+    step: Literal["fast", "plain"] = Field(
+        "fast", description="plain: operation by operation and an unfolded teacher, to compare with."
+    )
+    paraphraser_epochs: int = Field(30, ge=1, description="Epochs of factor_transfer's first stage.")
+    watchdog_skips: int = Field(100, ge=1, description="Skipped optimizer steps in a row that stop a run.")
+    weights: dict[str, Weight] = Field(
+        {}, description="Weight of one loss term instead of the method's own, such as rkd.angle=2."
+    )
+    representation_epochs: tuple[int, ...] = Field(
+        (), description="Finished epochs after which representations are kept, beside those at the end."
+    )
+
+    @field_validator("representation_epochs")
+    @classmethod
+    def _are_reached(cls, epochs: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        last = info.data.get("epochs", 0)
+        if last and (never := [epoch for epoch in epochs if not 1 <= epoch <= last]):
+            raise ValueError(f"epoch {never[0]} never ends; epochs are 1 to {last}")
+        return epochs
+
+    @classmethod
+    def recorded(cls, fields: Mapping[str, Any]) -> Recipe:
+        """The recipe that a record tells, unchecked: an earlier version knew fewer fields and refused less."""
+        return cls.model_construct(None, **{name: value for name, value in fields.items() if name in cls.model_fields})
+
+    def unknown_weight(self, methods: tuple[str, ...]) -> str:
+        """What is wrong with the first weight that no run of `methods` would use; empty if each has its use."""
+        known = terms_of(methods)
+        wrong = next((name for name in self.weights if name not in known), None)
+        if wrong is None:
+            return ""
+        trained = f"{' and '.join(dict.fromkeys(methods))} have {', '.join(known)}" if known else "pure runs have none"
+        return " ".join(filter(None, (f"{wrong!r} is no loss term here: {trained}.", did_you_mean(wrong, known))))
+
+    def of(self, *methods: str) -> Self:
+        """As far as runs of `methods` depend on it: without the weights of other methods' terms."""
+        known = terms_of(methods)
+        return self.model_copy(
+            update={"weights": {name: weight for name, weight in self.weights.items() if name in known}}
+        )
+
+    def differences(self, recorded: Mapping[str, Any], method: str) -> str:
+        """Where a run of `method` was trained otherwise than this says, in words; empty if nothing is on record.
+
+        A field that an earlier version did not know had its default then. What makes no difference to the run, as
+        another method's weight or an epoch that never comes, is none.
+        """
+        if not recorded:
+            return ""
+        ours, theirs = self._effective(method), Recipe.recorded(recorded)._effective(method)
+        return ", ".join(f"{name} {theirs[name]}, now {ours[name]}" for name in ours if theirs[name] != ours[name])
+
+    def _effective(self, method: str) -> dict[str, Any]:
+        reached = tuple(epoch for epoch in self.representation_epochs if epoch <= self.epochs)
+        recipe = self.of(method).model_copy(update={"representation_epochs": reached})
+        return recipe.model_dump(mode="json", warnings=False)
+
+
+def terms_of(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """The loss terms of `methods`, as a weight names them: "rkd.angle"."""
+    return tuple(f"{method}.{term}" for method in methods for term in LOSS_TERMS.get(method, {}))

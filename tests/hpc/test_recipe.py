@@ -1,0 +1,139 @@
+"""A recipe is declared once: what it refuses, what makes no difference to a run, what an old record may still say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from kd_hpc.campaign import Campaign, load_campaign
+from kd_hpc.catalogue import LOSS_TERMS, METHODS
+from kd_hpc.command import flag, recipe_arguments, train_arguments
+from kd_hpc.errors import CampaignError
+from kd_hpc.recipe import Recipe, terms_of
+from tests.hpc.support import STUDENT
+
+CAMPAIGN = """
+name = "small"
+datasets = ["Digits"]
+teacher = "ResNet20"
+student = "ResNetBaby"
+methods = ["rkd", "nst"]
+alphas = [0.5]
+seeds = [0]
+
+[recipe]
+epochs = 5
+"""
+
+
+def written(tmp_path: Path, recipe: str) -> Path:
+    path = tmp_path / "campaign.toml"
+    path.write_text(CAMPAIGN + recipe)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        ('weights = { "rkd.angel" = 2.0 }', "have rkd.distance, rkd.angle, nst.nst. Did you mean rkd.angle?"),
+        ('weights = { angle = 2.0 }', "'angle' is no loss term here"),
+        ('weights = { "logit.kl" = 2.0 }', "'logit.kl' is no loss term here"),
+        ('weights = { "rkd.angle" = -1.0 }', "recipe.weights.rkd.angle = -1.0 is out of range"),
+        ("representation_epochs = [2, 6]", "recipe.representation_epochs = [2, 6]: epoch 6 never ends"),
+        ("representation_epochs = [0]", "epoch 0 never ends"),
+    ],
+)  # fmt: skip
+def test_what_no_run_would_use_is_refused_with_the_known(recipe: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(CampaignError) as caught:
+        load_campaign(written(tmp_path, recipe))
+    assert told in str(caught.value)
+    assert str(tmp_path) in caught.value.what
+    assert len(str(caught.value)) < 300, "no whole campaign in a sentence"
+
+
+def test_weights_and_epochs_that_are_used_are_taken(tmp_path: Path) -> None:
+    recipe = 'weights = { "rkd.angle" = 3.0, "nst.nst" = 0.0 }\nrepresentation_epochs = [1, 5]'
+    campaign = load_campaign(written(tmp_path, recipe))
+    assert campaign.recipe.weights == {"rkd.angle": 3.0, "nst.nst": 0.0}
+    assert campaign.recipe.representation_epochs == (1, 5)
+
+
+def test_a_campaign_of_pure_runs_has_no_terms_to_weigh() -> None:
+    fields: dict[str, Any] = {"name": "a", "datasets": ["Digits"], "teacher": "ResNet20", "student": "ResNet20"}
+    with pytest.raises(ValidationError, match="pure runs have none"):
+        Campaign(**fields, seeds=[0], recipe=Recipe(weights={"rkd.angle": 1.0}))
+
+
+def test_every_method_names_its_terms_without_torch() -> None:
+    assert set(LOSS_TERMS) == set(METHODS)
+    assert all(LOSS_TERMS.values())
+    assert terms_of(("rkd", "logit")) == ("rkd.distance", "rkd.angle", "logit.kl")
+
+
+def test_a_job_is_told_the_weights_of_the_methods_it_trains() -> None:
+    recipe = Recipe(weights={"rkd.angle": 2.0, "nst.nst": 3.0, "logit.kl": 4.0})
+    rkd, nst = (STUDENT.model_copy(update={"method": method}) for method in ("rkd", "nst"))
+    alone, both = (train_arguments(rkd, recipe, Path("/e"), Path("/d"), beside=others) for others in ((), (nst,)))
+    assert [word for word in alone if "=" in word] == ["rkd.angle=2.0"]
+    assert [word for word in both if "=" in word] == ["rkd.angle=2.0", "nst.nst=3.0"]
+
+
+OTHER: dict[bool, st.SearchStrategy[Any]] = {
+    True: st.integers(3, 90),
+    False: st.floats(0.01, 0.9),
+}
+OTHERS: dict[str, Any] = {
+    "augmentation": "crop", "loader": "workers", "amp_dtype": "float16", "step": "plain",
+    "weights": {"rkd.angle": 0.25}, "representation_epochs": (1, 2),
+}  # fmt: skip
+
+
+def others_of(field: str) -> st.SearchStrategy[Any]:
+    """Values of a field that are not its default."""
+    if field in OTHERS:
+        return st.just(OTHERS[field])
+    annotation = Recipe.model_fields[field].annotation
+    assert annotation in (int, float), f"say in OTHERS what else {field} may be"
+    return OTHER[annotation is int].filter(lambda value: value != Recipe.model_fields[field].default)
+
+
+@pytest.mark.parametrize("field", Recipe.model_fields)
+def test_a_recorded_difference_is_told_by_name_and_value(field: str) -> None:
+    @given(others_of(field))
+    def check(value: Any) -> None:
+        other = Recipe(**{field: value})
+        told = Recipe().differences(other.model_dump(mode="json"), "rkd")
+        assert told.startswith(f"{field} ")
+        assert ", now " in told
+        assert not other.differences(other.model_dump(mode="json"), "rkd")
+        assert recipe_arguments(other)[0] == flag(field)
+
+    check()
+
+
+def test_what_makes_no_difference_to_a_run_is_no_difference() -> None:
+    theirs = Recipe(epochs=5, weights={"rkd.angle": 3.0}).model_dump(mode="json")
+    assert not Recipe(epochs=5).differences(theirs, "nst")
+    assert Recipe(epochs=5).differences(theirs, "rkd") == "weights {'rkd.angle': 3.0}, now {}"
+
+
+def test_what_an_earlier_version_let_pass_is_read_and_continued() -> None:
+    theirs = {"epochs": 5, "weights": {"rkd.angel": 3.0}, "representation_epochs": [3, 500], "gone": 1}
+    assert Recipe.recorded(theirs).epochs == 5
+    assert Recipe.recorded(theirs).batch_size == Recipe().batch_size
+    assert not Recipe(epochs=5, representation_epochs=(3,)).differences(theirs, "rkd")
+    assert not Recipe().differences({}, "rkd")
+
+
+def test_a_field_of_several_values_is_an_option_in_the_singular() -> None:
+    assert flag("representation_epochs") == "--representation-epoch"
+    assert flag("weights") == "--weight"
+    assert flag("epochs") == "--epochs"
+    assert recipe_arguments(Recipe(representation_epochs=(3, 9))) == [
+        "--representation-epoch", "3", "--representation-epoch", "9",
+    ]  # fmt: skip
