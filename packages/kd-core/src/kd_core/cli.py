@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from kd_core.commands import bench, data, evaluate, extract, methods, train
+from kd_core.commands.recipe_options import RecipeCommand
 from kd_hpc.entry import command_line, run
 
 app = command_line(
@@ -13,7 +14,7 @@ app = command_line(
     "Example: kd-core train --experiments experiments --dataset Digits --model ResNet20 --seed 0 --epochs 3\n\n"
     "A new method, data set or model: docs/guide/a-campaign-of-your-own.md",
 )
-app.command("train")(train.train)
+app.command("train", cls=RecipeCommand)(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("extract")(extract.extract)
 app.command("methods")(methods.methods)

@@ -1,38 +1,44 @@
-"""A recipe on the command line: one option a field, with the field's own default, bounds and meaning."""
+"""A recipe on the command line: one option a field, with the field's own default, bounds and meaning.
+
+The options are made when a command line is read or explained, not when the command is registered: a field's declaration
+needs pydantic, and `kd-core --help` waits for nothing heavy.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from functools import wraps
-from typing import Annotated, Any, Literal, get_args, get_origin
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
+from typer.core import TyperCommand
 
-from kd_hpc.command import flag
-from kd_hpc.errors import UsageError
-from kd_hpc.recipe import Recipe
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from kd_hpc.recipe import Recipe
 
 
-def with_recipe(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with an option for each field of a recipe in place of its parameter `recipe`."""
+class RecipeCommand(TyperCommand):
+    """A command with an option for each field of a recipe, which its function finds as `context.obj`."""
 
-    @wraps(command)
-    def typed(**words: Any) -> None:
-        fields = {name: words.pop(name) for name in Recipe.model_fields}
-        command(**words, recipe=recipe_from(fields))
+    def get_params(self, ctx: Any) -> list[Any]:
+        *own, help_option = super().get_params(ctx)
+        return [*own, *_options(), help_option]
 
-    signature = inspect.signature(command, eval_str=True)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "recipe"]
-    options = [_option(name, field) for name, field in Recipe.model_fields.items()]
-    typed.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
-    return typed
+    def invoke(self, ctx: Any) -> Any:
+        ctx.obj = recipe_from({option.name: ctx.params.pop(option.name) for option in _options()})
+        return super().invoke(ctx)
 
 
 def recipe_from(typed: dict[str, Any]) -> Recipe:
     """The recipe that was typed. Raises UsageError with the option's name."""
+    from pydantic import ValidationError
+
+    from kd_hpc.command import flag
+    from kd_hpc.errors import UsageError
+    from kd_hpc.recipe import Recipe
+
     try:
         return Recipe.model_validate({name: _value(Recipe.model_fields[name], typed[name]) for name in typed})
     except ValidationError as error:
@@ -43,15 +49,31 @@ def recipe_from(typed: dict[str, Any]) -> Recipe:
         ) from None
 
 
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    kind, default = _kind(field), field.default
-    several = isinstance(default, dict | tuple)
+@cache
+def _options() -> tuple[Any, ...]:
+    """The options as typer makes them from the signature of a function."""
+    from typer.main import get_command
+
+    from kd_hpc.recipe import Recipe
+
+    def recipe(**fields: Any) -> None: ...
+
+    parameters = [_parameter(name, field) for name, field in Recipe.model_fields.items()]
+    recipe.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    app = typer.Typer(add_completion=False)
+    app.command()(recipe)
+    return tuple(get_command(app).params)
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    from kd_hpc.command import flag
+
+    kind, several = _kind(field), isinstance(field.default, dict | tuple)
     notes = [field.description or "", _choices(field), "May be repeated." if several else ""]
     spelled = f"{flag(name)}/{flag(name).replace('--', '--no-', 1)}" if kind is bool else flag(name)
     option = typer.Option(spelled, help=" ".join(filter(None, notes)))
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None if several else default, annotation=Annotated[kind, option]
-    )
+    default = None if several else field.default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
 def _kind(field: FieldInfo) -> Any:

@@ -20,18 +20,17 @@ from kd_core.commands.options import (
     StudentOption,
     TeacherOption,
 )
-from kd_core.commands.recipe_options import with_recipe
-from kd_hpc.recipe import Recipe
 
 if TYPE_CHECKING:
     from kd_hpc.claim import JobIdentity
     from kd_hpc.errors import KdError
     from kd_hpc.experiment import Experiment
+    from kd_hpc.recipe import Recipe
     from kd_hpc.store import Store
 
 
-@with_recipe
 def train(
+    context: typer.Context,
     dataset: DatasetOption,
     seed: SeedOption,
     experiments: ExperimentsOption = Path("experiments"),
@@ -48,8 +47,6 @@ def train(
         ),
     ] = None,
     device: DeviceOption = "auto",
-    *,
-    recipe: Recipe,
 ) -> None:
     """Train one run from wherever it stands to its end; the same command again continues, or says it is complete.
 
@@ -65,6 +62,7 @@ def train(
     from kd_hpc.errors import UsageError
     from kd_hpc.store import Store
 
+    recipe: Recipe = context.obj
     first = experiment_from(dataset, model, method, alpha, teacher, student, seed)
     experiments_asked = [first, *students_beside(first, beside or [])]
     if problem := recipe.unknown_weight(tuple(run.method for run in experiments_asked if not run.is_pure)):
