@@ -25,6 +25,7 @@ from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.schedulers.base import JobSpec, ListedJob, Live, Phase, Snapshot
 from kd_hpc.schedulers.job_names import job_name
+from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,6 +36,9 @@ class Busy:
     """A scheduler whose slots are all taken."""
 
     kind = "pbs"
+    user = "ann"
+    can_avoid_nodes = False
+    list_jobs = "qstat"
 
     def __init__(self, jobs: tuple[ListedJob, ...]) -> None:
         self.jobs = jobs
@@ -112,7 +116,7 @@ def ticking(seeds: int) -> tuple[int, list[float]]:
             if known := record(run, number):
                 store.write(run, known)
         scheduler = Busy(listed(folder, whole.experiments()))
-        runner = Runner(whole, store, scheduler, Evidence(store, store.root / "weights.json"))
+        runner = Runner(whole, store, OwnJobs(scheduler), Evidence(store, store.root / "weights.json"))
         return len(whole.experiments()), timed(runner.tick)
 
 

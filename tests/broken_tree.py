@@ -15,7 +15,7 @@ from pathlib import Path
 from kd_hpc.diagnosis.diagnose import Diagnosis, diagnose
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.schedulers.base import Gone
+from kd_hpc.schedulers.base import Gone, NodeFault
 from kd_hpc.store import BEST, ERRORS, STATUS, Store
 
 CAMPAIGN = """\
@@ -45,7 +45,7 @@ Traceback (most recent call last):
 ModuleNotFoundError: No module named 'scipy'
 """
 OTHER_JOB = "superseded: this is kd5e1f in job 7002790.sched01, on record is kd77a0 in job 7002795.sched01"
-NODE = Gone("qstat -xf", -1, "job_state = F, Exec failed: could not start", "gpu2003")
+NODE = Gone("qstat -xf", -1, "job_state = F, Exec failed: could not start", "gpu2003", verdict=NodeFault())
 
 
 def teacher(seed: int) -> Experiment:
@@ -124,7 +124,7 @@ class BrokenTree:
             end_epoch=gained,
             memory="16gb",
             exit_status=gone.exit_status,
-            cause=found.cause,
+            cause=found.cause.name,
             detail=found.detail,
             charged=found.charged,
             next_memory=found.next_memory,

@@ -17,7 +17,7 @@ import psutil
 
 from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
-from kd_hpc.schedulers.local import FOLDER_VARIABLE
+from kd_hpc.schedulers.local.scheduler import FOLDER_VARIABLE
 
 HANGS = 1800.0
 """Seconds after which something hangs. No test passes or fails by the speed of its machine; none waits for ever."""

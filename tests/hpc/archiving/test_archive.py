@@ -272,7 +272,7 @@ def test_the_next_campaign_is_described_from_its_file(beta: Path) -> None:
     [
         (("../beta",), "no usable name"),
         (("beta", "--experiments", "nowhere"), "There is no run in nowhere"),
-        (("beta", "--next", "nowhere.toml"), "nowhere.toml cannot be read"),
+        (("beta", "--next", "nowhere.toml"), "There is no campaign file nowhere.toml"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_sentence(words: tuple[str, ...], says: str, beta: Path) -> None:
@@ -329,7 +329,7 @@ def test_a_live_process_keeps_the_round_open_whatever_a_person_says(tmp_path: Pa
 def test_pbs_has_the_last_word_about_its_jobs(fakepbs: FakePbs, tmp_path: Path) -> None:
     from kd_hpc.campaign import Resources
     from kd_hpc.schedulers.base import JobSpec
-    from kd_hpc.schedulers.pbs import PbsScheduler
+    from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 
     folder = tmp_path / "job"
     folder.mkdir()

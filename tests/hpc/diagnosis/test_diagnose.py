@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_hpc.diagnosis.diagnose import Cause, diagnose, of_attempt
+from kd_hpc.diagnosis.diagnose import diagnose
 from kd_hpc.diagnosis.tracebacks import last_error
-from kd_hpc.schedulers import pbs_text
-from kd_hpc.schedulers.base import Gone, banner
+from kd_hpc.job_output import banner, of_attempt
+from kd_hpc.schedulers.base import Deleted, Exceeded, Gone
 from kd_hpc.schedulers.memory_sizes import in_kilobytes, next_size
+from kd_hpc.schedulers.pbs import text as pbs_text
+from kd_hpc.schedulers.pbs.job import PbsJob
+from kd_hpc.schedulers.slurm import text as slurm_text
 from tests.hpc.recorded import answer
 from tests.paths import BETA, HPC_FIXTURES
 
@@ -37,64 +40,80 @@ SLURM_OOM = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.\n"
 DELETED = "Job run at Mon Nov 23 at 17:40 on (vm:ncpus=1) and terminated by user@vm"
 
 
+def pbs(status: int | None, comment: str = "") -> Gone:
+    """What PBS says of a job that ended so."""
+    ending = {} if status is None else {"Exit_status": str(status)}
+    seen = PbsJob("7.vm", {"job_state": "F", "comment": comment, "exec_host": "cnode0007/0", **ending}).observation()
+    assert isinstance(seen, Gone)
+    return seen
+
+
+def slurm(state: str, exit_code: str, reason: str) -> Gone:
+    """What Slurm says of a job that ended so."""
+    found = slurm_text.parse_job(f"JobId=7 JobState={state} Reason={reason} ExitCode={exit_code}", "7")
+    assert found is not None
+    assert isinstance(found[0], Gone)
+    return found[0]
+
+
 @pytest.mark.parametrize(
     ("gone", "stderr", "cause"),
     [
-        (None, errors("walltime.txt"), Cause.WALLTIME),
-        (Gone("", -29), "", Cause.WALLTIME),
-        (Gone("", 271), errors("walltime.txt"), Cause.WALLTIME),
-        (Gone("", 0), errors("walltime.txt"), Cause.WALLTIME),
-        (Gone("", None, "Job run at x and exceeded resource walltime"), "", Cause.WALLTIME),
-        (Gone("", 15, "JobState=TIMEOUT Reason=TimeLimit"), "", Cause.WALLTIME),
-        (None, SLURM_TIME, Cause.WALLTIME),
-        (Gone("", 143, "walltime exceeded"), "", Cause.WALLTIME),
-        (None, "Epoch 3: 45%=>> PBS: job killed: walltime 7238 exceeded limit 7200\n", Cause.WALLTIME),
-        (None, KILLED_FOR_MEMORY, Cause.MEMORY),
-        (Gone("", -27), "", Cause.MEMORY),
-        (Gone("", 0, "JobState=OUT_OF_MEMORY Reason=OutOfMemory"), "", Cause.MEMORY),
-        (None, SLURM_OOM, Cause.MEMORY),
-        (Gone("", 1), WORKER, Cause.MEMORY),
-        (Gone("", 1), f"{TRACEBACK}MemoryError\n", Cause.MEMORY),
-        (Gone("", 1), GPU, Cause.GPU_MEMORY),
-        (Gone("", 1), "kd-core: CUDA out of memory on Tesla V100.\n", Cause.GPU_MEMORY),
-        (Gone("", -28), "", Cause.LIMIT),
-        (None, "=>> PBS: job killed: vmem 12kb exceeded limit 5kb\n", Cause.LIMIT),
-        (Gone("", 1), errors("missing_module.txt"), Cause.EXCEPTION),
-        (None, errors("missing_module.txt"), Cause.EXCEPTION),
-        (Gone("", 2), "kd-core: SVHN is not prepared. Type: kd-core data prepare SVHN\n", Cause.ERROR),
-        (Gone("", 127), "/var/spool/12.SC: line 9: exec: kd-core: not found\n", Cause.ERROR),
-        (Gone("", 3), "", Cause.ERROR),
-        *((Gone("", status, host="cnode0007"), "", Cause.NODE) for status in (-1, -2, -3)),
-        (Gone("", 0, "JobState=NODE_FAIL Reason=NodeDown"), "", Cause.NODE),
-        (Gone("", 271, DELETED), "Terminated\n", Cause.DELETED),
-        (Gone("7.vm: job_state = F, no Exit_status", None, "Not Running and terminated"), "", Cause.DELETED),
-        (Gone("7.vm: job_state = F, no Exit_status"), "", Cause.DELETED),
-        (Gone("", 0, "JobState=CANCELLED Reason=None"), "", Cause.DELETED),
-        (Gone("", 143, "terminated by kd-hpc cancel"), "Terminated\n", Cause.DELETED),
-        (Gone("", 265), "", Cause.SIGNAL),
-        (Gone("", 137), "Killed\n", Cause.SIGNAL),
-        (Gone("", 271), "", Cause.SIGNAL),
-        (Gone("", 0), "superseded: this is ab12 in job 7, on record is cd34 in job 8\n", Cause.SUPERSEDED),
-        (Gone("", 0), errors("quiet.txt"), Cause.ENDED),
-        (Gone("qstat: Unknown Job Id 7.vm"), errors("quiet.txt"), Cause.UNKNOWN),
-        (Gone("qstat: Unknown Job Id 7.vm"), errors("download_bar_excerpt.txt"), Cause.UNKNOWN),
-        (None, "", Cause.UNKNOWN),
+        (None, errors("walltime.txt"), "walltime"),
+        (pbs(-29), "", "walltime"),
+        (pbs(271), errors("walltime.txt"), "walltime"),
+        (pbs(0), errors("walltime.txt"), "walltime"),
+        (pbs(None, "Job run at x and exceeded resource walltime"), "", "walltime"),
+        (slurm("TIMEOUT", "0:15", "TimeLimit"), "", "walltime"),
+        (None, SLURM_TIME, "walltime"),
+        (Gone("", 143, signal=15, verdict=Exceeded("walltime")), "", "walltime"),
+        (None, "Epoch 3: 45%=>> PBS: job killed: walltime 7238 exceeded limit 7200\n", "walltime"),
+        (None, KILLED_FOR_MEMORY, "memory"),
+        (pbs(-27), "", "memory"),
+        (slurm("OUT_OF_MEMORY", "0:125", "OutOfMemory"), "", "memory"),
+        (None, SLURM_OOM, "memory"),
+        (pbs(1), WORKER, "memory"),
+        (pbs(1), f"{TRACEBACK}MemoryError\n", "memory"),
+        (pbs(1), GPU, "gpu_memory"),
+        (pbs(1), "kd-core: CUDA out of memory on Tesla V100.\n", "gpu_memory"),
+        (pbs(-28), "", "limit"),
+        (None, "=>> PBS: job killed: vmem 12kb exceeded limit 5kb\n", "limit"),
+        (pbs(1), errors("missing_module.txt"), "exception"),
+        (None, errors("missing_module.txt"), "exception"),
+        (pbs(2), "kd-core: SVHN is not prepared. Type: kd-core data prepare SVHN\n", "error"),
+        (pbs(127), "/var/spool/12.SC: line 9: exec: kd-core: not found\n", "error"),
+        (pbs(3), "", "error"),
+        *((pbs(status), "", "node") for status in (-1, -2, -3, -4, -5, -10, -16, -21, -22)),
+        (slurm("BOOT_FAIL", "0:0", "NodeDown"), "", "node"),
+        (pbs(271, DELETED), "Terminated\n", "deleted"),
+        (pbs(None, "Not Running and terminated"), "", "deleted"),
+        (pbs(None), "", "deleted"),
+        (slurm("CANCELLED", "0:0", "None"), "", "deleted"),
+        (Gone("", 143, "terminated by kd-hpc cancel", signal=15, verdict=Deleted()), "Terminated\n", "deleted"),
+        (pbs(265), "", "signal"),
+        (pbs(137), "Killed\n", "signal"),
+        (pbs(271), "", "signal"),
+        (pbs(0), "superseded: this is ab12 in job 7, on record is cd34 in job 8\n", "superseded"),
+        (pbs(0), errors("quiet.txt"), "ended"),
+        (Gone("qstat: Unknown Job Id 7.vm"), errors("quiet.txt"), "unknown"),
+        (Gone("qstat: Unknown Job Id 7.vm"), errors("download_bar_excerpt.txt"), "unknown"),
+        (None, "", "unknown"),
     ],
 )
-def test_a_death_has_its_cause_a_sentence_and_a_next_step(gone: Gone | None, stderr: str, cause: Cause) -> None:
+def test_a_death_has_its_cause_a_sentence_and_a_next_step(gone: Gone | None, stderr: str, cause: str) -> None:
     diagnosis = diagnose(gone, stderr, memory="16gb")
-    assert diagnosis.cause == cause
+    assert diagnosis.cause.name == cause
     assert diagnosis.detail
     assert diagnosis.remedy
-    assert (diagnosis.next_memory is not None) == (cause == Cause.MEMORY)
+    assert (diagnosis.next_memory is not None) == (cause == "memory")
 
 
 def test_the_recorded_scheduler_is_understood_from_its_answer_alone() -> None:
-    for job_id, cause in (("102.vm", Cause.WALLTIME), ("109.vm", Cause.MEMORY)):
+    for job_id, cause in (("102.vm", "walltime"), ("109.vm", "memory")):
         text = answer("04b_signals_excerpt.txt", f"qstat -x -f {job_id}").stdout
-        gone = pbs_text.parse_jobs(text)[job_id].observation()
+        gone = PbsJob(job_id, pbs_text.parse_jobs(text)[job_id]).observation()
         assert isinstance(gone, Gone)
-        assert diagnose(gone, "").cause == cause
+        assert diagnose(gone, "").cause.name == cause
 
 
 @pytest.mark.parametrize(
@@ -109,15 +128,15 @@ def test_a_death_is_charged_only_if_no_epoch_was_gained(
 
 
 def test_node_faults_and_superseded_jobs_are_never_charged() -> None:
-    assert not diagnose(Gone("", -1), "").charged
-    assert not diagnose(Gone("", 0), "superseded: by another").charged
+    assert not diagnose(pbs(-1), "").charged
+    assert not diagnose(pbs(0), "superseded: by another").charged
 
 
 def test_an_earlier_attempts_last_words_are_not_this_ones() -> None:
     old, new = f"{banner('old1')}\n{KILLED_FOR_MEMORY}", f"{banner('new2')}\nINFO: loaded\n"
-    assert diagnose(Gone("", 0), old + new, token="new2").cause == Cause.ENDED
-    assert diagnose(Gone("", -3), old, token="new2").cause == Cause.NODE
-    assert diagnose(None, old + new, token="old1").cause == Cause.MEMORY
+    assert diagnose(pbs(0), old + new, token="new2").cause.name == "ended"
+    assert diagnose(pbs(-3), old, token="new2").cause.name == "node"
+    assert diagnose(None, old + new, token="old1").cause.name == "memory"
     assert of_attempt(KILLED_FOR_MEMORY, "new2") == KILLED_FOR_MEMORY, "a file of an earlier round has no banners"
 
 
@@ -145,7 +164,7 @@ def test_a_python_error_is_named_with_message_and_our_own_last_frame() -> None:
 )
 def test_the_next_memory_leaves_room_above_what_was_used(asked: str | None, used: int | None, expected: str) -> None:
     line = f"=>> PBS: job killed: mem {used}kb exceeded limit 16777216kb\n" if used else ""
-    assert diagnose(Gone("", -27), line, memory=asked).next_memory == expected
+    assert diagnose(pbs(-27), line, memory=asked).next_memory == expected
 
 
 @given(st.integers(1, 10**9))
@@ -165,14 +184,14 @@ def test_whatever_a_job_left_behind_is_diagnosed(stderr: str, status: int | None
 @pytest.mark.skipif(not BETA.is_dir(), reason="the real files of round beta are not beside this repository")
 def test_every_error_file_of_round_beta_is_diagnosed() -> None:
     found = {
-        path.parent.relative_to(BETA).as_posix(): diagnose(None, path.read_text()).cause
+        path.parent.relative_to(BETA).as_posix(): diagnose(None, path.read_text()).cause.name
         for path in BETA.rglob("errors")
     }
     assert len(found) == 43
-    told = {run: cause for run, cause in found.items() if cause != Cause.UNKNOWN}
-    assert {run for run, cause in told.items() if cause == Cause.WALLTIME} == {
+    told = {run: cause for run, cause in found.items() if cause != "unknown"}
+    assert {run for run, cause in told.items() if cause == "walltime"} == {
         "TinyImageNet/logit/ResNet112_to_ResNet56/0",
         "TinyImageNet/pure/ResNet112/0",
     }
-    assert {run.split("/")[0] for run, cause in told.items() if cause == Cause.EXCEPTION} == {"SVHN"}
+    assert {run.split("/")[0] for run, cause in told.items() if cause == "exception"} == {"SVHN"}
     assert len(told) == 10, "the other 33 jobs left nothing but the module's greeting, or a download bar"

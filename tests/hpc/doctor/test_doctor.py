@@ -14,10 +14,12 @@ import pytest
 
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.doctor import local_checks as doctor
-from kd_hpc.doctor.local_checks import Check, Level, Place
 from kd_hpc.doctor.scheduler_checks import scheduler_checks, submission
-from kd_hpc.schedulers.pbs import PbsScheduler
-from kd_hpc.schedulers.slurm import SlurmScheduler
+from kd_hpc.schedulers.own_jobs import OwnJobs
+from kd_hpc.schedulers.pbs.doctor import queue_check
+from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
+from kd_hpc.schedulers.readiness import Check, Level, Place
+from kd_hpc.schedulers.slurm.scheduler import SlurmScheduler
 from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.slurmsite import SlurmSite, why_not
 from tests.hpc.support import HANGS
@@ -92,7 +94,7 @@ def test_what_is_wrong_is_said_with_the_command_and_exits_1(fakepbs: FakePbs, tm
 
 
 def test_the_test_job_is_held_found_and_deleted_again(fakepbs: FakePbs, tmp_path: Path) -> None:
-    check = submission(place(tmp_path), PbsScheduler("gpu_1"))
+    check = submission(place(tmp_path), OwnJobs(PbsScheduler("gpu_1")))
     assert check.level == Level.OK
     (job,) = fakepbs.jobs.values()
     assert (job["state"], job.get("stime"), job.get("exit_status")) == ("F", None, None), "it never ran"
@@ -100,7 +102,7 @@ def test_the_test_job_is_held_found_and_deleted_again(fakepbs: FakePbs, tmp_path
 
 
 def test_a_refused_test_job_is_said_in_the_servers_words(fakepbs: FakePbs, tmp_path: Path) -> None:
-    check = submission(place(tmp_path, CAMPAIGN.replace("gpu_1", "gpu_9")), PbsScheduler())
+    check = submission(place(tmp_path, CAMPAIGN.replace("gpu_1", "gpu_9")), OwnJobs(PbsScheduler()))
     assert check.level == Level.WRONG
     assert "Unknown queue" in check.finding
     assert check.command
@@ -110,7 +112,7 @@ def test_a_refused_test_job_is_said_in_the_servers_words(fakepbs: FakePbs, tmp_p
 def test_a_hung_server_is_wrong_and_not_waited_for(
     fakepbs: FakePbs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kd_hpc.doctor.scheduler_checks.TIMEOUT", 0.5)
+    monkeypatch.setattr("kd_hpc.schedulers.pbs.doctor.TIMEOUT", 0.5)
     fakepbs.fault("qstat", "hangs")
     assert only(scheduler_checks(place(tmp_path)), "scheduler").level == Level.WRONG
 
@@ -144,9 +146,7 @@ def test_history_and_live_limits_are_judged(
     ],
 )
 def test_a_closed_queue_and_too_long_a_walltime_are_wrong(tmp_path: Path, text: str, level: Level, word: str) -> None:
-    from kd_hpc.doctor.scheduler_checks import _queue
-
-    check = _queue(place(tmp_path), "gpu_1", f"Queue: gpu_1\n{text}")
+    check = queue_check(place(tmp_path), "gpu_1", f"Queue: gpu_1\n{text}")
     assert check.level == level
     assert word in check.finding
 
@@ -254,7 +254,7 @@ def test_a_real_slurm_is_checked_and_takes_the_test_job(tmp_path: Path, monkeypa
             "job history": "warning",
             "queue": "ok",
         }
-        assert submission(here, SlurmScheduler(timeout=HANGS)).level == Level.OK
+        assert submission(here, OwnJobs(SlurmScheduler(timeout=HANGS))).level == Level.OK
         assert SlurmScheduler(timeout=HANGS).look([]).listed == ()
     finally:
         site.stop()

@@ -18,8 +18,22 @@ from kd_hpc.planning.decision import Action, Decision, Plan
 from kd_hpc.planning.planner import plan
 from kd_hpc.planning.situation import RunView, Situation, Weights
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.schedulers.base import Gone, Limits, ListedJob, Live, Observation, Phase, Snapshot, Unknown
+from kd_hpc.schedulers.base import (
+    Exceeded,
+    Gone,
+    Limits,
+    ListedJob,
+    Live,
+    Lost,
+    NodeFault,
+    Observation,
+    Obstacle,
+    Phase,
+    Snapshot,
+    Unknown,
+)
 from kd_hpc.schedulers.job_names import job_name, new_token, parse_job_name, tag
+from kd_hpc.schedulers.own_jobs import JobRef
 from kd_hpc.store import Unreadable
 from tests.hpc.support import PURE, STUDENT, TEACHER, calls_of, tiny_campaign
 
@@ -37,8 +51,8 @@ def completed(**fields: Any) -> StatusRecord:
     return record(State.COMPLETED, epoch=3, ended_at=NOW, **fields)
 
 
-def listed(job_id: str, name: str = "someone", phase: Phase = Phase.RUNNING) -> ListedJob:
-    return ListedJob(job_id, name, Live(phase, phase.value))
+def listed(job_id: str, name: str = "someone", phase: Phase = Phase.RUNNING, queue: str = "") -> ListedJob:
+    return ListedJob(job_id, name, Live(phase, phase.value), queue)
 
 
 def planned(
@@ -50,6 +64,8 @@ def planned(
     weights: Weights | None = Weights("aa"),
     campaign: Campaign | None = None,
     views: dict[str, Any] | None = None,
+    closed: Obstacle | None = None,
+    **facts: Any,
 ) -> Plan:
     campaign = campaign or tiny_campaign(seeds=[0], scheduler={"kind": "pbs", "slots": 2})
     runs = []
@@ -57,8 +73,8 @@ def planned(
         found = (records or {}).get(experiment)
         is_completed = isinstance(found, StatusRecord) and found.state == State.COMPLETED
         runs.append(RunView(experiment, found, weights=weights if is_completed else None, **(views or {})))
-    snapshot = Snapshot(jobs or {}, listed_jobs, limits)
-    return plan(Situation(campaign, ROOT, campaign.scheduler.kind, tuple(runs), snapshot, NOW))
+    snapshot = Snapshot(jobs or {}, listed_jobs, limits, closed=closed)
+    return plan(Situation(campaign, ROOT, campaign.scheduler.kind, tuple(runs), snapshot, NOW, **facts))
 
 
 def decision(plan: Plan, experiment: Experiment) -> Decision:
@@ -147,10 +163,23 @@ def test_every_job_of_the_user_takes_a_slot_and_unplanned_ones_are_strays() -> N
     assert "all 2 slots are taken" in decision(found, TEACHER).reason
 
 
-def test_live_limits_replace_the_campaign_s_number() -> None:
-    assert len(planned(limits=Limits(queued=1)).submissions) == 1
-    assert len(planned(limits=Limits(queued=9), listed_jobs=(listed("1.vm"),)).submissions) == 2
-    assert len(planned(limits=Limits(running=1)).submissions) == 2
+@pytest.mark.parametrize(
+    ("slots", "limits", "submitted"),
+    [
+        (2, Limits(), 1),
+        (2, Limits(queued=1), 0),
+        (2, Limits(queued=9), 1),
+        (9, Limits(queued=2), 1),
+        (9, Limits(queued=3), 2),
+        (9, Limits(running=1), 2),
+        (9, Limits(queued=9, everywhere=2), 1),
+    ],
+)
+def test_the_smaller_of_slots_and_the_servers_limits_is_kept(slots: int, limits: Limits, submitted: int) -> None:
+    """One job of somebody's is there already."""
+    campaign = tiny_campaign(seeds=[0], methods=[], alphas=[], scheduler={"kind": "pbs", "slots": slots})
+    found = planned(campaign=campaign, limits=limits, listed_jobs=(listed("1.vm"),))
+    assert len(found.submissions) == submitted
 
 
 def test_a_job_of_which_nothing_is_known_keeps_its_slot() -> None:
@@ -187,10 +216,10 @@ def test_a_job_of_another_scheduler_is_left_alone() -> None:
 
 def test_a_dead_job_is_explained_and_its_run_goes_on() -> None:
     begun = record(State.IN_PROGRESS, epoch=2, start_epoch=1)
-    found = decide(TEACHER, begun, jobs={"7.vm": Gone("F", -29)})
+    found = decide(TEACHER, begun, jobs={"7.vm": Gone("F", -29, verdict=Exceeded("walltime"))})
     assert found.action == Action.RESUBMIT
     assert found.ending
-    assert (found.ending.cause, found.ending.charged, found.ending.end_epoch) == ("walltime", False, 2)
+    assert (found.ending.cause.name, found.ending.charged, found.ending.end_epoch) == ("walltime", False, 2)
 
 
 def test_an_id_only_record_of_an_earlier_round_is_followed_to_its_end() -> None:
@@ -457,26 +486,77 @@ def test_forgiven_deaths_do_not_count() -> None:
 
 
 def test_node_faults_are_not_charged_but_end_somewhere() -> None:
-    assert after(deaths(5, cause="node", charged=False), Gone("F", -1)).action == Action.RESUBMIT
-    assert after(deaths(40, cause="node", charged=False), Gone("F", -1)).action == Action.FAIL
+    assert after(deaths(5, cause="node", charged=False), Gone("F", -1, verdict=NodeFault())).action == Action.RESUBMIT
+    assert after(deaths(40, cause="node", charged=False), Gone("F", -1, verdict=NodeFault())).action == Action.FAIL
 
 
-def test_a_node_that_fails_twice_stops_submissions_for_a_while() -> None:
-    def on(host: str, minutes: int) -> StatusRecord:
-        fault = Attempt(
-            scheduler="pbs", job_id="1.vm", cause="node", host=host, ended_at=NOW - timedelta(minutes=minutes)
-        )
-        return StatusRecord(attempts=(fault,))
-
-    twice = planned({TEACHER: on("gpu7", 5), PURE: on("gpu7", 10)})
-    assert not twice.submissions
-    assert "gpu7" in decision(twice, TEACHER).reason
-    assert planned({TEACHER: on("gpu7", 5), PURE: on("gpu8", 10)}).submissions
-    assert planned({TEACHER: on("gpu7", 5), PURE: on("gpu7", 70)}).submissions
-    assert planned({TEACHER: on("gpu7", -500), PURE: on("gpu7", -500)}).submissions
+# Nodes that fail jobs
 
 
-MEMORY_KILL = Gone("F", -27)
+def fault(host: str, ended: int, *, started: int | None = None, token: str = "") -> StatusRecord:
+    """A run whose latest job failed with its node; minutes ago."""
+    began = NOW - timedelta(minutes=started) if started is not None else None
+    attempt = Attempt(
+        token=token,
+        scheduler="pbs",
+        job_id="1.vm",
+        cause="node",
+        host=host,
+        started_at=began,
+        ended_at=NOW - timedelta(minutes=ended),
+    )
+    return StatusRecord(attempts=(attempt,))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_bad"),
+    [
+        (fault("gpu7", 5), fault("gpu7", 10), True),
+        (fault("gpu7", 5), fault("gpu7", 5), True),
+        (fault("gpu7", 5), fault("gpu8", 10), False),
+        (fault("gpu7", 5), fault("gpu7", 70), False),
+        (fault("gpu7", -500), fault("gpu7", -500), False),
+        (fault("gpu7", 5, started=50), fault("gpu7", 5, started=40), False),
+        (fault("gpu7", 6, started=50), fault("gpu7", 5, started=40), False),
+        (fault("gpu7", 30, started=50), fault("gpu7", 5, started=25), True),
+        (fault("gpu7", 5, started=50), fault("gpu7", 5), True),
+        (fault("gpu7", 5, token="shared12"), fault("gpu7", 5, token="shared12"), False),
+    ],
+)
+def test_a_node_is_bad_by_incidents_not_by_jobs(one: StatusRecord, other: StatusRecord, is_bad: bool) -> None:
+    """What was at work on it at the same moment ended together: one incident, as a shared job is."""
+    found = planned({TEACHER: one, PURE: other})
+    assert [node.host for node in found.bad_nodes] == ["gpu7"] * is_bad
+
+
+def test_beside_a_bad_node_one_job_at_a_time_is_sent() -> None:
+    bad = {TEACHER: fault("gpu7", 5), PURE: fault("gpu7", 10)}
+    found = planned(bad)
+    assert len(found.submissions) == 1
+    waiting = decision(found, PURE)
+    assert waiting.action == Action.WAIT
+    assert "node gpu7 failed jobs 2 times, the last at" in waiting.reason
+    on_its_way = record(State.QUEUED, submitted_at=NOW - timedelta(minutes=1))
+    assert not planned(bad | {TEACHER: with_earlier(bad[TEACHER], on_its_way)}, jobs=RUNNING).submissions
+    trained = record(State.IN_PROGRESS, submitted_at=NOW - timedelta(minutes=1), start_epoch=0, end_epoch=1)
+    assert planned(bad | {TEACHER: with_earlier(bad[TEACHER], trained)}, jobs=RUNNING).submissions
+
+
+RUNNING = {"7.vm": Live(Phase.RUNNING)}
+
+
+def with_earlier(earlier: StatusRecord, now: StatusRecord) -> StatusRecord:
+    return now.model_copy(update={"attempts": (*earlier.attempts, *now.attempts)})
+
+
+def test_a_scheduler_that_can_avoid_a_node_is_not_slowed_down() -> None:
+    bad = {TEACHER: fault("gpu7", 5), PURE: fault("gpu7", 10)}
+    found = planned(bad, can_avoid_nodes=True)
+    assert len(found.submissions) == 2
+    assert found.avoids_nodes
+
+
+MEMORY_KILL = Gone("F", -27, verdict=Exceeded("mem"))
 
 
 def test_a_memory_kill_is_not_queued_again_with_the_same_memory() -> None:
@@ -516,7 +596,8 @@ def test_a_run_in_somebody_s_hands_is_left_until_they_are_proven_gone() -> None:
 
 def test_a_cancelled_run_is_not_queued_again() -> None:
     assert decide(TEACHER, None, views={"cancelled": True}).action == Action.FAIL
-    dead = decide(TEACHER, record(State.IN_PROGRESS), jobs={"7.vm": Gone("F", 271)}, views={"cancelled": True})
+    terminated = Gone("F", 271, signal=15)
+    dead = decide(TEACHER, record(State.IN_PROGRESS), jobs={"7.vm": terminated}, views={"cancelled": True})
     assert (dead.action, dead.reason) == (Action.FAIL, "cancelled by you")
     alive = decide(TEACHER, record(State.QUEUED), jobs={"7.vm": Live(Phase.RUNNING)}, views={"cancelled": True})
     assert alive.action == Action.LEAVE
@@ -601,3 +682,87 @@ def large(seeds: int) -> Situation:
     )
     jobs = tuple(listed(f"{n}.vm", job_name(ROOT, run.experiment, new_token())) for n, run in enumerate(runs[:8]))
     return Situation(campaign, ROOT, "pbs", runs, Snapshot({"7.vm": Gone("F", 1)}, jobs), NOW)
+
+
+# What only a person can help with
+
+
+def test_a_job_that_can_never_run_waits_for_a_person_who_is_told_what_to_write() -> None:
+    never = Obstacle("PBS says of job 7.vm: Can Never Run", "Mend gpus under [resources]", needs_new_job=True)
+    found = decide(TEACHER, record(State.QUEUED), jobs={"7.vm": Live(Phase.WAITING, "state Q", never)})
+    assert (found.action, found.reason) == (Action.BLOCK, "PBS says of job 7.vm: Can Never Run")
+    assert found.remedy.startswith("Mend gpus under [resources], then: kd-hpc cancel --yes 7.vm; kd-hpc retry ")
+
+
+def test_a_job_that_was_released_and_is_held_again_is_left_to_who_holds_it() -> None:
+    held = {"7.vm": Live(Phase.HELD)}
+    assert decide(TEACHER, record(State.QUEUED), jobs=held).action == Action.RELEASE
+    found = decide(TEACHER, record(State.QUEUED), jobs=held, released=frozenset({"7.vm"}))
+    assert (found.action, "somebody holds it" in found.reason) == (Action.BLOCK, True)
+
+
+def test_a_closed_queue_is_said_at_once_and_nothing_is_submitted() -> None:
+    closed = Obstacle("PBS knows no queue 'nosuch'", "Name another")
+    found = planned(closed=closed)
+    assert (found.submissions, found.closed) == ((), closed)
+    assert "nosuch" in decision(found, TEACHER).reason
+    done = {run: completed() for run in (TEACHER, PURE, STUDENT)}
+    assert planned(done, closed=closed).closed is None
+
+
+# A wish to end something lasts until it is true
+
+
+@pytest.mark.parametrize("phase", [Phase.HELD, Phase.WAITING, Phase.RUNNING, Phase.OTHER])
+def test_a_cancelled_runs_job_is_deleted_by_every_round_until_it_is_gone(phase: Phase) -> None:
+    job = listed("7.vm", job_name(ROOT, TEACHER, "abcdefgh"), phase)
+    found = planned(
+        {TEACHER: record(State.QUEUED)},
+        jobs={"7.vm": Live(phase)},
+        listed_jobs=(job,),
+        views={"cancelled": True},
+    )
+    assert [(surplus.job_id, surplus.token) for surplus in found.surplus] == [("7.vm", "abcdefgh")]
+    assert (decision(found, TEACHER).action, decision(found, TEACHER).job_id) == (Action.LEAVE, "7.vm")
+
+
+def test_a_cancelled_submission_of_unknown_fate_is_deleted_not_adopted() -> None:
+    job = listed("7.vm", job_name(ROOT, TEACHER, "abcdefgh"), Phase.HELD)
+    intent = record(State.SUBMITTING, job_id=None)
+    found = planned({TEACHER: intent}, listed_jobs=(job,), views={"cancelled": True})
+    assert [surplus.job_id for surplus in found.surplus] == ["7.vm"]
+    assert decision(found, TEACHER).action == Action.LEAVE
+    assert decision(planned({TEACHER: intent}, views={"cancelled": True}), TEACHER).action == Action.FAIL
+
+
+def test_a_job_of_nobodys_that_is_to_end_is_meant_by_id_and_name() -> None:
+    jobs = (listed("8.vm", "mine"), listed("9.vm", "another"))
+    found = planned(listed_jobs=jobs, unwanted=(JobRef("8.vm", "mine"), JobRef("9.vm", "mine")))
+    assert [surplus.job_id for surplus in found.surplus] == ["8.vm"]
+    assert [stray.job_id for stray in found.strays] == ["9.vm"]
+
+
+# Whose job, and in which queue
+
+
+def test_only_jobs_in_the_campaigns_queue_take_its_slots() -> None:
+    campaign = tiny_campaign(
+        seeds=[0], methods=[], alphas=[], scheduler={"kind": "pbs", "slots": 3}, resources={"queue": "gpu_1"}
+    )
+    jobs = (listed("1.vm", queue="gpu_1"), listed("2.vm", queue="smp"), listed("3.vm", queue="gpu_1@west"))
+    found = planned(campaign=campaign, listed_jobs=(*jobs, listed("4.vm", queue="smp,gpu_1")))
+    assert (found.in_use, found.capacity) == (3, 3)
+    assert [job.job_id for job in found.strays] == ["1.vm", "3.vm", "4.vm"]
+
+
+def test_another_job_with_the_id_of_a_record_is_not_taken_for_it() -> None:
+    found = planned({TEACHER: record(State.IN_PROGRESS, ended_at=NOW)}, listed_jobs=(listed("7.vm", "somebody's"),))
+    assert [job.job_id for job in found.strays] == ["7.vm"]
+
+
+def test_a_job_whose_node_was_lost_is_left_and_takes_no_slot() -> None:
+    lost = Lost("its node n2 is lost", Gone("F", -20), NOW)
+    found = planned({TEACHER: record(State.IN_PROGRESS)}, jobs={"7.vm": lost})
+    assert decision(found, TEACHER).action == Action.LEAVE
+    assert "retry --gone" in decision(found, TEACHER).remedy
+    assert found.in_use == 0

@@ -20,7 +20,8 @@ from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.schedulers.job_names import parse_job_name
-from kd_hpc.schedulers.pbs import PbsScheduler
+from kd_hpc.schedulers.own_jobs import OwnJobs
+from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 from kd_hpc.store import Store
 from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.support import (
@@ -193,7 +194,7 @@ def pbs_runner(folder: Path) -> Runner:
     )
     store = Store(folder / "experiments")
     trainer = Trainer(str(standin_venv(folder / "venv") / "bin" / "kd-core"))
-    return Runner(campaign, store, PbsScheduler("gpu_1"), Evidence(store, folder / "weights"), trainer)
+    return Runner(campaign, store, OwnJobs(PbsScheduler("gpu_1")), Evidence(store, folder / "weights"), trainer)
 
 
 def drive(runner: Runner) -> None:

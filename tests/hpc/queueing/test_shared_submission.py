@@ -15,6 +15,7 @@ from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import JobSpec, Phase, Snapshot
 from kd_hpc.schedulers.job_names import parse_job_name, tag
+from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.simulation.cluster import Cluster, Program, SimJob
 from kd_hpc.simulation.faults import Faults
 from kd_hpc.simulation.scheduler import SimScheduler
@@ -63,7 +64,7 @@ class Site:
             seeds=[0], methods=["logit", "rkd", "nst"], students_per_job=3, scheduler={"kind": "pbs", "slots": 4}
         )
         evidence = Evidence(self.store, folder / ".kd" / "weights.json")
-        self.runner = Runner(campaign, self.store, self.scheduler, evidence)
+        self.runner = Runner(campaign, self.store, OwnJobs(self.scheduler), evidence)
 
     def program(self, spec: JobSpec, job: SimJob) -> Program:
         return Idle()

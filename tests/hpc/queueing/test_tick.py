@@ -16,6 +16,7 @@ from kd_hpc.queueing.evidence import Evidence, inspect_weights
 from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.schedulers.base import Phase
+from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.simulation.cluster import Cluster
 from kd_hpc.simulation.scheduler import SimScheduler
 from kd_hpc.simulation.world import World
@@ -41,7 +42,7 @@ def runner(store: Store, campaign: Campaign) -> Runner:
     """On real directories, with a scheduler that answers at once."""
     cluster = Cluster(4, None, World(campaign).rng)
     scheduler = SimScheduler(cluster, lambda spec, job: Idle(), lambda spec: None, lambda what: None)
-    return Runner(campaign, store, scheduler, Evidence(store, store.root / ".kd" / "weights.json"))
+    return Runner(campaign, store, OwnJobs(scheduler), Evidence(store, store.root / ".kd" / "weights.json"))
 
 
 def test_a_tick_costs_the_same_for_each_run_however_many_there_are(tmp_path: Path) -> None:
@@ -101,11 +102,11 @@ def test_a_submission_is_on_disk_before_the_scheduler_hears_of_it(tmp_path: Path
     def note(what: str) -> None:
         record = store.read(teacher)
         assert isinstance(record, StatusRecord) or record is None
-        phases = [job.phase for job in ticking.scheduler.cluster.jobs.values()]  # type: ignore[attr-defined]
+        phases = [job.phase for job in ticking.scheduler.scheduler.cluster.jobs.values()]  # type: ignore[attr-defined]
         if record:
             seen.append((what, record.state, record.job_id, phases))
 
-    ticking.scheduler._step = note  # type: ignore[attr-defined]
+    ticking.scheduler.scheduler._step = note  # type: ignore[attr-defined]
     ticking.tick()
     assert seen == [
         ("before a submission", State.SUBMITTING, None, []),

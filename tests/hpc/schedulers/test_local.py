@@ -18,7 +18,7 @@ import pytest
 from kd_hpc.campaign import Resources
 from kd_hpc.schedulers.base import Gone, JobSpec, Live, Phase, Unknown
 from kd_hpc.schedulers.job_names import new_token
-from kd_hpc.schedulers.local import LocalScheduler
+from kd_hpc.schedulers.local.scheduler import LocalScheduler
 from tests.hpc.support import job_processes, no_jobs_left, wait_until
 
 
@@ -201,7 +201,7 @@ def test_a_job_whose_folder_vanished_is_alive_while_it_runs_then_unknown(local: 
 def test_jobs_survive_the_death_of_the_process_that_released_them(local: LocalScheduler, tmp_path: Path) -> None:
     job_id = submit(local, waits(local), "exit 5")
     program = (
-        "import os, signal, pathlib; from kd_hpc.schedulers.local import LocalScheduler\n"
+        "import os, signal, pathlib; from kd_hpc.schedulers.local.scheduler import LocalScheduler\n"
         f"LocalScheduler(pathlib.Path({str(local.root)!r}), 2).release([{job_id!r}])\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -235,7 +235,7 @@ def test_waiting_ends_soon_after_a_job_and_looks_a_few_times_a_second(
 ) -> None:
     job_id, clock = submit(local, "true"), Clock()
     clock.later.append((7.0, (local.root / job_id / "exit").touch))
-    monkeypatch.setattr("kd_hpc.schedulers.local.time", clock)
+    monkeypatch.setattr("kd_hpc.schedulers.local.scheduler.time", clock)
     local.wait([job_id], 30)
     assert 7 <= clock.now < 7.2
     assert clock.sleeps <= 10 * clock.now + 1

@@ -18,7 +18,8 @@ from kd_hpc.queueing.tick_report import Report
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.job_names import parse_job_name, tag
-from kd_hpc.schedulers.pbs import PbsScheduler
+from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
+from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 from kd_hpc.store import Store
 from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.support import HANGS, PURE, STUDENT, TEACHER, standin_venv, tiny_campaign, wait_until
@@ -37,7 +38,7 @@ def runner(folder: Path, *, scheduler: PbsScheduler | None = None, **changes: An
     store = Store(folder / "experiments")
     program = str(standin_venv(folder / "venv") / "bin" / "kd-core")
     scheduler = scheduler or PbsScheduler("gpu_1")
-    return Runner(campaign, store, scheduler, Evidence(store, folder / "weights"), Trainer(program))
+    return Runner(campaign, store, OwnJobs(scheduler), Evidence(store, folder / "weights"), Trainer(program))
 
 
 def drive(runner: Runner) -> list[Report]:
@@ -164,7 +165,7 @@ def test_a_deleted_job_is_diagnosed_and_its_run_queued_again(fakepbs: FakePbs, t
     site.tick()
     deleted = first_attempt(site, TEACHER).job_id
     assert deleted is not None
-    site.scheduler.cancel([deleted])
+    site.scheduler.cancel([JobRef(deleted)])
     fakepbs.set(queues={"gpu_1": {"max_queued": 10, "max_run": 4}})
     drive(site)
     assert first_attempt(site, TEACHER).cause == "deleted"

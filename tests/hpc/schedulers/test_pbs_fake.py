@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from kd_hpc.campaign import Resources
-from kd_hpc.diagnosis.diagnose import Cause, diagnose
+from kd_hpc.diagnosis.diagnose import diagnose
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
 from kd_hpc.schedulers.base import Gone, JobSpec, Limits, Live, Phase, Unknown
-from kd_hpc.schedulers.pbs import PbsScheduler
+from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.support import wait_until
 
@@ -58,7 +58,8 @@ def test_one_look_costs_one_listing_one_status_call_and_limits_once(
     before = len(fakepbs.calls)
     assert pbs.look([*ids, "7000000.sched01"]).limits == Limits(running=4, queued=10)
     pbs.look(ids)
-    assert [call[0] for call in fakepbs.calls[before:]] == ["qselect", "qstat", "qstat", "qselect", "qstat"]
+    calls = [" ".join(call[:2]) for call in fakepbs.calls[before:]]
+    assert calls == ["qselect -u", "qstat -x", "qstat -Qf", "qstat -Bf", "qselect -u", "qstat -x"]
 
 
 def test_what_qsub_is_asked_is_what_the_site_needs(fakepbs: FakePbs, pbs: PbsScheduler, tmp_path: Path) -> None:
@@ -86,17 +87,17 @@ def test_a_server_without_direct_write_still_gets_the_job_once(
 @pytest.mark.parametrize(
     ("shell", "resources", "status", "cause"),
     [
-        ("sleep 3600", {"walltime": "00:00:01"}, -29, Cause.WALLTIME),
-        ("trap '' TERM; sleep 3600", {"walltime": "00:00:01"}, -29, Cause.WALLTIME),
+        ("sleep 3600", {"walltime": "00:00:01"}, -29, "walltime"),
+        ("trap '' TERM; sleep 3600", {"walltime": "00:00:01"}, -29, "walltime"),
         (
             f"{shlex.quote(sys.executable)} -c 'x = bytearray(300 * 2**20); import time; time.sleep(3600)'",
             {"memory": "100mb"},
             -27,
-            Cause.MEMORY,
+            "memory",
         ),
-        ("echo 'no such data set' >&2; exit 3", {}, 3, Cause.ERROR),
-        (f"{shlex.quote(sys.executable)} -c 'import nowhere_to_be_found'", {}, 1, Cause.EXCEPTION),
-        ("kill -9 $$", {}, 265, Cause.SIGNAL),
+        ("echo 'no such data set' >&2; exit 3", {}, 3, "error"),
+        (f"{shlex.quote(sys.executable)} -c 'import nowhere_to_be_found'", {}, 1, "exception"),
+        ("kill -9 $$", {}, 265, "signal"),
     ],
 )
 def test_a_death_is_gone_with_its_exit_status_and_diagnosed(
@@ -106,7 +107,7 @@ def test_a_death_is_gone_with_its_exit_status_and_diagnosed(
     shell: str,
     resources: dict[str, str],
     status: int,
-    cause: Cause,
+    cause: str,
 ) -> None:
     job_id = pbs.submit_held(spec(tmp_path / "run", shell=shell, resources=ASKS.model_copy(update=resources)))
     pbs.release([job_id])
@@ -115,7 +116,7 @@ def test_a_death_is_gone_with_its_exit_status_and_diagnosed(
     assert isinstance(gone, Gone)
     assert gone.exit_status == status
     errors = (tmp_path / "run" / "errors").read_text()
-    assert diagnose(gone, errors, token="tokA", memory="100mb").cause == cause
+    assert diagnose(gone, errors, token="tokA", memory="100mb").cause.name == cause
 
 
 def test_deleted_jobs_are_gone_and_diagnosed_as_deleted(fakepbs: FakePbs, pbs: PbsScheduler, tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_deleted_jobs_are_gone_and_diagnosed_as_deleted(fakepbs: FakePbs, pbs: P
     snapshot = pbs.look([running, held])
     found = [snapshot.of(job_id) for job_id in (running, held)]
     assert [gone.exit_status for gone in found if isinstance(gone, Gone)] == [271, None]
-    assert [diagnose(gone, "").cause for gone in found if isinstance(gone, Gone)] == [Cause.DELETED, Cause.DELETED]
+    assert [diagnose(gone, "").cause.name for gone in found if isinstance(gone, Gone)] == ["deleted", "deleted"]
     assert snapshot.listed == ()
 
 
@@ -139,7 +140,7 @@ def test_a_node_that_cannot_run_jobs_is_blamed_itself(fakepbs: FakePbs, pbs: Pbs
     gone = pbs.look([job_id]).of(job_id)
     assert isinstance(gone, Gone)
     diagnosis = diagnose(gone, "", token="tokA")
-    assert (diagnosis.cause, diagnosis.charged) == (Cause.NODE, False)
+    assert (diagnosis.cause.name, diagnosis.charged) == ("node", False)
     assert "vm" in diagnosis.detail
 
 
@@ -158,7 +159,7 @@ def test_a_missing_output_folder_leaves_the_job_alive_with_the_reason(
     pbs.cancel([job_id])
     gone = pbs.look([job_id]).of(job_id)
     assert isinstance(gone, Gone)
-    assert diagnose(gone, "").cause == Cause.NODE
+    assert diagnose(gone, "").cause.name == "node"
 
 
 def test_history_off_a_live_job_is_live_and_an_ended_one_gone(

@@ -8,10 +8,11 @@ import pytest
 
 from kd_hpc.campaign import Resources
 from kd_hpc.errors import SubmissionRefused, SubmissionUncertain
-from kd_hpc.schedulers import pbs_text
 from kd_hpc.schedulers.base import Gone, JobSpec, Limits, Live, Observation, Phase, Unknown
-from kd_hpc.schedulers.pbs import PbsScheduler
-from kd_hpc.schedulers.pbs_text import JOB_ID
+from kd_hpc.schedulers.pbs import text as pbs_text
+from kd_hpc.schedulers.pbs.job import PbsJob
+from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
+from kd_hpc.schedulers.pbs.text import JOB_ID
 from tests.hpc.recorded import FIXTURES, Recorded, answer, transcript
 
 STATES, STOPPED, HOLD = "03_qstat_states.txt", "02b_server_unreachable_stopped.txt", "10_hold_release.txt"
@@ -120,9 +121,14 @@ def test_a_line_about_another_id_proves_nothing_about_the_one_asked_for(site: Si
 def test_every_state_letter_is_alive_except_f() -> None:
     text = answer(STATES, "qstat -f").stdout
     for letter in "QRHEWSTBUXMZ?":
-        job = pbs_text.parse_jobs(text.replace("job_state = R", f"job_state = {letter}"))["55.vm"]
-        assert isinstance(job.observation(), Live), letter
-    assert isinstance(pbs_text.parse_jobs(text.replace("job_state = R", "job_state = F"))["55.vm"].observation(), Gone)
+        assert isinstance(told(text.replace("job_state = R", f"job_state = {letter}"), "55.vm"), Live), letter
+    assert isinstance(told(text.replace("job_state = R", "job_state = F"), "55.vm"), Gone)
+
+
+def told(text: str, job_id: str) -> Observation | None:
+    """What the record of that job in qstat's answer says of it."""
+    attributes = pbs_text.parse_jobs(text).get(job_id)
+    return PbsJob(job_id, attributes).observation() if attributes else None
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,7 @@ def test_every_state_letter_is_alive_except_f() -> None:
 )
 def test_only_the_users_own_hold_is_ours_to_release(hold: str, comment: str, phase: Phase) -> None:
     text = f"Job Id: 7.vm\n    Job_Name = x\n    job_state = H\n    Hold_Types = {hold}\n    comment = {comment}\n\n"
-    seen = pbs_text.parse_jobs(text)["7.vm"].observation()
+    seen = told(text, "7.vm")
     assert isinstance(seen, Live)
     assert seen.phase == phase
 
@@ -144,8 +150,7 @@ def test_only_the_users_own_hold_is_ours_to_release(hold: str, comment: str, pha
 def test_a_record_cut_off_in_the_middle_of_a_line_is_no_record() -> None:
     text = answer(KILLS, "qstat -x -f 102.vm").stdout
     for end in range(len(text) - 1):
-        job = pbs_text.parse_jobs(text[:end]).get("102.vm")
-        seen = job.observation() if job else None
+        seen = told(text[:end], "102.vm")
         assert seen is None or text[:end].endswith("\n")
 
 
@@ -205,7 +210,7 @@ def test_bytes_that_are_no_text_end_nothing(site: Site) -> None:
     ],
 )
 def test_the_limits_that_bind_this_user_are_read_live(text: str, expected: Limits) -> None:
-    assert pbs_text.parse_limits(text, "user") == expected
+    assert pbs_text.parse_limits(text, "", "user") == expected
 
 
 SUBMITTED = [item for item in transcript(FAILURES) if item.command.startswith("qsub") and item.exit_status]
@@ -213,7 +218,11 @@ REFUSED = [item for item in SUBMITTED if item.exit_status != 160]
 UNCERTAIN = [item for item in SUBMITTED if item.exit_status == 160]
 UNCERTAIN += [item for item in transcript(STOPPED) if "qsub" in item.command]
 UNCERTAIN += [Recorded("no id", 0, "", ""), Recorded("no answer", 1, "", ""), Recorded("ssh", 255, "", "closed\n")]
-UNCERTAIN += [Recorded("two ids", 0, "1.vm\n2.vm\n", ""), Recorded("unknown status", 99, "", "qsub: what\n")]
+UNCERTAIN += [
+    Recorded("two ids", 0, "1.vm\n2.vm\n", ""),
+    Recorded("protocol", 39, "", "qsub: Error (15031) submitting job\n"),
+]
+REFUSED += [Recorded("a status never seen", 99, "", "qsub: what\n")]
 
 
 def spec(tmp_path: Path) -> JobSpec:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kd_hpc.campaign import Resources
-from kd_hpc.schedulers.base import JobSpec, banner
+from kd_hpc.job_output import banner
+from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.script import job_script
 
 RECORD = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ['KD_TOKEN'], sys.stdin.read()]))"
@@ -36,7 +37,7 @@ def test_nothing_but_the_trainer_runs_and_it_gets_exactly_its_arguments(
     folder = tmp_path / "empty"
     folder.mkdir(exist_ok=True)
     spec = JobSpec("kd-x", token, [sys.executable, "-c", RECORD, *arguments], folder, Resources())
-    script = job_script(spec)
+    script = job_script(spec, "PBS_JOBID")
     if stdin:
         ran = subprocess.run(["bash"], input=script.encode(), capture_output=True, cwd=folder, check=True)
     else:
@@ -70,7 +71,7 @@ def test_the_jobs_environment_is_set_before_the_trainer_takes_over(tmp_path: Pat
     )
     resources = Resources(venv=str(tmp_path / "venv"), modules=("chpc/python/3-2024.10.1",))
     command = ["bash", "-c", "echo $VENV_IS $LOADED $$ $(umask)"]
-    script = job_script(JobSpec("kd-x", "tok", command, tmp_path, resources))
+    script = job_script(JobSpec("kd-x", "tok", command, tmp_path, resources), "PBS_JOBID")
     shell = f"module() {{ export LOADED=$2; }}; echo $$; {script.partition(chr(10))[2]}"
     ran = subprocess.run(["bash", "-c", shell], capture_output=True, check=True, text=True)
     pid, _, words = ran.stdout.splitlines()
@@ -79,7 +80,7 @@ def test_the_jobs_environment_is_set_before_the_trainer_takes_over(tmp_path: Pat
 
 def test_a_missing_environment_ends_the_job_at_once_and_says_so(tmp_path: Path) -> None:
     resources = Resources(venv=str(tmp_path / "nowhere"))
-    script = job_script(JobSpec("kd-x", "tok", ["echo", "trained"], tmp_path, resources))
+    script = job_script(JobSpec("kd-x", "tok", ["echo", "trained"], tmp_path, resources), "PBS_JOBID")
     ran = subprocess.run(["bash"], input=script, capture_output=True, check=False, text=True)
     assert ran.returncode == 127
     assert "nowhere/bin/activate" in ran.stderr

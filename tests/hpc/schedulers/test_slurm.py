@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from kd_hpc.campaign import Resources
-from kd_hpc.diagnosis.diagnose import Cause, diagnose
+from kd_hpc.diagnosis.diagnose import diagnose
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
 from kd_hpc.planning.decision import Action
 from kd_hpc.queueing.actions import Trainer
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import Runner
 from kd_hpc.schedulers.base import Gone, JobSpec, Live, Observation, Phase, Unknown
-from kd_hpc.schedulers.slurm import SlurmScheduler
+from kd_hpc.schedulers.own_jobs import OwnJobs
+from kd_hpc.schedulers.slurm.scheduler import SlurmScheduler
 from kd_hpc.store import Store
 from tests.hpc.slurmsite import SlurmSite, why_not
 from tests.hpc.support import HANGS, PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
@@ -88,8 +89,8 @@ def test_an_exit_status_and_a_signal_are_told_and_diagnosed(slurm: SlurmSchedule
     gone = ended(slurm, failing)
     assert gone.exit_status == 3
     diagnosis = diagnose(gone, (tmp_path / "one" / "errors").read_text(), token="one")
-    assert (diagnosis.cause, "no data" in diagnosis.detail) == (Cause.ERROR, True)
-    assert diagnose(ended(slurm, killed), "").cause == Cause.SIGNAL
+    assert (diagnosis.cause.name, "no data" in diagnosis.detail) == ("error", True)
+    assert diagnose(ended(slurm, killed), "").cause.name == "signal"
 
 
 def test_a_job_the_controller_forgot_is_gone_on_its_word_about_that_id(
@@ -108,8 +109,8 @@ def test_deleted_jobs_are_gone_and_diagnosed_as_deleted(slurm: SlurmScheduler, t
     while slurm.look([running]).of(running) != Live(Phase.RUNNING, "RUNNING (None)"):
         time.sleep(0.1)
     slurm.cancel([running, held, "99999"])
-    assert diagnose(ended(slurm, held), "").cause == Cause.DELETED
-    assert diagnose(ended(slurm, running), "").cause == Cause.DELETED
+    assert diagnose(ended(slurm, held), "").cause.name == "deleted"
+    assert diagnose(ended(slurm, running), "").cause.name == "deleted"
 
 
 def test_a_refused_submission_made_no_job_and_says_what_to_do(slurm: SlurmScheduler, tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_a_small_campaign_goes_through_the_real_runner(slurm: SlurmScheduler, tm
     campaign = tiny_campaign(seeds=[0], scheduler={"kind": "slurm", "slots": 2}, resources=asks)
     store = Store(tmp_path / "experiments")
     program = str(standin_venv(tmp_path / "venv") / "bin" / "kd-core")
-    runner = Runner(campaign, store, slurm, Evidence(store, tmp_path / "weights"), Trainer(program))
+    runner = Runner(campaign, store, OwnJobs(slurm), Evidence(store, tmp_path / "weights"), Trainer(program))
     deadline = time.monotonic() + HANGS
     while not all(decision.action == Action.DONE for decision in runner.tick().plan.decisions):
         assert time.monotonic() < deadline
@@ -205,4 +206,4 @@ def test_a_walltime_kill_is_diagnosed(slurm: SlurmScheduler, tmp_path: Path) -> 
     gone = ended(slurm, job_id)
     assert "JobState=TIMEOUT" in gone.comment
     for evidence, text in ((gone, ""), (None, (tmp_path / "run" / "errors").read_text())):
-        assert diagnose(evidence, text).cause == Cause.WALLTIME
+        assert diagnose(evidence, text).cause.name == "walltime"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kd_hpc.diagnosis.diagnose import Cause, diagnose
-from kd_hpc.schedulers import slurm_text
-from kd_hpc.schedulers.base import Gone, Live, Phase
+from kd_hpc.diagnosis.diagnose import diagnose
+from kd_hpc.schedulers.base import Gone, Identity, Live, Lost, Phase
+from kd_hpc.schedulers.slurm import text as slurm_text
 
 FAILED = "sbatch: error: Batch job submission failed:"
 
@@ -57,33 +57,38 @@ def test_every_state_that_is_no_end_is_alive(state: str, reason: str, phase: Pha
     seen = slurm_text.parse_job(job(state, reason), "7")
     assert seen is not None
     assert isinstance(seen[0], Live)
-    assert (seen[0].phase, seen[1]) == (phase, "ann")
-    (line,) = slurm_text.parse_listing(f"7|{state}|{reason}|a|strange|name\n") or []
-    assert (line.is_alive, line.name, line.observation().phase) == (True, "a|strange|name", phase)
+    assert (seen[0].phase, seen[1]) == (phase, Identity("kd-tok", "ann"))
+    (line,) = slurm_text.parse_listing(f"7|{state}|{reason}|a|strange|name|gpu\n") or []
+    told = (line.is_alive, line.name, line.queue, line.observation().phase)
+    assert told == (True, "a|strange|name", "gpu", phase)
 
 
 @pytest.mark.parametrize(
     ("state", "exit_code", "status", "cause"),
     [
-        ("COMPLETED", "0:0", 0, Cause.ENDED),
-        ("FAILED", "3:0", 3, Cause.ERROR),
-        ("FAILED", "0:9", 137, Cause.SIGNAL),
-        ("TIMEOUT", "0:15", 143, Cause.WALLTIME),
-        ("OUT_OF_MEMORY", "0:125", 253, Cause.MEMORY),
-        ("NODE_FAIL", "0:0", 0, Cause.NODE),
-        ("BOOT_FAIL", "0:0", 0, Cause.NODE),
-        ("CANCELLED", "0:15", 143, Cause.DELETED),
-        ("PREEMPTED", "0:0", 0, Cause.DELETED),
+        ("COMPLETED", "0:0", 0, "ended"),
+        ("FAILED", "3:0", 3, "error"),
+        ("FAILED", "0:9", 137, "signal"),
+        ("TIMEOUT", "0:15", 143, "walltime"),
+        ("OUT_OF_MEMORY", "0:125", 253, "memory"),
+        ("NODE_FAIL", "0:0", 0, "node"),
+        ("BOOT_FAIL", "0:0", 0, "node"),
+        ("CANCELLED", "0:15", 143, "deleted"),
+        ("PREEMPTED", "0:0", 0, "deleted"),
     ],
 )
-def test_every_end_has_its_exit_status_and_cause(state: str, exit_code: str, status: int, cause: Cause) -> None:
+def test_every_end_has_its_exit_status_and_cause(state: str, exit_code: str, status: int, cause: str) -> None:
     seen = slurm_text.parse_job(job(state, exit_code=exit_code), "7")
     assert seen is not None
-    told = slurm_text.parse_history(f"7|{state} by 1000|{exit_code}|n1\n7.batch|FAILED|1:0|n1\n", "7")
-    for gone in (seen[0], told):
+    told = slurm_text.parse_history(f"7|{state} by 1000|{exit_code}|n1|ann|kd-tok\n7.batch|FAILED|1:0|n1||\n", "7")
+    assert told is not None
+    assert seen[1] == told[1] == Identity("kd-tok", "ann")
+    for found in (seen[0], told[0]):
+        gone = found.gone if isinstance(found, Lost) else found
+        assert isinstance(found, Lost) == (state == "NODE_FAIL")
         assert isinstance(gone, Gone)
         assert (gone.exit_status, gone.host) == (status, "n1")
-        assert diagnose(gone, "", memory="1gb").cause == cause
+        assert diagnose(gone, "", memory="1gb").cause.name == cause
 
 
 def test_an_answer_about_another_job_or_none_says_nothing() -> None:

@@ -351,7 +351,7 @@ CRIMES: dict[str, list[tuple[Any, str, Any]]] = {
     "students do not wait": [
         (kd_hpc.planning.planner, "teacher_readiness", lambda situation, run: Readiness(sha256="x"))
     ],
-    "slots are not counted": [(_Planner, "_obstacle", lambda self, free: "")],
+    "slots are not counted": [(_Planner, "_obstacle", lambda self, slots, made: "")],
     "replaced jobs are not deleted": [(ListedJobs, "surplus", lambda self: ())],
     "a recorded held job is not released": [(_Planner, "_with_job", _never_release_later)],
     "a job whose record was lost is doubled": [(ListedJobs, "__init__", _without_orphans)],

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kd_hpc.campaign_errors import explain, is_missing
+from kd_hpc.catalogue import SCHEDULERS
 from kd_hpc.errors import CampaignError, IdentityError
 from kd_hpc.experiment import Experiment, check_name
 from kd_hpc.recipe import Recipe, Strict
@@ -72,10 +73,17 @@ class Resources(Strict):
 
 
 class SchedulerSettings(Strict):
-    """Which scheduler, and how many jobs of this user may be in it where the scheduler does not say."""
+    """Which scheduler, and how many jobs of this user may be in it at most; fewer where its own limit is lower."""
 
-    kind: Literal["local", "pbs", "slurm"] = "local"
+    kind: str = "local"
     slots: int = Field(2, ge=1)
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SCHEDULERS:
+            raise ValueError(f"no scheduler is called so; known: {', '.join(SCHEDULERS)}")
+        return value
 
 
 class Budgets(Strict):
@@ -132,14 +140,6 @@ class Campaign(Strict):
     def experiments(self) -> tuple[Experiment, ...]:
         """Every run of the grid: per data set and seed the teacher, the pure student, then each method and alpha."""
         return tuple(self._grid())
-
-    def require_submittable(self, path: Path) -> None:
-        """Raise CampaignError if jobs cannot be submitted yet for want of a line only the user can write."""
-        if self.scheduler.kind == "pbs" and self.resources.project in (None, PLACEHOLDER):
-            raise CampaignError(
-                f"{path}: resources.project is not filled in, and PBS takes no job without it.",
-                remedy='Write your own project code under [resources]: project = "ABCD1234"',
-            )
 
     def _grid(self) -> Iterator[Experiment]:
         for dataset, seed in product(self.datasets, self.seeds):

@@ -56,6 +56,9 @@ LOSS_TERMS: dict[str, dict[str, float]] = {
 
 METHODS: tuple[str, ...] = tuple(LOSS_TERMS)
 
+SCHEDULERS: tuple[str, ...] = ("local", "pbs", "slurm")
+"""Each is a file of that name in kd_hpc/schedulers/kinds, from which everything particular to it is reached."""
+
 PURE = "pure"
 
 _LAST_TORCH = {"V100": (2, 10), "P100": (2, 7), "P40": (2, 7), "GTX1080": (2, 7)}

@@ -21,7 +21,9 @@ from kd_hpc.store import Store, Unreadable
 
 OWNER = ".owner"
 TOKEN_VARIABLE = "KD_TOKEN"
-JOB_ID_VARIABLES = ("KD_JOB_ID", "PBS_JOBID", "SLURM_JOB_ID")
+JOB_ID_VARIABLE = "KD_JOB_ID"
+_JOB_ID_VARIABLES = (JOB_ID_VARIABLE, "PBS_JOBID", "SLURM_JOB_ID")
+"""The first is what a job's script sets; the others are for jobs that an earlier version queued."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class JobIdentity:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> JobIdentity:
         token = environment.get(TOKEN_VARIABLE, "")
-        ids = (environment[name] for name in JOB_ID_VARIABLES if environment.get(name))
+        ids = (environment[name] for name in _JOB_ID_VARIABLES if environment.get(name))
         return cls(token, next(ids, "")) if token else cls()
 
 

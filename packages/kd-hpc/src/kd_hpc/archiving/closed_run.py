@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_hpc.diagnosis.diagnose import diagnose
-from kd_hpc.queueing.evidence import stderr_tail
+from kd_hpc.queueing.evidence import last_words
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import LOGS
 from kd_hpc.triage.checks import Severity
@@ -109,5 +109,4 @@ def _cause(root: Path, run: Run) -> str:
     if attempt.detail:
         return attempt.detail
     directory = root / attempt.leader if attempt.leader else run.directory
-    tail = stderr_tail(directory)
-    return diagnose(None, tail, end_epoch=record.progress, token=attempt.token, run=run.path).detail
+    return diagnose(None, *last_words(directory), end_epoch=record.progress, token=attempt.token, run=run.path).detail

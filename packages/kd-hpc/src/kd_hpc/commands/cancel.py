@@ -36,6 +36,7 @@ def cancel(
 
     Do not ask: kd-hpc cancel --yes 7002784.sched01
     """
+    from kd_hpc.errors import SchedulerUnreachable
     from kd_hpc.interventions.cancel import cancel_runs, plan_cancel
     from kd_hpc.queueing.runner import CONTROL, tick_lock
     from kd_hpc.store import Store
@@ -53,5 +54,9 @@ def cancel(
             return
         if not yes:
             typer.confirm("End them?", abort=True, err=True)
-        cancel_runs(store, cancellations)
+        undone = cancel_runs(store, cancellations)
+    for sentence in undone:
+        print(sentence, file=sys.stderr)
     print("Take a run up again with: kd-hpc retry RUN", file=sys.stderr)
+    if undone:
+        raise typer.Exit(SchedulerUnreachable.exit_code)

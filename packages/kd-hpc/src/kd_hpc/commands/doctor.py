@@ -29,9 +29,10 @@ def doctor(
     import sys
     from dataclasses import asdict
 
-    from kd_hpc.doctor.local_checks import Level, Place, local_checks
+    from kd_hpc.doctor.local_checks import local_checks
     from kd_hpc.doctor.scheduler_checks import scheduler_checks, submission
     from kd_hpc.queueing.session import open_session
+    from kd_hpc.schedulers.readiness import Level, Place
     from kd_hpc.terminal import print_json, print_table
 
     session = open_session(campaign, experiments)

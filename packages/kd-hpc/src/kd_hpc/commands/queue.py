@@ -46,28 +46,24 @@ def queue(
     if dry_run:
         from kd_hpc.planning.planner import plan
         from kd_hpc.queueing.show import show_plan
+        from kd_hpc.queueing.tick_report import silence_of
 
         situation = session.runner.look()
-        show_plan(
-            plan(situation),
-            session.store.root,
-            unreachable=situation.snapshot.unreachable,
-            as_json=as_json,
-            everything=everything,
-        )
+        silence = silence_of(situation.snapshot) if situation.snapshot.unreachable else None
+        show_plan(plan(situation), silence, session.store.root, as_json=as_json, everything=everything)
         return
-    session.campaign.require_submittable(campaign)
+    session.require_submittable()
     session.store.require_writable()
     try:
+        if watch:
+            from kd_hpc.queueing.watch import watch as keep_watching
+
+            raise typer.Exit(keep_watching(session))
         with tick_lock(session.control):
             session.remember_campaign()
-            report = None if watch else session.runner.tick()
+            report = session.runner.tick()
     except StoreError as error:
         raise FolderError(error.what, remedy=error.remedy) from error
-    if report is None:
-        from kd_hpc.queueing.watch import watch as keep_watching
-
-        raise typer.Exit(keep_watching(session))
     from kd_hpc.queueing.show import show_report
 
     show_report(report, session.store.root, as_json=as_json)

@@ -11,12 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
-from kd_hpc.campaign import PLACEHOLDER, Campaign
 from kd_hpc.catalogue import last_torch_for
+from kd_hpc.schedulers.readiness import Check, Level, Place
+from kd_hpc.schedulers.registry import kind
 from kd_hpc.schedulers.shell import call
 
 TIMEOUT = 60.0
@@ -37,31 +36,6 @@ print(json.dumps(found))
 """
 
 
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True)
-class Check:
-    """`command` is what to type, or the line to write, next; empty where there is nothing to do."""
-
-    name: str
-    level: Level
-    finding: str
-    command: str = ""
-
-
-@dataclass(frozen=True)
-class Place:
-    """What is checked: a campaign, the file it is in, and the folder of its runs."""
-
-    campaign: Campaign
-    file: Path
-    experiments: Path
-
-
 def local_checks(place: Place) -> Iterator[Check]:
     """The checks that need no scheduler, in the order in which a newcomer meets them."""
     checks: tuple[Callable[[Place], Iterator[Check]], ...]
@@ -71,13 +45,13 @@ def local_checks(place: Place) -> Iterator[Check]:
 
 
 def project(place: Place) -> Iterator[Check]:
-    code, kind = place.campaign.resources.project, place.campaign.scheduler.kind
-    if kind != "pbs" or code not in (None, PLACEHOLDER):
-        finding = code or f"none, and {kind} needs none"
-        yield Check("project code", Level.OK, finding)
+    code, name = place.campaign.resources.project, place.campaign.scheduler.kind
+    missing = kind(name).missing_line(place.campaign)
+    if not missing:
+        yield Check("project code", Level.OK, code or f"none, and {name} needs none")
         return
-    line = f'write project = "ABCD1234" (your own code) under [resources] of {place.file}'
-    yield Check("project code", Level.WRONG, "not filled in: PBS takes no job without it", line)
+    line = f"write {missing} (your own) under [resources] of {place.file}"
+    yield Check("project code", Level.WRONG, f"not filled in: {name} takes no job without it", line)
 
 
 def modules(place: Place) -> Iterator[Check]:

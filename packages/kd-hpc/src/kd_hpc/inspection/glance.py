@@ -13,6 +13,7 @@ from typing import Any
 from kd_hpc.campaign import load_campaign
 from kd_hpc.errors import FolderError, KdError
 from kd_hpc.forecasting.forecast_text import ForecastText, look_ahead
+from kd_hpc.inspection.nodes import node_warnings
 from kd_hpc.inspection.overview import Overview, make_overview
 from kd_hpc.inspection.overview_text import Screen
 from kd_hpc.inspection.rows import HEADER, Row, read_rows
@@ -50,10 +51,10 @@ class Glance:
         """Everything at a glance, the forecast with it where there can be one."""
         rows = self.rows()
         ahead = self._forecast()
-        title = ahead.campaign.name if ahead else str(self.experiments)
-        if self.campaign is not None:
-            title = load_campaign(self.campaign).name
-        return make_overview(title, self.experiments, rows, ahead, datetime.now(UTC))
+        campaign = load_campaign(self.campaign) if self.campaign else ahead.campaign if ahead else None
+        title, now = campaign.name if campaign else str(self.experiments), datetime.now(UTC)
+        warnings = node_warnings(rows, campaign, self.experiments, now)
+        return make_overview(title, self.experiments, rows, ahead, now, warnings)
 
     def show(self, *, everything: bool) -> None:
         if self.is_selective:
@@ -91,6 +92,7 @@ class Glance:
             "runs": [row.as_json() for row in seen.rows],
             "totals": dict(seen.totals),
             "needs": [need.as_json() for need in seen.needs],
+            "remarks": list(seen.remarks),
             "forecast": seen.forecast.as_json() if seen.forecast else None,
         }
 

@@ -59,7 +59,9 @@ class Need:
 
 @dataclass(frozen=True)
 class Overview:
-    """`title` is the campaign's name, or the folder's; `newest` when the latest record was written."""
+    """`title` is the campaign's name, or the folder's; `newest` when the latest record was written. `remarks`: sentences
+    about the cluster.
+    """
 
     title: str
     root: Path
@@ -71,10 +73,16 @@ class Overview:
     forecast: ForecastText | None
     newest: datetime | None
     now: datetime
+    remarks: tuple[str, ...] = ()
 
 
 def make_overview(
-    title: str, root: Path, rows: Sequence[Row], forecast: ForecastText | None, now: datetime
+    title: str,
+    root: Path,
+    rows: Sequence[Row],
+    forecast: ForecastText | None,
+    now: datetime,
+    remarks: Sequence[str] = (),
 ) -> Overview:
     """The overview of `rows`, which lie below `root`, as of `now`."""
     written = [record.updated_at for row in rows if (record := row.known).updated_at]
@@ -91,6 +99,7 @@ def make_overview(
         forecast=forecast,
         newest=newest,
         now=now,
+        remarks=tuple(remarks),
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
+from textwrap import wrap
 
 from kd_hpc.durations import ago, short
 from kd_hpc.inspection.grid import Grid, Line, Mark, mark_of
@@ -55,6 +56,8 @@ class Screen:
         )
         if seen.newest and (seen.now - seen.newest).total_seconds() > _STALE_SECONDS and seen.at_work:
             yield self.paint(f"the newest record was written {ago(seen.newest, seen.now)}", "yellow")
+        for remark in seen.remarks:
+            yield from (self.paint(line, "yellow") for line in wrap(remark, self.columns))
 
     def _totals(self, seen: Overview) -> list[str]:
         """The legend of the grid, with numbers, in the words that --state takes."""

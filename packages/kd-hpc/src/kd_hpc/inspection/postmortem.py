@@ -7,14 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kd_hpc.diagnosis.diagnose import Cause, Diagnosis, diagnose
+from kd_hpc.diagnosis.causes.unknown import UNKNOWN
+from kd_hpc.diagnosis.diagnose import Diagnosis, diagnose
+from kd_hpc.diagnosis.witnesses import CAUSES
 from kd_hpc.errors import CampaignError
 from kd_hpc.inspection.find_run import FoundRun
-from kd_hpc.queueing.evidence import stderr_tail
+from kd_hpc.queueing.evidence import last_words
 from kd_hpc.queueing.session import find_campaign, open_session
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.remedies import with_folder
-from kd_hpc.schedulers.base import Gone, Live, Observation, Unknown
+from kd_hpc.schedulers.base import Deleted, Exceeded, Gone, Live, NodeFault, Observation, Unknown, Verdict
+from kd_hpc.schedulers.own_jobs import JobRef
 from kd_hpc.store import ERRORS, Store
 
 
@@ -33,13 +36,16 @@ class Postmortem:
     earlier: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        fields = asdict(self)
+        if self.diagnosis:
+            fields["diagnosis"]["cause"] = self.diagnosis.cause.name
+        return fields
 
     def lines(self, root: Path) -> list[tuple[str, str]]:
         """What to print of a run below `root`, as (name, value)."""
         lines = [("run", self.run), ("state", self.state), ("job", self.job_id or "none on record")]
         if found := self.diagnosis:
-            lines += [("cause", found.cause.value), ("what", found.detail)]
+            lines += [("cause", found.cause.name), ("what", found.detail)]
             lines += [("charged", "yes: no epoch was gained" if found.charged else "no")]
         lines += [("evidence", self.evidence), *(("earlier", sentence) for sentence in self.earlier)]
         return lines + ([("next", with_folder(self.diagnosis.remedy, root))] if self.diagnosis else [])
@@ -61,7 +67,7 @@ def examine(store: Store, found: FoundRun, campaign: Path | None) -> Postmortem:
     if isinstance(seen, Live):
         return about(f"its job is alive: {seen.detail}", None)
     diagnosis = _diagnose(store, found, record, attempt, seen if isinstance(seen, Gone) else None)
-    if isinstance(seen, Unknown) and diagnosis.cause == Cause.UNKNOWN:
+    if isinstance(seen, Unknown) and diagnosis.cause == UNKNOWN:
         return about(f"nobody can know now whether its job lives: {seen.reason}", None)
     word = seen.evidence if isinstance(seen, Gone) else ""
     return about("; ".join(filter(None, (str(_output(store, found, attempt) / ERRORS), word))), diagnosis)
@@ -80,22 +86,23 @@ def _earlier(record: StatusRecord) -> tuple[str, ...]:
 def _diagnose(store: Store, found: FoundRun, record: StatusRecord, attempt: Attempt, gone: Gone | None) -> Diagnosis:
     diagnosis = diagnose(
         gone,
-        stderr_tail(_output(store, found, attempt)),
+        *last_words(_output(store, found, attempt)),
         start_epoch=attempt.start_epoch,
         end_epoch=record.progress if attempt.end_epoch is None else attempt.end_epoch,
         memory=attempt.memory,
         token=attempt.token,
         run=found.label,
     )
-    if attempt.cause in {cause.value for cause in Cause} and attempt.detail:
-        return replace(diagnosis, cause=Cause(attempt.cause), detail=attempt.detail, charged=attempt.charged)
+    known = CAUSES.get(attempt.cause or "")
+    if known and attempt.detail:
+        return replace(diagnosis, cause=known, detail=attempt.detail, charged=attempt.charged)
     return diagnosis
 
 
 def _word_of_scheduler(store: Store, attempt: Attempt, campaign: Path | None) -> Observation | None:
     """What the campaign's scheduler says of a job, or what the record kept of that; None if there is nobody to ask."""
     if attempt.ended_at is not None:
-        return Gone("as recorded when it ended", attempt.exit_status, attempt.detail or "", attempt.host or "")
+        return _as_recorded(attempt)
     if attempt.job_id is None:
         return None
     try:
@@ -104,4 +111,23 @@ def _word_of_scheduler(store: Store, attempt: Attempt, campaign: Path | None) ->
         return Unknown(error.what)
     if scheduler.kind != attempt.scheduler:
         return Unknown(f"the job was in {attempt.scheduler}, the campaign uses {scheduler.kind}")
-    return scheduler.look([attempt.job_id]).of(attempt.job_id)
+    return scheduler.look([JobRef(attempt.job_id, attempt.token)]).of(attempt.job_id)
+
+
+_VERDICTS: dict[str, Verdict] = {
+    "walltime": Exceeded("walltime"),
+    "memory": Exceeded("mem"),
+    "node": NodeFault(),
+    "deleted": Deleted(),
+}
+"""What the scheduler must have said where that was found the cause."""
+
+
+def _as_recorded(attempt: Attempt) -> Gone:
+    return Gone(
+        "as recorded when it ended",
+        attempt.exit_status,
+        attempt.detail or "",
+        attempt.host or "",
+        verdict=_VERDICTS.get(attempt.cause or ""),
+    )

@@ -19,6 +19,7 @@ from kd_hpc.queueing.runner import CONTROL, Runner
 from kd_hpc.queueing.session import remembered_campaigns
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import JobSpec, Snapshot, Unknown
+from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.store import Store, Unreadable, read_record
 
 NOT_ASKED = "no scheduler was asked"
@@ -118,10 +119,14 @@ def campaign_rows(campaign_file: Path, store: Store) -> Iterator[Row]:
     """Every run of the campaign's grid, in its order, with the planner's reasons as far as records give them."""
     campaign = load_campaign(campaign_file)
     evidence = Evidence(store, store.root / CONTROL / "weights.json")
-    situation = Runner(campaign, store, _Unasked(campaign.scheduler.kind), evidence).look()
+    situation = Runner(campaign, store, OwnJobs(_Unasked(campaign.scheduler.kind)), evidence).look()
     decisions = {decision.experiment: decision for decision in plan(situation).decisions}
+    stuck = evidence.notes.stuck()
     for run in situation.runs:
-        decision = decisions[run.experiment]
+        decision, known = decisions[run.experiment], stuck.get(run.experiment.label)
+        if known and isinstance(run.record, StatusRecord) and run.record.job_id == known.job_id:
+            yield Row(run.experiment.label, run.record, known.says, known.remedy, needs_person=True)
+            continue
         needs = decision.action.is_settled and decision.action != Action.DONE
         reason, label = _reason(run.record, decision), run.experiment.label
         remedy = "" if decision.action == Action.LEAVE else decision.remedy
@@ -150,6 +155,8 @@ class _Unasked:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self.user = self.list_jobs = ""
+        self.can_avoid_nodes = False
 
     def look(self, job_ids: Sequence[str]) -> Snapshot:
         return Snapshot({job_id: Unknown(NOT_ASKED) for job_id in job_ids}, listed=None)

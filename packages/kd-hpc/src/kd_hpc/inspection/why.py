@@ -19,6 +19,7 @@ from kd_hpc.queueing.session import Session, open_session
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.remedies import with_folder
 from kd_hpc.schedulers.base import Gone, Live, Observation
+from kd_hpc.schedulers.own_jobs import JobRef
 from kd_hpc.store import Store, read_record
 
 TYPED = ("remedy", "next")
@@ -128,9 +129,9 @@ def _scheduler_links(session: Session, situation: Situation, found: FoundRun) ->
     record = found.record
     attempt = record.attempt if isinstance(record, StatusRecord) else None
     if attempt and attempt.job_id and attempt.scheduler == session.scheduler.kind:
-        seen = situation.snapshot.observations.get(attempt.job_id) or session.scheduler.look([attempt.job_id]).of(
-            attempt.job_id
-        )
+        reference = JobRef(attempt.job_id, attempt.token)
+        known = situation.snapshot.observations.get(attempt.job_id)
+        seen = known or session.scheduler.look([reference]).of(attempt.job_id)
         yield Link("scheduler", f"job {attempt.job_id} {_observation(seen)}")
     listed = situation.snapshot.listed
     yield Link("slots", "unknown" if listed is None else f"{len(listed)} jobs of yours are in the scheduler")
@@ -149,6 +150,6 @@ def _decision_links(found_plan: Plan, found: FoundRun) -> Iterator[Link]:
         return
     yield Link("decision", f"{decision.action}: {decision.reason}")
     if decision.ending:
-        yield Link("ending", f"{decision.ending.cause}: {decision.ending.detail}")
+        yield Link("ending", f"{decision.ending.cause.name}: {decision.ending.detail}")
     if decision.remedy:
         yield Link("next", decision.remedy)

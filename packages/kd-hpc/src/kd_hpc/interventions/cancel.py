@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kd_hpc.errors import RunOwned, UsageError
+from kd_hpc.campaign import Campaign
+from kd_hpc.errors import RunOwned, SchedulerUnreachable, UsageError
 from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.inspection.find_run import FoundRun, campaign_of, is_called
 from kd_hpc.inspection.rows import Row
@@ -16,24 +17,34 @@ from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import CONTROL
 from kd_hpc.queueing.session import find_campaign, open_session, remembered_campaigns
 from kd_hpc.records import Attempt, StatusRecord
-from kd_hpc.schedulers.base import Scheduler
+from kd_hpc.schedulers.base import Gone, Observation, Unknown
+from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
 from kd_hpc.schedulers.registry import make
 from kd_hpc.store import Store
 
 
 @dataclass(frozen=True)
 class Cancellation:
-    """A run, a job of it, or a job of nobody's, that is to end."""
+    """A run, a job of it, or a job of nobody's, that is to end. `job` is None where there is none to delete."""
 
     says: str
-    experiment: Experiment | None
-    job_id: str | None
-    scheduler: Scheduler | None
+    experiment: Experiment | None = None
+    job: JobRef | None = None
+    scheduler: OwnJobs | None = None
 
     @property
     def is_needless(self) -> bool:
         """True for a run that has ended already."""
-        return self.experiment is None and self.job_id is None
+        return self.experiment is None and self.job is None
+
+
+@dataclass(frozen=True)
+class _Meant:
+    """A run that is to end, with the job on its record, if that is one to ask a scheduler about."""
+
+    found: FoundRun
+    job: JobRef | None = None
+    scheduler: OwnJobs | None = None
 
 
 def plan_cancel(
@@ -49,17 +60,35 @@ def plan_cancel(
             if (job := _stray(store, word, campaign_file)) is None:
                 raise
             cancellations.append(job)
-    return [*cancellations, *(_plan_cancellation(store, found, runs, campaign_file) for found in runs.values())]
+    schedulers: dict[str, OwnJobs] = {}
+    planned = [_meant(store, found, campaign_file, schedulers) for found in runs.values()]
+    seen = _look(planned, schedulers)
+    return [*cancellations, *(_cancellation(store, run, runs, seen) for run in planned)]
 
 
-def cancel_runs(store: Store, cancellations: list[Cancellation]) -> None:
-    """Leave word in the run directories first: a job that dies without word would be queued again."""
+def cancel_runs(store: Store, cancellations: list[Cancellation]) -> list[str]:
+    """End them; returns what could not be asked for now, as sentences.
+
+    The wishes are left on disk first: a job that dies without word would be queued again, and one that cannot be
+    reached now is asked for by each round until it is gone.
+    """
+    notes = Evidence(store, store.root / CONTROL / "weights.json").notes
     for ended in cancellations:
         if ended.experiment:
             request_cancel(store, ended.experiment)
-    for job_id, scheduler in {ended.job_id: ended.scheduler for ended in cancellations}.items():
-        if scheduler and job_id:
-            scheduler.cancel([job_id])
+        elif ended.job:
+            notes.want_deleted(ended.job)
+    return list(_delete({ended.job: ended.scheduler for ended in cancellations}))
+
+
+def _delete(jobs: Mapping[JobRef | None, OwnJobs | None]) -> Iterator[str]:
+    for job, scheduler in jobs.items():
+        try:
+            if scheduler and job:
+                scheduler.cancel([job])
+        except SchedulerUnreachable as error:
+            assert job is not None, "only jobs are deleted"
+            yield f"Job {job.job_id} may live on: {error.what} Each kd-hpc queue asks for its end until it is gone."
 
 
 def _runs(store: Store, word: str, states: Sequence[str], campaign_file: Path | None) -> list[FoundRun]:
@@ -74,33 +103,59 @@ def _has_not_ended(row: Row) -> bool:
     return not row.known.state.is_final
 
 
-def _plan_cancellation(
-    store: Store, found: FoundRun, ending: Container[Experiment], campaign_file: Path | None
-) -> Cancellation:
+def _meant(store: Store, found: FoundRun, campaign_file: Path | None, schedulers: dict[str, OwnJobs]) -> _Meant:
+    """The run with its job, and the scheduler to ask about it. Raises RunOwned, UsageError."""
     experiment, record = found.require_experiment(), found.record
     if not isinstance(record, StatusRecord) or not record.state.has_job or record.attempt is None:
-        if isinstance(record, StatusRecord) and record.state.is_final:
-            return Cancellation(f"{found.label} is {record.state}: there is nothing to end", None, None, None)
-        return Cancellation(f"{found.label}: it has no job; it is not queued any more", experiment, None, None)
+        return _Meant(found)
     attempt = record.attempt
     if attempt.scheduler == "hand":
         _require_gone(store, experiment)
-        return Cancellation(f"{found.label}: it is not queued any more", experiment, None, None)
+        return _Meant(found)
+    if attempt.job_id is None:
+        return _Meant(found)
     known = campaign_of(store, experiment, campaign_file)
-    scheduler = make(known[1], store.root / CONTROL) if known else None
-    if attempt.job_id and (scheduler is None or scheduler.kind != attempt.scheduler):
-        raise UsageError(
-            f"{found.label} has job {attempt.job_id} in {attempt.scheduler}, and "
-            + (
-                f"campaign {known[1].name} runs in {scheduler.kind}."
-                if known and scheduler
-                else "no campaign is known."
-            ),
-            remedy="Name the campaign that it was queued with: --campaign campaigns/NAME.toml",
-        )
-    what = f"job {attempt.job_id} is deleted" if attempt.job_id else "it has no job on record"
-    says = f"{found.label}: {what}; it is not queued any more{_others(store, attempt, ending)}"
-    return Cancellation(says, experiment, attempt.job_id, scheduler)
+    if known is None or known[1].scheduler.kind != attempt.scheduler:
+        raise _other_scheduler(found, attempt, known)
+    if attempt.scheduler not in schedulers:
+        schedulers[attempt.scheduler] = make(known[1], store.root / CONTROL)
+    return _Meant(found, JobRef(attempt.job_id, attempt.token), schedulers[attempt.scheduler])
+
+
+def _other_scheduler(found: FoundRun, attempt: Attempt, known: tuple[Path, Campaign] | None) -> UsageError:
+    there = f"campaign {known[1].name} runs in {known[1].scheduler.kind}." if known else "no campaign is known."
+    return UsageError(
+        f"{found.label} has job {attempt.job_id} in {attempt.scheduler}, and {there}",
+        remedy="Name the campaign that it was queued with: --campaign campaigns/NAME.toml",
+    )
+
+
+def _look(planned: list[_Meant], schedulers: Mapping[str, OwnJobs]) -> dict[JobRef, Observation]:
+    """What is known of their jobs, by one look at each scheduler."""
+    seen: dict[JobRef, Observation] = {}
+    for scheduler in schedulers.values():
+        jobs = [run.job for run in planned if run.job and run.scheduler is scheduler]
+        snapshot = scheduler.look(jobs)
+        seen |= {job: snapshot.of(job.job_id) for job in jobs if not snapshot.unreachable}
+    return seen
+
+
+def _cancellation(
+    store: Store, run: _Meant, ending: Container[Experiment], seen: Mapping[JobRef, Observation]
+) -> Cancellation:
+    experiment, record, label = run.found.require_experiment(), run.found.record, run.found.label
+    if isinstance(record, StatusRecord) and record.state.is_final:
+        return Cancellation(f"{label} is {record.state}: there is nothing to end")
+    if run.job is None:
+        return Cancellation(f"{label}: it has no job; it is not queued any more", experiment)
+    known, job_id = seen.get(run.job), run.job.job_id
+    if isinstance(known, Gone | Unknown):
+        why = "has ended" if isinstance(known, Gone) else f"is left alone: {known.reason}"
+        return Cancellation(f"{label}: job {job_id} {why}; it is not queued any more", experiment)
+    attempt = record.attempt if isinstance(record, StatusRecord) else None
+    others = _others(store, attempt, ending) if attempt else ""
+    says = f"{label}: job {job_id} is deleted; it is not queued any more{others}"
+    return Cancellation(says, experiment, run.job, run.scheduler)
 
 
 def _others(store: Store, attempt: Attempt, ending: Container[Experiment]) -> str:
@@ -121,12 +176,13 @@ def _stray(store: Store, job_id: str, campaign_file: Path | None) -> Cancellatio
     if campaign_file is None and not remembered_campaigns(store.root):
         return None
     session = open_session(find_campaign(campaign_file, store.root), store.root)
-    listed = session.scheduler.look([]).listed or ()
+    listed = session.scheduler.look().listed or ()
     job = next((job for job in listed if job_id in (job.job_id, job.job_id.partition(".")[0])), None)
     if job is None:
         return None
+    reference = JobRef(job.job_id, job.name)
     return Cancellation(
-        f"job {job.job_id} ({job.name}), of no run here, is deleted", None, job.job_id, session.scheduler
+        f"job {job.job_id} ({job.name}), of no run here, is deleted", None, reference, session.scheduler
     )
 
 

@@ -12,7 +12,8 @@ from kd_hpc.locks import Owner
 from kd_hpc.queueing.runner import CONTROL
 from kd_hpc.queueing.session import remembered_campaigns
 from kd_hpc.records import Attempt, StatusRecord
-from kd_hpc.schedulers.base import Gone, Live, Observation, Scheduler, Snapshot, Unknown
+from kd_hpc.schedulers.base import Gone, Live, Observation, Snapshot, Unknown
+from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
 from kd_hpc.schedulers.registry import make
 from kd_hpc.store import Store, Unreadable, read_record
 
@@ -69,8 +70,10 @@ def _by_files(run: str, record: StatusRecord | Unreadable | None, last: Owner | 
 
 def _by_schedulers(store: Store, asked: list[tuple[str, Attempt]]) -> Iterator[MayLive]:
     schedulers = _schedulers(store) if asked else {}
-    ids = {kind: {a.job_id: None for _, a in asked if a.job_id and a.scheduler == kind} for kind in schedulers}
-    looks = {kind: scheduler.look(list(ids[kind])) for kind, scheduler in schedulers.items()}
+    jobs = {
+        kind: [JobRef(a.job_id, a.token) for _, a in asked if a.job_id and a.scheduler == kind] for kind in schedulers
+    }
+    looks = {kind: scheduler.look(jobs[kind]) for kind, scheduler in schedulers.items()}
     for run, attempt in asked:
         seen = _observation(attempt, looks)
         name = attempt.job_id or f"with token {attempt.token}"
@@ -92,9 +95,9 @@ def _observation(attempt: Attempt, looks: Mapping[str, Snapshot]) -> Observation
     return jobs[0] if jobs else Gone("no job has its token")
 
 
-def _schedulers(store: Store) -> dict[str, Scheduler]:
+def _schedulers(store: Store) -> dict[str, OwnJobs]:
     """The scheduler of each kind that campaigns queued here use."""
-    found: dict[str, Scheduler] = {}
+    found: dict[str, OwnJobs] = {}
     for path in remembered_campaigns(store.root):
         try:
             campaign = load_campaign(path)

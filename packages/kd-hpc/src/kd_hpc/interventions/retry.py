@@ -11,7 +11,8 @@ from kd_hpc.errors import FolderError, RunOwned, UsageError
 from kd_hpc.experiment import Experiment
 from kd_hpc.queueing.evidence import CANCELLED
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.schedulers.base import Gone, Live, Scheduler
+from kd_hpc.schedulers.base import Gone, Live
+from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
 from kd_hpc.store import STATUS, Store, Unreadable
 
 
@@ -26,7 +27,7 @@ class Retry:
     is_needless: bool = False
 
 
-def plan_retry(store: Store, experiment: Experiment, scheduler: Scheduler | None, *, anew: bool, gone: bool) -> Retry:
+def plan_retry(store: Store, experiment: Experiment, scheduler: OwnJobs | None, *, anew: bool, gone: bool) -> Retry:
     """What can be done so that the next tick takes the run up again.
 
     `scheduler` is asked whether its job lives, where there is one to ask; `gone` is a person's word that nothing works
@@ -85,7 +86,7 @@ def _require_nobody_at_work(
     store: Store,
     experiment: Experiment,
     record: StatusRecord | Unreadable | None,
-    scheduler: Scheduler | None,
+    scheduler: OwnJobs | None,
     *,
     gone: bool,
 ) -> None:
@@ -103,7 +104,7 @@ def _require_nobody_at_work(
         return
     seen = None
     if attempt and attempt.job_id and scheduler and attempt.scheduler == scheduler.kind:
-        seen = scheduler.look([attempt.job_id]).of(attempt.job_id)
+        seen = scheduler.look([JobRef(attempt.job_id, attempt.token)]).of(attempt.job_id)
     if isinstance(seen, Gone):
         return
     doubt = f"its job {attempt.job_id}" if attempt and attempt.job_id else "whoever trained it"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kd_hpc.diagnosis.diagnose import Cause
+from kd_hpc.diagnosis.case import Cause
 from kd_hpc.experiment import Experiment
-from kd_hpc.schedulers.base import ListedJob
+from kd_hpc.planning.breaker import BadNode
+from kd_hpc.schedulers.base import ListedJob, Obstacle
 
 
 class Action(StrEnum):
@@ -71,10 +72,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Surplus:
-    """A job to delete: held, and on record as replaced, so it can never do anything but fill a slot."""
+    """A job to delete: one that can never do anything but fill a slot, or that a person wants ended.
+
+    `token` is in its name.
+    """
 
     job_id: str
     reason: str
+    token: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,11 @@ class Plan:
     """Recorded jobs of which nothing can be known now, as sentences."""
     capacity: int = 0
     in_use: int = 0
+    bad_nodes: tuple[BadNode, ...] = ()
+    avoids_nodes: bool = False
+    """True if jobs are kept off the bad nodes; otherwise one job at a time is sent while there are some."""
+    closed: Obstacle | None = None
+    """Why the queue takes none of the jobs that could be submitted."""
 
     @property
     def submissions(self) -> tuple[Decision, ...]:

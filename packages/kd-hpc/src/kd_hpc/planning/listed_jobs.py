@@ -9,9 +9,11 @@ from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Surplus
 from kd_hpc.planning.job_packing import class_of
 from kd_hpc.planning.situation import Situation
+from kd_hpc.planning.slots import is_in_queue
 from kd_hpc.records import StatusRecord
 from kd_hpc.schedulers.base import ListedJob, Phase
 from kd_hpc.schedulers.job_names import JobName, age_order, parse_job_name, tag
+from kd_hpc.schedulers.own_jobs import JobRef
 
 
 class ListedJobs:
@@ -23,7 +25,12 @@ class ListedJobs:
         records = [run.record for run in situation.runs if isinstance(run.record, StatusRecord)]
         latest = [record.attempt for record in records if record.attempt]
         self.current = {attempt.token for attempt in latest if attempt.token and attempt.ended_at is None}
-        self.recorded = {attempt.job_id for record in records for attempt in record.attempts if attempt.job_id}
+        self.recorded = {(a.job_id, a.token) for record in records for a in record.attempts if a.job_id}
+        cancelled = [run.record for run in situation.runs if run.cancelled and isinstance(run.record, StatusRecord)]
+        self.ended_by_you = {record.attempt.token for record in cancelled if record.attempt} - {""}
+        """Tokens of jobs with a run that a person cancelled."""
+        self.queue = situation.campaign.resources.queue
+        self.unwanted = set(situation.unwanted)
         self.replaced = {a.token for record in records for a in record.attempts if a.token} - self.current
         self.lost = list(self._lost(situation)) if self.names else []
         """Jobs, each with a run that it may train and whose record does not know of it: that record was lost."""
@@ -32,34 +39,50 @@ class ListedJobs:
     def keeper(self, token: str) -> ListedJob | None:
         """The one job of a submission that stays: the one on record, else the oldest."""
         jobs = [job for job in self.listed if self._token(job) == token]
-        return next((job for job in jobs if job.job_id in self.recorded), jobs[0] if jobs else None)
+        return next((job for job in jobs if self.is_recorded(job)), jobs[0] if jobs else None)
+
+    def is_recorded(self, job: ListedJob) -> bool:
+        """True if a record has its id, and its name the token of that: ids are given out again."""
+        return (job.job_id, self._token(job)) in self.recorded or (job.job_id, "") in self.recorded
 
     def remedy(self, job: ListedJob) -> str:
         """What a run that waits for the end of `job` can hope for."""
-        if job.job_id in self.recorded:
+        if self.is_recorded(job):
             return "It waits for that job's end: it trains other runs, too"
         return f"It waits for that job's end; to end it now: kd-hpc cancel {job.job_id}"
 
     def surplus(self) -> Iterable[Surplus]:
-        """Jobs of ours that will never run: held ones that nobody will release, and those the scheduler gave up."""
-        lost = {job.job_id for job, _ in self.lost}
+        """Jobs that a person wants ended, and those of ours that will never run.
+
+        These are held ones that nobody will release, and those the scheduler gave up.
+        """
         for job in self.listed:
             token = self._token(job)
-            if token and job.observation.phase == Phase.STUCK:
-                yield Surplus(job.job_id, f"the scheduler gave it up ({job.observation.detail})")
-            if not token or job.job_id in self.recorded or job.observation.phase != Phase.HELD:
-                continue
-            if token in self.replaced:
-                yield Surplus(job.job_id, f"its submission {token} was given up and made again")
-            elif job.job_id in lost and token not in self.current:
-                yield Surplus(job.job_id, f"the record of its submission {token} is lost")
-            elif token in self.current and job != self.keeper(token):
-                yield Surplus(job.job_id, f"its submission {token} has another job")
+            if reason := self._wish(job, token) or (self._uselessness(job, token) if token else ""):
+                yield Surplus(job.job_id, reason, token or job.name)
+
+    def _wish(self, job: ListedJob, token: str) -> str:
+        is_meant = token in self.ended_by_you or JobRef(job.job_id, job.name) in self.unwanted
+        return "you asked for its end" if is_meant else ""
+
+    def _uselessness(self, job: ListedJob, token: str) -> str:
+        if job.observation.phase == Phase.STUCK:
+            return f"the scheduler gave it up ({job.observation.detail})"
+        if self.is_recorded(job) or job.observation.phase != Phase.HELD:
+            return ""
+        if token in self.replaced:
+            return f"its submission {token} was given up and made again"
+        if token not in self.current:
+            is_lost = any(job.job_id == lost.job_id for lost, _ in self.lost)
+            return f"the record of its submission {token} is lost" if is_lost else ""
+        return f"its submission {token} has another job" if job != self.keeper(token) else ""
 
     def strays(self, surplus: Iterable[Surplus]) -> tuple[ListedJob, ...]:
-        """Jobs that fill slots for nothing this campaign knows of."""
-        explained = self.recorded | {job.job_id for job in surplus}
-        return tuple(job for job in self.listed if job.job_id not in explained and self._token(job) not in self.current)
+        """Jobs that fill slots of the campaign's queue for nothing it knows of."""
+        ending = {job.job_id for job in surplus}
+        here = (job for job in self.listed if is_in_queue(job, self.queue))
+        others = (job for job in here if not self.is_recorded(job) and job.job_id not in ending)
+        return tuple(job for job in others if self._token(job) not in self.current)
 
     def _token(self, job: ListedJob) -> str:
         name = self.names.get(job.job_id)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 
-from kd_hpc.diagnosis.diagnose import Cause
+from kd_hpc.diagnosis.causes.unknown import UNKNOWN
 from kd_hpc.experiment import Experiment
+from kd_hpc.planning.breaker import bad_nodes, on_probation
 from kd_hpc.planning.decision import Action, Decision, Ending, Plan
 from kd_hpc.planning.job_packing import Job, Ready
 from kd_hpc.planning.listed_jobs import ListedJobs
-from kd_hpc.planning.retry_policy import after_death, breaker, ending_of, memory_needed, waived
+from kd_hpc.planning.retry_policy import after_death, ending_of, memory_needed, waived
 from kd_hpc.planning.situation import RunView, Situation
+from kd_hpc.planning.slots import Slots, count_slots
 from kd_hpc.planning.teacher_readiness import teacher_readiness
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.schedulers.base import Gone, Live, Observation, Phase, Unknown
+from kd_hpc.schedulers.base import Gone, Live, Lost, Observation, Obstacle, Phase, Unknown
 from kd_hpc.store import Unreadable
 
 
@@ -36,33 +39,34 @@ class _Planner:
         self.situation = situation
         self.listed = situation.snapshot.listed
         self.jobs = ListedJobs(situation)
-        self.breaker = breaker(situation)
+        self.records = [run.record for run in situation.runs if isinstance(run.record, StatusRecord)]
+        self.bad_nodes = bad_nodes(self.records, situation.campaign.budgets.node_faults, situation.now)
 
     def plan(self) -> Plan:
         situation, teacher = self.situation, self.situation.campaign.teacher
         runs = sorted(situation.runs, key=lambda run: importance(run.experiment, teacher))
         unknown = tuple(filter(None, map(self._unknown, runs)))
-        capacity = self._capacity()
-        in_use = len(self.listed or ()) + self._unlisted(runs)
+        slots = count_slots(situation, {job_id for job_id, _ in self.jobs.recorded}, self._unlisted(runs))
         outcomes = [self._decide(run) for run in runs]
         surplus = tuple(self.jobs.surplus())
+        could_submit = any(isinstance(outcome, Ready) for outcome in outcomes)
         return Plan(
-            decisions=tuple(self._fill(outcomes, capacity - in_use)),
+            decisions=tuple(self._fill(outcomes, slots)),
             surplus=surplus,
             strays=self.jobs.strays(surplus),
             unknown=unknown,
-            capacity=capacity,
-            in_use=in_use,
+            capacity=slots.capacity,
+            in_use=slots.in_use,
+            bad_nodes=self.bad_nodes,
+            avoids_nodes=situation.can_avoid_nodes,
+            closed=situation.snapshot.closed if could_submit else None,
         )
-
-    def _capacity(self) -> int:
-        limit = self.situation.snapshot.limits.queued
-        return self.situation.campaign.scheduler.slots if limit is None else limit
 
     def _unlisted(self, runs: Iterable[RunView]) -> int:
         """Recorded jobs that nobody listed and nobody proved gone: each may sit in a slot."""
         records = [run.record for run in runs if isinstance(run.record, StatusRecord)]
-        unknown = {record.job_id for record in records if isinstance(self._job(record), Unknown)}
+        seen = {record.job_id: self._job(record) for record in records}
+        unknown = {job_id for job_id, job in seen.items() if isinstance(job, Unknown) and not isinstance(job, Lost)}
         return len(unknown - {job.job_id for job in self.listed or ()})
 
     def _unknown(self, run: RunView) -> str:
@@ -78,16 +82,17 @@ class _Planner:
             return Unknown(f"its job {attempt.job_id} is in {attempt.scheduler}, not in {self.situation.scheduler}")
         return self.situation.snapshot.of(attempt.job_id)
 
-    def _fill(self, outcomes: Iterable[Decision | Ready], free: int) -> Iterable[Decision]:
+    def _fill(self, outcomes: Iterable[Decision | Ready], slots: Slots) -> Iterable[Decision]:
         """Give the free slots away, the most important runs first; who joins another's job needs none."""
         outcomes, jobs, obstacles = list(outcomes), dict[Experiment, Job](), dict[Experiment, str]()
+        made = 0
         for ready in (outcome for outcome in outcomes if isinstance(outcome, Ready)):
             job = next((job for job in jobs.values() if job.takes(ready)), None)
-            if job is None and (obstacle := self._obstacle(free)):
+            if job is None and (obstacle := self._obstacle(slots, made)):
                 obstacles[ready.run.experiment] = obstacle
                 continue
             if job is None:
-                job, free = Job(self.situation.campaign.students_per_job), free - 1
+                job, made = Job(self.situation.campaign.students_per_job), made + 1
             job.members.append(ready)
             jobs[ready.run.experiment] = job
         for outcome in outcomes:
@@ -98,12 +103,19 @@ class _Planner:
             else:
                 yield _submission(outcome, jobs[outcome.run.experiment])
 
-    def _obstacle(self, free: int) -> str:
+    def _obstacle(self, slots: Slots, made: int) -> str:
+        """Why no job can be made beside the `made` ones; empty if one can."""
         if self.listed is None:
             return NOT_LISTED
-        if self.breaker:
-            return self.breaker
-        return "" if free > 0 else f"all {self._capacity()} slots are taken"
+        if closed := self.situation.snapshot.closed:
+            return closed.says
+        if self.bad_nodes and not self.situation.can_avoid_nodes and (made or self._on_probation):
+            return f"{self.bad_nodes[0].says} one job at a time is sent, the next when it has trained an epoch"
+        return "" if made < slots.free else f"all {slots.capacity} slots are taken"
+
+    @cached_property
+    def _on_probation(self) -> bool:
+        return on_probation(self.records, self.bad_nodes)
 
     def _decide(self, run: RunView) -> Decision | Ready:
         record = run.record
@@ -143,31 +155,52 @@ class _Planner:
         token = record.attempt.token
         if self.listed is None:
             return Decision(run.experiment, Action.LEAVE, "your jobs could not be listed: its job may be among them")
-        if job := self.jobs.keeper(token):
+        job = self.jobs.keeper(token)
+        if job and token in self.jobs.ended_by_you:
+            return _being_ended(run, job.job_id)
+        if job:
             found = f"its job {job.job_id} was found by its token {token}"
             return Decision(run.experiment, Action.ADOPT, found, job_id=job.job_id)
         why = f"its submission {token} left no job behind"
-        lost = Ending(cause=Cause.UNKNOWN, detail=why, remedy="", charged=False)
+        lost = Ending(cause=UNKNOWN, detail=why, remedy="", charged=False)
         return self._ready(run, why, lost)
 
     def _with_job(self, run: RunView, record: StatusRecord) -> Decision | Ready:
         match self._job(record):
-            case Live(phase=Phase.HELD):
-                return Decision(run.experiment, Action.RELEASE, "its job is still held", job_id=record.job_id)
             case Live() as seen:
-                at_work = f"job {record.job_id}: {seen.detail or seen.phase}"
-                return Decision(run.experiment, Action.LEAVE, at_work, job_id=record.job_id)
+                return self._live(run, record, seen)
             case Gone() as gone:
                 return self._after_death(run, record, gone)
+            case Lost(ends_by=ends_by) as lost:
+                until = f", at most until {ends_by.astimezone():%Y-%m-%d %H:%M}" if ends_by else ""
+                return self._left(run, record, lost.reason, f"It waits for that node{until}; if")
             case seen:
-                reason = seen.reason if isinstance(seen, Unknown) else "no word about it"
-                return Decision(
-                    run.experiment,
-                    Action.LEAVE,
-                    f"nobody knows of job {record.job_id}: {reason}",
-                    remedy=f"kd-hpc why {run.experiment.label}",
-                    job_id=record.job_id,
-                )
+                return self._left(run, record, seen.reason if seen else "no word about it", "If")
+
+    def _left(self, run: RunView, record: StatusRecord, why: str, so_far: str) -> Decision:
+        return Decision(
+            run.experiment,
+            Action.LEAVE,
+            f"nobody knows of job {record.job_id}: {why}",
+            remedy=f"{so_far} nothing works on it any more: kd-hpc retry --gone {run.experiment.label}",
+            job_id=record.job_id,
+        )
+
+    def _live(self, run: RunView, record: StatusRecord, seen: Live) -> Decision:
+        job_id = record.job_id
+        assert job_id is not None, "only a recorded job was looked at"
+        if record.attempt and record.attempt.token in self.jobs.ended_by_you:
+            return _being_ended(run, job_id)
+        is_held_again = seen.phase == Phase.HELD and job_id in self.situation.released
+        held = Obstacle(f"job {job_id} was released, and somebody holds it", f"To let it run, release job {job_id}")
+        if obstacle := seen.obstacle or (held if is_held_again else None):
+            again = f", then: kd-hpc cancel --yes {job_id}; kd-hpc retry {run.experiment.label}"
+            remedy = obstacle.remedy + (again if obstacle.needs_new_job else "")
+            return Decision(run.experiment, Action.BLOCK, obstacle.says, remedy=remedy, job_id=job_id)
+        if seen.phase == Phase.HELD:
+            return Decision(run.experiment, Action.RELEASE, "its job is still held", job_id=job_id)
+        at_work = f"job {job_id}: {seen.detail or seen.phase}"
+        return Decision(run.experiment, Action.LEAVE, at_work, job_id=job_id)
 
     def _after_death(self, run: RunView, record: StatusRecord, gone: Gone) -> Decision | Ready:
         ending = waived(ending_of(run, record, gone), run, record, self.situation)
@@ -222,6 +255,11 @@ def _submission(ready: Ready, job: Job) -> Decision:
         ending=ready.ending,
         shares_job_of=joins,
     )
+
+
+def _being_ended(run: RunView, job_id: str) -> Decision:
+    whose = "cancelled by you" if run.cancelled else "a run that shares its job was cancelled by you"
+    return Decision(run.experiment, Action.LEAVE, f"{whose}; job {job_id} is being deleted", job_id=job_id)
 
 
 def _unreadable(experiment: Experiment, record: Unreadable) -> Decision:

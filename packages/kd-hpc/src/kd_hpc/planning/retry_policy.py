@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
 
 from kd_hpc.campaign import Campaign
-from kd_hpc.diagnosis.diagnose import Cause, diagnose
+from kd_hpc.diagnosis.diagnose import diagnose
 from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.planning.decision import Action, Decision, Ending
 from kd_hpc.planning.situation import RunView, Situation
@@ -16,10 +14,6 @@ from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.schedulers.base import Gone
 from kd_hpc.schedulers.memory_sizes import in_kilobytes
 
-BREAKER_PAUSE = timedelta(hours=1)
-"""How long nothing is submitted after a node failed several jobs: it stays free and would take the next ones too."""
-_FROM_OUTSIDE = (Cause.DELETED, Cause.SIGNAL, Cause.UNKNOWN)
-"""What a cancelled job can look like, as far as schedulers tell."""
 HOPELESS = 10
 """Deaths in a row without an epoch, as a multiple of the budget, that stop a run although none was charged."""
 
@@ -31,11 +25,13 @@ def ending_of(run: RunView, record: StatusRecord, gone: Gone) -> Ending:
     found = diagnose(
         gone,
         run.stderr_tail,
+        run.stdout_tail,
         start_epoch=attempt.start_epoch,
         end_epoch=record.progress if began else None,
         memory=attempt.memory,
         token=attempt.token,
         run=run.experiment.label,
+        folder_problem=run.folder_problem,
     )
     return Ending(
         cause=found.cause,
@@ -58,7 +54,7 @@ def waived(ending: Ending, run: RunView, record: StatusRecord, situation: Situat
     attempt = record.attempt or Attempt()
     others = [other for other in _sharing(attempt, situation) if other.experiment != run.experiment]
     cancelled = next((other for other in others if other.cancelled), None)
-    if cancelled and not run.cancelled and ending.cause in _FROM_OUTSIDE:
+    if cancelled and not run.cancelled and ending.cause.is_outside:
         detail = f"it was ended to cancel {cancelled.experiment.label}, which shared it"
         return replace(ending, detail=detail, charged=False)
     theirs = [their for other in others for their in _in_job(other, attempt.token)]
@@ -94,26 +90,6 @@ def memory_needed(campaign: Campaign, record: StatusRecord | None, ending: Endin
     if len(sizes) > 1 and ceiling and _kilobytes(largest) > _kilobytes(ceiling):
         return ceiling
     return largest
-
-
-def breaker(situation: Situation) -> str:
-    """Why nothing is submitted now; empty if nodes are well."""
-    limit = situation.campaign.budgets.node_faults
-    faults = Counter(attempt.host or "an unnamed node" for attempt in _recent_node_faults(situation))
-    tripped = sorted(host for host, count in faults.items() if count >= limit)
-    if not tripped:
-        return ""
-    minutes = int(BREAKER_PAUSE.total_seconds() // 60)
-    return f"{', '.join(tripped)} failed {limit} or more jobs: nothing is submitted until {minutes} minutes after that"
-
-
-def _recent_node_faults(situation: Situation) -> Iterable[Attempt]:
-    for run in situation.runs:
-        for attempt in run.record.attempts if isinstance(run.record, StatusRecord) else ():
-            if attempt.cause != Cause.NODE or attempt.forgiven or attempt.ended_at is None:
-                continue
-            if timedelta() <= situation.now - attempt.ended_at < BREAKER_PAUSE:
-                yield attempt
 
 
 def _in_a_row(record: StatusRecord, ending: Ending) -> tuple[int, int]:

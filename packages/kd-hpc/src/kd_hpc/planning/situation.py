@@ -9,6 +9,7 @@ from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import StatusRecord
 from kd_hpc.schedulers.base import Snapshot
+from kd_hpc.schedulers.own_jobs import JobRef
 from kd_hpc.store import Unreadable
 
 
@@ -24,22 +25,28 @@ class Weights:
 class RunView:
     """One run. `record` was read after the scheduler was asked where its job is gone, so nobody writes it any more.
 
-    `owner_alive` is None where nobody claimed the run, or where this machine cannot know. `stderr_tail` is read where
-    its job is gone, from where that job wrote it; `weights` for completed teachers. `cancelled`: a person asked for its
-    end.
+    `owner_alive` is None where nobody claimed the run, or where this machine cannot know. The ends of stderr and stdout
+    are read where its job is gone, from where that job wrote them, and so is what is wrong with that folder; `weights`
+    for completed teachers. `cancelled`: a person asked for its end.
     """
 
     experiment: Experiment
     record: StatusRecord | Unreadable | None
     owner_alive: bool | None = None
     stderr_tail: str = ""
+    stdout_tail: str = ""
+    folder_problem: str = ""
     weights: Weights | None = None
     cancelled: bool = False
 
 
 @dataclass(frozen=True)
 class Situation:
-    """`root` is the absolute path of the experiments folder, `scheduler` the kind of scheduler that was asked."""
+    """`root` is the absolute path of the experiments folder, `scheduler` the kind of scheduler that was asked.
+
+    `can_avoid_nodes`: whether it can. `released`: ids of jobs that were released before; one that is held now is held
+    by a person. `unwanted`: other jobs of this user that they asked to be deleted.
+    """
 
     campaign: Campaign
     root: str
@@ -47,6 +54,9 @@ class Situation:
     runs: tuple[RunView, ...]
     snapshot: Snapshot
     now: datetime
+    can_avoid_nodes: bool = False
+    released: frozenset[str] = frozenset()
+    unwanted: tuple[JobRef, ...] = ()
     by_run: dict[Experiment, RunView] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from kd_hpc.command import train_arguments
-from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
+from kd_hpc.errors import SchedulerUnreachable, StoreError, SubmissionRefused, SubmissionUncertain
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Decision, Ending, Plan
 from kd_hpc.planning.situation import RunView, Situation
+from kd_hpc.queueing.job_notes import JobNotes, Stuck
 from kd_hpc.queueing.tick_report import Report
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.schedulers.base import JobSpec, Scheduler
+from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.job_names import job_name, new_token
+from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
 from kd_hpc.store import Store, Unreadable
 
 
@@ -31,31 +34,45 @@ class Trainer:
 class Actions:
     """The actions of one tick, on what `situation` showed."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, trainer: Trainer, situation: Situation) -> None:
+    def __init__(
+        self, store: Store, scheduler: OwnJobs, trainer: Trainer, situation: Situation, notes: JobNotes
+    ) -> None:
         self.store, self.scheduler, self.trainer, self.situation = store, scheduler, trainer, situation
+        self.notes = notes
         self.acted: list[Decision] = []
         self.problems: list[str] = []
-        self.to_release: list[str] = []
+        self.to_release: list[JobRef] = []
+        self.avoid: tuple[str, ...] = ()
         self.refused = ""
-        self.unreachable = ""
+        self.unheard = ""
 
     def carry_out(self, planned: Plan) -> Report:
         jobs = planned.jobs
+        self.avoid = tuple(node.host for node in planned.bad_nodes) if planned.avoids_nodes else ()
         try:
             for decision in planned.decisions:
-                if not decision.action.is_submission:
-                    self._act(decision)
-                elif decision.experiment in jobs and not (self.refused or self.unreachable):
-                    self._submit(jobs[decision.experiment])
+                with self._contained(decision):
+                    if not decision.action.is_submission:
+                        self._act(decision)
+                    elif decision.experiment in jobs and not (self.refused or self.unheard):
+                        self._submit(jobs[decision.experiment])
         finally:
-            self._tell_scheduler([surplus.job_id for surplus in planned.surplus])
-        live = tuple(dict.fromkeys((*self.situation.job_ids, *self.to_release)))
-        return Report(planned, live, tuple(self.acted), tuple(self.problems), self.refused, self.unreachable)
+            self._tell_scheduler(planned)
+        live = tuple(dict.fromkeys((*self.situation.job_ids, *(job.job_id for job in self.to_release))))
+        return Report(planned, live, tuple(self.acted), tuple(self.problems), self.refused, self.unheard)
+
+    @contextlib.contextmanager
+    def _contained(self, decision: Decision) -> Iterator[None]:
+        """A run directory that cannot be written is this run's trouble, not the others'."""
+        try:
+            yield
+        except StoreError as error:
+            self.problems.append(f"{decision.experiment.label}: {error}")
 
     def _act(self, decision: Decision) -> None:
         run = self.situation.by_run[decision.experiment]
         if decision.action == Action.RELEASE and decision.job_id:
-            self.to_release.append(decision.job_id)
+            self.to_release.append(self._reference(run, decision.job_id))
         elif self._changes_record(decision) and not self._is_unchanged(run):
             return
         elif decision.action == Action.QUARANTINE and isinstance(run.record, Unreadable):
@@ -83,7 +100,9 @@ class Actions:
             )
         elif decision.action == Action.ADOPT and decision.job_id:
             record = record.with_attempt(job_id=decision.job_id).model_copy(update={"state": State.QUEUED})
-            self.to_release.append(decision.job_id)
+            self.store.write(run.experiment, record)
+            self.to_release.append(self._reference(run, decision.job_id))
+            return True
         elif decision.ending is None:
             return False
         self.store.write(run.experiment, record)
@@ -108,19 +127,22 @@ class Actions:
         intents = self._intents(decisions)
         for run, intent in intents.items():
             self.store.write(run, intent)
+        spec = self._spec(intents)
         try:
-            job_id = self.scheduler.submit_held(self._spec(intents))
+            job_id = self.scheduler.submit_held(spec)
         except SubmissionRefused as error:
+            self.refused = f"{decisions[0].experiment.label} was not taken: {error}"
             for decision in decisions:
-                self.store.write(decision.experiment, self._base(by_run[decision.experiment], decision.ending))
-            self.refused = str(error)
+                record = self._base(by_run[decision.experiment], decision.ending)
+                told = {"reason": f"not taken: {error.what}", "remedy": error.remedy}
+                self.store.write(decision.experiment, record.model_copy(update=told))
         except SubmissionUncertain as error:
-            self.unreachable = f"{decisions[0].experiment.label}: {error}"
+            self.unheard = f"{decisions[0].experiment.label}: {error}"
         else:
             for run, intent in intents.items():
                 queued = intent.with_attempt(job_id=job_id)
                 self.store.write(run, queued.model_copy(update={"state": State.QUEUED}))
-            self.to_release.append(job_id)
+            self.to_release.append(JobRef(job_id, spec.token))
             self.acted += decisions
 
     def _intents(self, decisions: Sequence[Decision]) -> dict[Experiment, StatusRecord]:
@@ -165,17 +187,36 @@ class Actions:
             command=[self.trainer.program, *arguments],
             directory=self.store.create(leader),
             resources=resources.model_copy(update={"memory": attempt.memory or resources.memory}),
+            avoid=self.avoid,
         )
 
-    def _tell_scheduler(self, surplus: list[str]) -> None:
+    def _reference(self, run: RunView, job_id: str) -> JobRef:
+        attempt = run.record.attempt if isinstance(run.record, StatusRecord) else None
+        return JobRef(job_id, attempt.token if attempt else "")
+
+    def _tell_scheduler(self, planned: Plan) -> None:
         """The last actions of a tick: one call to release, one to delete. Either may be repeated by the next tick."""
         to_release = list(dict.fromkeys(self.to_release))
-        for ask, job_ids in ((self.scheduler.release, to_release), (self.scheduler.cancel, surplus)):
+        surplus = [JobRef(surplus.job_id, surplus.token) for surplus in planned.surplus]
+        for ask, jobs in ((self._release, to_release), (self.scheduler.cancel, surplus)):
             try:
-                if job_ids:
-                    ask(job_ids)
+                if jobs:
+                    ask(jobs)
             except SchedulerUnreachable as error:
-                self.unreachable = str(error)
+                self.unheard = str(error)
+        if self.situation.snapshot.listed is not None:
+            self.notes.note_stuck(stuck(planned))
+            self.notes.forget_all_but({*self.situation.job_ids, *(job.job_id for job in to_release)})
+
+    def _release(self, jobs: Sequence[JobRef]) -> None:
+        self.scheduler.release(jobs)
+        self.notes.note_released(job.job_id for job in jobs)
+
+
+def stuck(planned: Plan) -> dict[str, Stuck]:
+    """The runs whose live jobs wait for a person."""
+    waiting = (decision for decision in planned.decisions if decision.action == Action.BLOCK)
+    return {d.experiment.label: Stuck(d.job_id, d.reason, d.remedy) for d in waiting if d.job_id}
 
 
 def with_ending(record: StatusRecord, ending: Ending, now: datetime) -> StatusRecord:
@@ -187,7 +228,7 @@ def with_ending(record: StatusRecord, ending: Ending, now: datetime) -> StatusRe
         end_epoch=ending.end_epoch,
         host=ending.host or record.attempt.host,
         exit_status=ending.exit_status,
-        cause=ending.cause,
+        cause=ending.cause.name,
         detail=ending.detail,
         charged=ending.charged,
         next_memory=ending.next_memory,

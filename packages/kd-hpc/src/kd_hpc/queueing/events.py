@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Decision
-from kd_hpc.queueing.show import past
+from kd_hpc.queueing.show import past, remarks, unheard
 from kd_hpc.queueing.tick_report import Report
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import Store
@@ -20,7 +20,7 @@ class Events:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._last: dict[Experiment, tuple[Action, str]] = {}
-        self._said = ""
+        self._said: tuple[str, ...] = ()
 
     def tell(self, report: Report) -> None:
         """Print what this tick did and found."""
@@ -29,14 +29,14 @@ class Events:
                 self._print(line)
         for decision, beside in _by_job(report.acted):
             self._print(f"{past(decision)} {decision.experiment.label}{_beside(beside)}{_why(decision)}")
-        for line in self._remarks(report):
-            self.say(line)
+        self.say(*self._remarks(report))
 
-    def say(self, sentence: str) -> None:
-        """Print `sentence` unless it was the last one said."""
-        if sentence != self._said:
-            self._print(sentence)
-        self._said = sentence
+    def say(self, *sentences: str) -> None:
+        """Print those of `sentences` that were not among the last ones said."""
+        for sentence in sentences:
+            if sentence not in self._said:
+                self._print(sentence)
+        self._said = sentences
 
     def _change(self, decision: Decision) -> str:
         before, now = self._last.get(decision.experiment), (decision.action, decision.reason)
@@ -57,11 +57,8 @@ class Events:
 
     def _remarks(self, report: Report) -> Iterator[str]:
         yield from report.problems
-        yield from filter(None, (report.refused, report.unreachable))
-        yield from report.plan.unknown
-        if report.plan.strays:
-            jobs = ", ".join(job.job_id for job in report.plan.strays)
-            yield f"{len(report.plan.strays)} slots are taken by jobs this campaign knows nothing of: {jobs}"
+        yield from filter(None, (report.refused, unheard(report), str(report.silence or "")))
+        yield from remarks(report.plan) if not report.silence else ()
 
     def _print(self, line: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)

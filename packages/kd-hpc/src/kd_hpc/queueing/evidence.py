@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from kd_hpc.errors import KdError
 from kd_hpc.experiment import Experiment
 from kd_hpc.files import publish_text
 from kd_hpc.planning.situation import Weights
-from kd_hpc.store import BEST, ERRORS, Store
+from kd_hpc.queueing.job_notes import JobNotes
+from kd_hpc.store import BEST, ERRORS, LOGS, Store
 
 CANCELLED = ".cancelled"
 """In a run directory: a person asked that this run be ended. The record says so once its job is gone."""
@@ -21,11 +23,15 @@ _TAIL_BYTES = 64 * 1024
 
 
 class Evidence:
-    """Evidence below `store`; what is known of weights is kept in `cache`, by size and time of the file."""
+    """Evidence below `store`; what is known of weights is kept in `cache`, by size and time of the file.
+
+    `notes`, of jobs, are beside it.
+    """
 
     def __init__(self, store: Store, cache: Path) -> None:
         self._store = store
         self._cache_file = cache
+        self.notes = JobNotes(cache.with_name("jobs"))
         self._cache: dict[str, list[str | int]] | None = None
         self._has_learned = False
 
@@ -37,9 +43,16 @@ class Evidence:
             return None
         return owner.is_alive() if owner else None
 
-    def stderr_tail(self, run: str) -> str:
-        """The end of the `errors` file of the run with that label; empty if there is none."""
-        return stderr_tail(self._store.root / run)
+    def last_words(self, run: str) -> tuple[str, str]:
+        """The ends of stderr and stdout in the directory of the run with that label; empty where there is none."""
+        return last_words(self._store.root / run)
+
+    def folder_problem(self, run: str) -> str:
+        """Why no job can write into the directory of the run with that label; empty if one can."""
+        directory = self._store.root / run
+        if not directory.is_dir():
+            return f"{directory} is missing"
+        return "" if os.access(directory, os.W_OK | os.X_OK) else f"{directory} may not be written"
 
     def is_cancelled(self, experiment: Experiment) -> bool:
         return (self._store.directory(experiment) / CANCELLED).exists()
@@ -75,10 +88,14 @@ class Evidence:
         return self._cache
 
 
-def stderr_tail(directory: Path) -> str:
-    """The end of a run directory's `errors` file; empty if there is none."""
+def last_words(directory: Path) -> tuple[str, str]:
+    """The ends of what the jobs of a run wrote to stderr and stdout."""
+    return _tail(directory / ERRORS), _tail(directory / LOGS)
+
+
+def _tail(path: Path) -> str:
     try:
-        with (directory / ERRORS).open("rb") as stream:
+        with path.open("rb") as stream:
             stream.seek(0, io.SEEK_END)
             stream.seek(max(0, stream.tell() - _TAIL_BYTES))
             return stream.read().decode(errors="replace")

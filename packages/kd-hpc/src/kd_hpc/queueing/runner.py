@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,11 @@ from kd_hpc.planning.planner import plan
 from kd_hpc.planning.situation import RunView, Situation
 from kd_hpc.queueing.actions import Actions, Trainer
 from kd_hpc.queueing.evidence import Evidence
-from kd_hpc.queueing.tick_report import Report
-from kd_hpc.records import State, StatusRecord
-from kd_hpc.schedulers.base import Gone, Scheduler
+from kd_hpc.queueing.lost_jobs import resolved
+from kd_hpc.queueing.tick_report import Report, silence_of
+from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.schedulers.base import Gone, Lost, Snapshot
+from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
 from kd_hpc.store import Store, Unreadable
 
 CONTROL = ".kd"
@@ -29,7 +31,7 @@ CONTROL = ".kd"
 class Runner:
     campaign: Campaign
     store: Store
-    scheduler: Scheduler
+    scheduler: OwnJobs
     evidence: Evidence
     trainer: Trainer = field(default_factory=Trainer)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -44,28 +46,45 @@ class Runner:
         A job may write its last record between two looks; after it is gone, nobody does.
         """
         records = {experiment: self.store.read(experiment) for experiment in self.campaign.experiments()}
-        jobs = {run: job_id for run, record in records.items() if (job_id := self._job_to_ask_for(record))}
-        snapshot = self.scheduler.look(list(dict.fromkeys(jobs.values())))
-        dead = {run for run, job_id in jobs.items() if isinstance(snapshot.of(job_id), Gone)}
+        jobs = {run: attempt for run, record in records.items() if (attempt := self._to_ask_for(record))}
+        snapshot = self._without_the_dead(self.scheduler.look(map(_reference, jobs.values())), jobs)
+        dead = {run for run, attempt in jobs.items() if isinstance(snapshot.of(str(attempt.job_id)), Gone)}
         runs = tuple(self._view(run, record, is_dead=run in dead) for run, record in records.items())
-        runs = tuple(self._with_weights(view) for view in runs)
-        return Situation(self.campaign, self.root, self.scheduler.kind, runs, snapshot, self.clock())
+        return Situation(
+            campaign=self.campaign,
+            root=self.root,
+            scheduler=self.scheduler.kind,
+            runs=tuple(self._with_weights(view) for view in runs),
+            snapshot=snapshot,
+            now=self.clock(),
+            can_avoid_nodes=self.scheduler.can_avoid_nodes,
+            released=self.evidence.notes.released(),
+            unwanted=self.evidence.notes.unwanted(),
+        )
 
     def tick(self) -> Report:
         """Look, plan, act. Nothing is changed where the scheduler could not be reached."""
         situation = self.look()
         planned = plan(situation)
         if situation.snapshot.unreachable:
-            return Report(planned, situation.job_ids, unreachable=situation.snapshot.unreachable)
-        report = Actions(self.store, self.scheduler, self.trainer, situation).carry_out(planned)
+            return Report(planned, situation.job_ids, silence=silence_of(situation.snapshot))
+        report = Actions(self.store, self.scheduler, self.trainer, situation, self.evidence.notes).carry_out(planned)
         self.evidence.keep()
         return report
 
-    def _job_to_ask_for(self, record: StatusRecord | Unreadable | None) -> str | None:
+    def _to_ask_for(self, record: StatusRecord | Unreadable | None) -> Attempt | None:
+        """The attempt whose job the scheduler is to be asked about."""
         if not isinstance(record, StatusRecord) or not record.state.has_job or record.attempt is None:
             return None
         ours = record.attempt.scheduler == self.scheduler.kind and record.attempt.ended_at is None
-        return record.attempt.job_id if ours else None
+        return record.attempt if ours and record.attempt.job_id else None
+
+    def _without_the_dead(self, snapshot: Snapshot, jobs: Mapping[Experiment, Attempt]) -> Snapshot:
+        """`snapshot` with those jobs gone whose node was lost and that cannot live any more."""
+        lost = {run: attempt for run, attempt in jobs.items() if isinstance(snapshot.of(str(attempt.job_id)), Lost)}
+        owners = {str(attempt.job_id): self.evidence.owner_alive(run) for run, attempt in lost.items()}
+        attempts = {str(attempt.job_id): attempt for attempt in lost.values()}
+        return resolved(snapshot, attempts, owners, self.clock())
 
     def _view(self, run: Experiment, record: StatusRecord | Unreadable | None, *, is_dead: bool) -> RunView:
         owner_alive = None
@@ -74,14 +93,16 @@ class Runner:
         if is_dead or owner_alive is False:
             last = self.store.read(run)
             cancelled = self.evidence.is_cancelled(run)
-            return RunView(run, last, owner_alive, stderr_tail=self._stderr_tail(run, last), cancelled=cancelled)
+            stderr, stdout, problem = self._left_behind(run, last)
+            return RunView(run, last, owner_alive, stderr, stdout, problem, cancelled=cancelled)
         is_done = isinstance(record, StatusRecord) and record.is_done
         return RunView(run, record, owner_alive, cancelled=not is_done and self.evidence.is_cancelled(run))
 
-    def _stderr_tail(self, run: Experiment, record: StatusRecord | Unreadable | None) -> str:
-        """The last words of the run's job, from where they are."""
+    def _left_behind(self, run: Experiment, record: StatusRecord | Unreadable | None) -> tuple[str, str, str]:
+        """The last words of the run's job on stderr and stdout, and what is wrong with the folder they are in."""
         attempt = record.attempt if isinstance(record, StatusRecord) else None
-        return self.evidence.stderr_tail(attempt.leader if attempt and attempt.leader else run.label)
+        where = attempt.leader if attempt and attempt.leader else run.label
+        return (*self.evidence.last_words(where), self.evidence.folder_problem(where))
 
     def _with_weights(self, view: RunView) -> RunView:
         is_teacher = view.experiment.is_pure and view.experiment.student == self.campaign.teacher
@@ -107,6 +128,10 @@ def tick_lock(control: Path) -> Iterator[None]:
             f"Let that kd-hpc finish; if its machine is gone for good, delete {control}/tick-lock.* and try again."
         )
         raise LockHeld(error.what, remedy=remedy) from None
+
+
+def _reference(attempt: Attempt) -> JobRef:
+    return JobRef(str(attempt.job_id), attempt.token)
 
 
 def _is_by_hand(record: StatusRecord) -> bool:

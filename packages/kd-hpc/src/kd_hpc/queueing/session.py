@@ -12,8 +12,8 @@ from kd_hpc.files import publish_bytes
 from kd_hpc.queueing.actions import Trainer
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import CONTROL, Runner
-from kd_hpc.schedulers.base import Scheduler
-from kd_hpc.schedulers.registry import make
+from kd_hpc.schedulers.own_jobs import OwnJobs
+from kd_hpc.schedulers.registry import kind, make
 from kd_hpc.store import Store
 
 _CAMPAIGNS = "campaigns"
@@ -26,12 +26,21 @@ class Session:
     campaign: Campaign
     campaign_file: Path
     store: Store
-    scheduler: Scheduler
+    scheduler: OwnJobs
     runner: Runner
 
     @property
     def control(self) -> Path:
         return control_folder(self.store)
+
+    def require_submittable(self) -> None:
+        """Raise CampaignError if jobs cannot be submitted yet for want of a line only the user can write."""
+        if line := kind(self.scheduler.kind).missing_line(self.campaign):
+            missing = f"resources.{line.partition(' ')[0]} is not filled in"
+            raise CampaignError(
+                f"{self.campaign_file}: {missing}, and {self.scheduler.kind} takes no job without it.",
+                remedy=f"Write your own under [resources]: {line}",
+            )
 
     def remember_campaign(self) -> None:
         """Keep the campaign's text beside the runs, so that later commands need not be told which it was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 from kd_hpc.errors import LockHeld
 from kd_hpc.planning.decision import Action, Decision, Plan
@@ -14,7 +15,7 @@ from kd_hpc.queueing.runner import tick_lock
 from kd_hpc.queueing.session import Session
 from kd_hpc.queueing.show import print_needs, summary
 from kd_hpc.queueing.tick_report import Report
-from kd_hpc.schedulers.registry import LOOK_EVERY, LOOK_EVERY_DEFAULT
+from kd_hpc.schedulers.registry import kind
 
 INCOMPLETE = 3
 _GLANCE_SECONDS = 1.0
@@ -25,51 +26,64 @@ def watch(session: Session) -> int:
     events = Events(session.store)
     try:
         with make_display(session.store) as display:
-            report = _until_settled(session, events, display)
+            report = _until_over(session, events, display)
     except KeyboardInterrupt:
         _say_how_to_come_back(session)
         raise SystemExit(130) from None
     print(f"{summary(report.plan)}.", file=sys.stderr)
     print_needs(report.plan, session.store.root)
-    if report.refused:
-        print(report.refused, file=sys.stderr)
+    if why := report.refused or (report.silence and str(report.silence)) or _closed(report.plan):
+        print(why, file=sys.stderr)
         return 1
     return 0 if all(decision.action == Action.DONE for decision in report.plan.decisions) else INCOMPLETE
 
 
-def _until_settled(session: Session, events: Events, display: Display) -> Report:
+def _until_over(session: Session, events: Events, display: Display) -> Report:
     while True:
-        report = _tick(session, events)
-        events.tell(report)
-        display.update(report.plan)
-        if report.plan.is_settled and not report.unreachable:
+        report = _tick(session, events, display)
+        if report and _is_over(report):
             return report
-        if report.refused and not live_jobs(report.plan):
-            return report
-        _wait(session, report, display)
+        _wait(session, report.jobs if report else (), display)
 
 
-def _tick(session: Session, events: Events) -> Report:
-    """One tick; while another kd-hpc is at work, only a look."""
+def _is_over(report: Report) -> bool:
+    """True if time alone changes nothing any more."""
+    if report.silence:
+        return not report.silence.passes
+    if report.refused or report.plan.closed:
+        return not live_jobs(report.plan)
+    return report.plan.is_settled and not report.unheard
+
+
+def _tick(session: Session, events: Events, display: Display) -> Report | None:
+    """One tick, told and shown; None while another kd-hpc is at work: then it is only watched."""
     try:
         with tick_lock(session.control):
-            return session.runner.tick()
+            session.remember_campaign()
+            report = session.runner.tick()
     except LockHeld as held:
-        events.say(held.what)
-        situation = session.runner.look()
-        return Report(plan(situation), unreachable=situation.snapshot.unreachable or held.what)
+        events.say(f"{held.what} It is watched until then.")
+        display.update(plan(session.runner.look()))
+        return None
+    events.tell(report)
+    display.update(report.plan)
+    return report
 
 
-def _wait(session: Session, report: Report, display: Display) -> None:
+def _wait(session: Session, jobs: Sequence[str], display: Display) -> None:
     """Until a job may have changed, or it is time for another look; the display is kept fresh meanwhile."""
-    deadline = time.monotonic() + LOOK_EVERY.get(session.scheduler.kind, LOOK_EVERY_DEFAULT)
+    deadline = time.monotonic() + kind(session.scheduler.kind).LOOK_EVERY
     while (left := deadline - time.monotonic()) > 0:
         glance = min(_GLANCE_SECONDS, left)
         began = time.monotonic()
-        session.scheduler.wait(report.jobs, glance)
+        session.scheduler.wait(jobs, glance)
         if time.monotonic() - began < 0.9 * glance:
             return
         display.refresh()
+
+
+def _closed(found: Plan) -> str:
+    return f"{found.closed.says}. {found.closed.remedy}" if found.closed else ""
 
 
 def live_jobs(plan: Plan) -> list[Decision]:

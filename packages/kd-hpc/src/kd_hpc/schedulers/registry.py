@@ -1,29 +1,53 @@
-"""Which scheduler a campaign names; only that one is imported."""
+"""The schedulers there are: one file each in kinds/, called like its line in the catalogue."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol, cast
 
 from kd_hpc.campaign import Campaign
-from kd_hpc.schedulers.base import Scheduler
+from kd_hpc.catalogue import SCHEDULERS
+from kd_hpc.schedulers.base import KillLine, Scheduler
+from kd_hpc.schedulers.own_jobs import OwnJobs
+from kd_hpc.schedulers.readiness import Check, Place
 
-LOOK_EVERY: dict[str, float] = {"local": 5.0}
-"""Seconds between two looks of a program that keeps watching; a minute where administrators ask for it."""
-LOOK_EVERY_DEFAULT = 60.0
+
+class Kind(Protocol):
+    """What such a file holds."""
+
+    LOOK_EVERY: float
+    """Seconds between two looks of a program that keeps watching; a minute where administrators ask for it."""
+
+    def make(self, campaign: Campaign, control: Path) -> Scheduler:
+        """`control` is the folder below the experiments where kd-hpc keeps its own files."""
+        ...
+
+    def missing_line(self, campaign: Campaign) -> str:
+        """The line under [resources] without which this scheduler takes no job; empty if nothing is missing."""
+        ...
+
+    def kill_line(self, stderr: str) -> KillLine | None:
+        """What this scheduler wrote into a job's stderr when it killed it; None if it did not."""
+        ...
+
+    def checks(self, place: Place) -> Iterator[Check]:
+        """The doctor's questions to it."""
+        ...
 
 
-def make(campaign: Campaign, control: Path) -> Scheduler:
-    """The scheduler of `campaign`. `control` is the folder below the experiments where kd-hpc keeps its own files."""
-    match campaign.scheduler.kind:
-        case "local":
-            from kd_hpc.schedulers.local import LocalScheduler
+def kind(name: str) -> Kind:
+    """The module of the scheduler called `name`, imported now."""
+    return cast(Kind, import_module(f"kd_hpc.schedulers.kinds.{name}"))
 
-            return LocalScheduler(control / "local", campaign.scheduler.slots)
-        case "pbs":
-            from kd_hpc.schedulers.pbs import PbsScheduler
 
-            return PbsScheduler(campaign.resources.queue)
-        case "slurm":
-            from kd_hpc.schedulers.slurm import SlurmScheduler
+def make(campaign: Campaign, control: Path) -> OwnJobs:
+    """The scheduler of `campaign`, which touches nothing but this user's own jobs."""
+    return OwnJobs(kind(campaign.scheduler.kind).make(campaign, control))
 
-            return SlurmScheduler()
+
+def kill_line(stderr: str) -> KillLine | None:
+    """The last kill line of any scheduler in a job's stderr: a log does not say whose it is."""
+    found = [line for name in SCHEDULERS if (line := kind(name).kill_line(stderr))]
+    return max(found, key=lambda line: stderr.rfind(line.words), default=None)

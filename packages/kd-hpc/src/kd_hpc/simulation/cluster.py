@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from kd_hpc.schedulers.base import Gone, JobSpec, Phase
+from kd_hpc.schedulers.base import Deleted, Exceeded, Gone, JobSpec, NodeFault, Phase, Verdict
 
 
 class Program(Protocol):
@@ -47,7 +47,16 @@ class SimJob:
         """The scheduler's word on a job that has ended."""
         if not with_history:
             return Gone(f"Unknown Job Id {self.job_id}")
-        return Gone(f"{self.job_id}: job_state = F", self.exit_status, self.comment, self.host)
+        status = self.exit_status
+        number = status - 256 if status is not None and status > 256 else None
+        return Gone(f"{self.job_id}: job_state = F", status, self.comment, self.host, number, self._verdict())
+
+    def _verdict(self) -> Verdict | None:
+        if self.exit_status is None or self.comment == "terminated":
+            return Deleted(ran=self.exit_status is not None)
+        if self.exit_status in (-29, -27):
+            return Exceeded("walltime" if self.exit_status == -29 else "mem")
+        return NodeFault() if self.exit_status < 0 else None
 
 
 @dataclass

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.planning.situation import Weights
 from kd_hpc.queueing.evidence import Evidence
+from kd_hpc.queueing.job_notes import JobNotes, Stuck
 from kd_hpc.records import StatusRecord
+from kd_hpc.schedulers.own_jobs import JobRef
 from kd_hpc.store import STATUS, Store, Unreadable
 
 
@@ -29,12 +31,36 @@ class Disk:
 
     step: Callable[[str], None]
     runs: dict[Experiment, RunDirectory] = field(default_factory=dict)
+    notes: SimNotes = field(default_factory=lambda: SimNotes())
 
     def run(self, experiment: Experiment) -> RunDirectory:
         return self.runs.setdefault(experiment, RunDirectory())
 
     def purge(self, experiment: Experiment) -> None:
         self.runs.pop(experiment, None)
+
+
+class SimNotes(JobNotes):
+    """Notes of jobs that exist only in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/simulated/jobs"))
+        self._jobs: set[str] = set()
+
+    def released(self) -> frozenset[str]:
+        return frozenset(self._jobs)
+
+    def note_released(self, job_ids: Iterable[str]) -> None:
+        self._jobs.update(job_ids)
+
+    def unwanted(self) -> tuple[JobRef, ...]:
+        return ()
+
+    def note_stuck(self, runs: Mapping[str, Stuck]) -> None:
+        pass
+
+    def forget_all_but(self, job_ids: Collection[str]) -> None:
+        self._jobs.intersection_update(job_ids)
 
 
 class SimStore(Store):
@@ -72,14 +98,18 @@ class SimEvidence(Evidence):
     def __init__(self, store: SimStore, disk: Disk) -> None:
         super().__init__(store, Path("/simulated/cache"))
         self._disk = disk
+        self.notes = disk.notes
 
     def owner_alive(self, experiment: Experiment) -> bool | None:
         return None
 
-    def stderr_tail(self, run: str) -> str:
+    def last_words(self, run: str) -> tuple[str, str]:
         experiment = experiment_at(run)
         found = self._disk.runs.get(experiment) if experiment else None
-        return found.stderr if found else ""
+        return found.stderr if found else "", ""
+
+    def folder_problem(self, run: str) -> str:
+        return ""
 
     def is_cancelled(self, experiment: Experiment) -> bool:
         run = self._disk.runs.get(experiment)

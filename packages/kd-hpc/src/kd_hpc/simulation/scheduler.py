@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
-from kd_hpc.schedulers.base import JobSpec, Limits, ListedJob, Live, Observation, Snapshot, Unknown
+from kd_hpc.schedulers.base import Identity, JobSpec, Limits, ListedJob, Live, Observation, Snapshot, Unknown
 from kd_hpc.simulation.cluster import Cluster, Program, SimJob
 from kd_hpc.simulation.faults import Faults
 
@@ -18,6 +18,9 @@ class SimScheduler:
     """
 
     kind = "pbs"
+    user = "simulated"
+    can_avoid_nodes = False
+    list_jobs = "qstat"
 
     def __init__(
         self,
@@ -42,7 +45,12 @@ class SimScheduler:
         listed = tuple(ListedJob(job.job_id, job.name, _live(job)) for job in self.cluster.alive())
         self.in_system = len(listed)
         limits = Limits(self.cluster.running_limit, self.cluster.queued_limit)
-        return Snapshot(observations, None if self._fails(self.faults.unlisted) else listed, limits)
+        names = {
+            job_id: Identity(self.cluster.jobs[job_id].name, self.user)
+            for job_id in job_ids
+            if job_id in self.cluster.jobs
+        }
+        return Snapshot(observations, None if self._fails(self.faults.unlisted) else listed, limits, identities=names)
 
     def submit_held(self, spec: JobSpec) -> str:
         self._step("before a submission")

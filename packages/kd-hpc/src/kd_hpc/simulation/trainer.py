@@ -11,8 +11,9 @@ from hashlib import sha256
 
 from kd_hpc.claim import JobIdentity, Superseded, require_recorded
 from kd_hpc.experiment import Experiment
+from kd_hpc.job_output import banner
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.schedulers.base import JobSpec, banner
+from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.memory_sizes import in_kilobytes
 from kd_hpc.simulation.disk import Disk, RunDirectory
 

@@ -19,6 +19,7 @@ from kd_hpc.queueing.tick_report import Report
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.job_names import ALPHABET, TOKEN_LENGTH, parse_job_name, tag
+from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.simulation.cluster import Cluster, SimJob
 from kd_hpc.simulation.disk import Disk, SimEvidence, SimStore
 from kd_hpc.simulation.faults import CALM, Faults, Killed
@@ -199,7 +200,7 @@ class World:
         return Runner(
             self.campaign,
             self.store,
-            self.scheduler,
+            OwnJobs(self.scheduler),
             evidence,
             Trainer(new_token=lambda: "".join(self.rng.choices(ALPHABET, k=TOKEN_LENGTH))),
             clock=lambda: _BEGIN + timedelta(seconds=self.seconds) + self.jumped,

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_hpc.job_output import of_attempt
+
 MOST_BYTES = 4 << 20
 _EPOCH = re.compile(r"^Epoch (\d+)\s*$")
 _RESULT = re.compile(r"^(TRAIN|TEST) \| Loss: (\S+) \| Acc: (\S+) \|")
@@ -16,7 +18,6 @@ _RESUMED = re.compile(r"^Resuming from epoch (\d+)", re.MULTILINE)
 _TOTAL = re.compile(r"^Total execution time: (\d+) seconds", re.MULTILINE)
 _ALPHA = re.compile(r"^\{.*'alpha': ([0-9.]+)", re.MULTILINE)
 _KILLED = re.compile(r"^(?:=>> PBS: job killed: .*|slurmstepd: error: .* CANCELLED .*)$", re.MULTILINE)
-_BANNER = re.compile(r"^== kd job (\S+) ==$", re.MULTILINE)
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*)?(?:Error|Exception|Interrupt|Stop)\b.*$", re.MULTILINE)
 
 
@@ -38,7 +39,7 @@ def read_logs(directory: Path, token: str = "") -> LogEvidence:
 
     With `token`, that of the job alone which has it: earlier attempts wrote there as well, and other runs of the job.
     """
-    errors, text = (_of_job(_tail(directory / name), token) for name in ("errors", "logs"))
+    errors, text = (of_attempt(_tail(directory / name), token) for name in ("errors", "logs"))
     epochs, curves = _curves(text)
     return LogEvidence(
         crash=_crash(errors),
@@ -49,14 +50,6 @@ def read_logs(directory: Path, token: str = "") -> LogEvidence:
         epochs=epochs,
         curves=curves,
     )
-
-
-def _of_job(text: str, token: str) -> str:
-    """What the job with `token` wrote: each begins with a banner, but for those of earlier rounds."""
-    if not token or not _BANNER.search(text):
-        return text
-    parts = _BANNER.split(text)
-    return "".join(part for name, part in zip(parts[1::2], parts[2::2], strict=True) if name == token)
 
 
 def _last_int(pattern: re.Pattern[str], text: str) -> int | None:

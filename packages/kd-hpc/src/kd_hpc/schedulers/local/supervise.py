@@ -15,6 +15,8 @@ import time
 from types import FrameType
 from typing import Any
 
+WALLTIME_EXCEEDED, CANCELLED = "walltime exceeded", "terminated by kd-hpc cancel"
+"""What `exit` says of an end that was not the job's own."""
 KILL_DELAY = 10
 """Seconds between SIGTERM and SIGKILL."""
 
@@ -82,10 +84,10 @@ def _run(folder: str, walltime: int, environment: dict[str, str]) -> tuple[int, 
         if not comments:
             used = int(time.monotonic() - began)
             os.write(2, f"=>> local: job killed: walltime {used} exceeded limit {walltime}\n".encode())
-        end("walltime exceeded")
+        end(WALLTIME_EXCEEDED)
 
     def on_terminate(number: int, frame: FrameType | None) -> None:
-        end("terminated by kd-hpc cancel")
+        end(CANCELLED)
 
     signal.signal(signal.SIGALRM, on_alarm)
     signal.signal(signal.SIGTERM, on_terminate)

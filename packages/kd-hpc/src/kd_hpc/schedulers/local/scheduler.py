@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,24 +21,46 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kd_hpc.claim import JOB_ID_VARIABLE
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused
-from kd_hpc.schedulers import supervise
-from kd_hpc.schedulers.base import Gone, JobSpec, Limits, ListedJob, Live, Observation, Phase, Snapshot, Unknown
+from kd_hpc.schedulers.base import (
+    Deleted,
+    Exceeded,
+    Gone,
+    Identity,
+    JobSpec,
+    KillLine,
+    Limits,
+    ListedJob,
+    Live,
+    Observation,
+    Phase,
+    Snapshot,
+    Unknown,
+    Verdict,
+)
+from kd_hpc.schedulers.batch import current_user
+from kd_hpc.schedulers.local import supervise
 from kd_hpc.schedulers.script import job_script
 
 FOLDER_VARIABLE = "KD_JOB_FOLDER"
 """In the environment of a job and its children: the folder is unlike any other, a pid is not."""
 _POLL_SECONDS = 0.1
+_VERDICTS: dict[str, Verdict] = {supervise.WALLTIME_EXCEEDED: Exceeded("walltime"), supervise.CANCELLED: Deleted()}
+_KILL_LINE = re.compile(r"=>> local: job killed: (\w+) \d+ exceeded limit \d+")
 
 
 class LocalScheduler:
     """At most `slots` jobs at a time, of whoever uses the same `root` folder; the planner keeps to that number."""
 
     kind = "local"
+    can_avoid_nodes = False
+    list_jobs = "kd-hpc status"
 
     def __init__(self, root: Path, slots: int) -> None:
         self.root = root.absolute()
         self.slots = slots
+        self.user = current_user()
 
     def look(self, job_ids: Sequence[str]) -> Snapshot:
         try:
@@ -46,13 +69,14 @@ class LocalScheduler:
         except OSError as error:
             return Snapshot({}, None, unreachable=f"{self.root} cannot be read: {error.strerror}")
         listed = (ListedJob(job_id, self._name(job_id), alive[job_id]) for job_id in sorted(alive, key=_number))
-        return Snapshot(observations, tuple(listed), Limits(self.slots, self.slots))
+        identities = {job_id: Identity(name, self.user) for job_id in job_ids if (name := self._name(job_id))}
+        return Snapshot(observations, tuple(listed), Limits(self.slots, self.slots), identities=identities)
 
     def submit_held(self, spec: JobSpec) -> str:
         draft = self.root / f".draft.{spec.token}"
         try:
             draft.mkdir(parents=True)
-            (draft / "script").write_text(job_script(spec))
+            (draft / "script").write_text(job_script(spec, JOB_ID_VARIABLE))
             return self._enter(draft, spec)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
@@ -70,7 +94,7 @@ class LocalScheduler:
         for job_id in job_ids:
             folder = self.root / job_id
             if (folder / "job.json").exists() and supervise.claim(str(folder), "cancelled"):
-                supervise.keep_exit(str(folder), status=None, comment="terminated by kd-hpc cancel", host="")
+                supervise.keep_exit(str(folder), status=None, comment=supervise.CANCELLED, host="")
                 continue
             supervisor, orphans = self._supervisor(job_id), self._processes(job_id)
             for process in [supervisor] if supervisor else orphans:
@@ -99,7 +123,7 @@ class LocalScheduler:
             "name": spec.name,
             "directory": str(spec.directory.absolute()),
             "walltime": spec.resources.walltime_seconds,
-            "environment": {"KD_JOB_ID": job_id, FOLDER_VARIABLE: str(self.root / job_id)},
+            "environment": {JOB_ID_VARIABLE: job_id, FOLDER_VARIABLE: str(self.root / job_id)},
             "submitted_at": datetime.now(UTC).isoformat(),
         }
 
@@ -172,8 +196,18 @@ class LocalScheduler:
 def _ended(job_id: str, content: str) -> Gone:
     ending = json.loads(content)
     status = ending["status"]
-    said = "it was never started" if status is None else f"exit status {status}"
-    return Gone(f"{job_id} has ended: {said}", status, ending["comment"], ending["host"])
+    if status is None:
+        return Gone(f"{job_id} has ended: it was never started", None, ending["comment"], verdict=Deleted(ran=False))
+    verdict = _VERDICTS.get(ending["comment"])
+    number = status - 128 if 128 < status < 128 + 65 else None
+    evidence = f"{job_id} has ended: exit status {status}"
+    return Gone(evidence, status, ending["comment"], ending["host"], number, verdict)
+
+
+def kill_line(stderr: str) -> KillLine | None:
+    """What the supervisor wrote when it ended a job at its walltime."""
+    found = list(_KILL_LINE.finditer(stderr))
+    return KillLine(Exceeded(found[-1][1]), found[-1][0]) if found else None
 
 
 def _read(path: Path) -> str | None:

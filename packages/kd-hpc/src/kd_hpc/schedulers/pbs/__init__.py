@@ -1,0 +1,1 @@
+"""OpenPBS and PBS Professional, 18 to 23."""
