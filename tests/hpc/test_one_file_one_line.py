@@ -110,7 +110,7 @@ def test_a_scheduler_is_one_file_and_one_line(packages: Path, tmp_path: Path) ->
     campaign_file(tmp_path, text.replace("[resources]", '[resources]\nqueue = "any"'))
     done = kd_hpc("queue", "tiny.toml", "--watch", cwd=tmp_path, PYTHONPATH=str(packages))
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = json.loads(kd_hpc("status", "tiny.toml", "--json", cwd=tmp_path, PYTHONPATH=str(packages)).stdout)
+    rows = json.loads(kd_hpc("status", "tiny.toml", "--json", cwd=tmp_path, PYTHONPATH=str(packages)).stdout)["runs"]
     assert [row["state"] for row in rows] == ["completed"] * 6
     assert "it is inline" in kd_hpc("doctor", "tiny.toml", cwd=tmp_path, PYTHONPATH=str(packages)).stdout
     record = Store(tmp_path / "experiments").read(TEACHER)

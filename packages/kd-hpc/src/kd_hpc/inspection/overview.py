@@ -59,8 +59,9 @@ class Need:
 
 @dataclass(frozen=True)
 class Overview:
-    """`title` is the campaign's name, or the folder's; `newest` when the latest record was written. `remarks`: sentences
-    about the cluster.
+    """`title` is the campaign's name, or the folder's; `newest` when the latest record was written.
+
+    `remarks`: sentences about the cluster.
     """
 
     title: str
