@@ -1,12 +1,17 @@
-"""Trees to analyse: one generated with representations, the real files of round beta, and `trees.py` to import."""
+"""Trees to analyse, and what is made of them once for all tests of a session: one generated with representations, the
+real files of round beta; `trees.py` and `reports.py` to import."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from kd_analysis.report.document import Document
 from tests import paths
+from tests.analysis.reports import document_of, once, write
+from tests.analysis.trees import TreeSpec, build_tree
 
 BETA = Path(__file__).parent / "fixtures" / "beta"
 """Twenty-three runs of round beta as they were on the cluster: curves rounded, streams shortened, users renamed."""
@@ -27,14 +32,41 @@ def whole_beta() -> Path:
 
 
 @pytest.fixture(scope="session")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Digits, two methods, three alphas, two seeds, with representations; read only."""
-    from tests.analysis.trees import TreeSpec, build_tree
-
-    return build_tree(tmp_path_factory.mktemp("synthetic"), TreeSpec(items=60))
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what all workers of this session share, and no other session."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_cache(shared: Path) -> Path:
     """One cache for all reports of this session, so that each number and figure is computed once."""
-    return tmp_path_factory.getbasetemp().parent / "kd-analysis-cache"
+    return shared / "kd-analysis-cache"
+
+
+@pytest.fixture(scope="session")
+def synthetic(shared: Path) -> Path:
+    """Digits, two methods, three alphas, two seeds, with representations; read only."""
+    return once(shared / "synthetic", lambda root: build_tree(root, TreeSpec(items=60)))
+
+
+@pytest.fixture(scope="session")
+def of_beta(beta: Path, shared: Path, shared_cache: Path) -> Path:
+    """The report of round beta, written once; read only."""
+    return once(shared / "report-of-beta", lambda root: write(beta, root, shared_cache))
+
+
+@pytest.fixture(scope="session")
+def of_synthetic(synthetic: Path, shared: Path, shared_cache: Path) -> Path:
+    """The report of the generated tree, written once; read only."""
+    return once(shared / "report-of-synthetic", lambda root: write(synthetic, root, shared_cache))
+
+
+@pytest.fixture(scope="session")
+def beta_document(beta: Path, shared_cache: Path) -> Document:
+    return document_of(beta, shared_cache)
+
+
+@pytest.fixture(scope="session")
+def synthetic_document(synthetic: Path, shared_cache: Path) -> Document:
+    return document_of(synthetic, shared_cache)

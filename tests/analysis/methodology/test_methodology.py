@@ -22,10 +22,10 @@ from kd_analysis.methodology.chapter import (
     Part,
     as_latex,
     as_markdown,
-    escape_latex,
 )
 from kd_analysis.methodology.facts import methodology
 from kd_analysis.reading.runs_table import collect
+from kd_analysis.report.latex import escape_latex
 from kd_hpc.campaign import load_campaign
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
@@ -141,6 +141,7 @@ def test_the_sites_facts_come_from_the_campaign_with_their_source(experiments: P
 def test_any_text_is_escaped_so_that_no_character_of_it_is_a_command(text: str) -> None:
     plain = escape_latex(text)
     rest = re.sub(r"\\text(?:backslash|asciitilde|asciicircum|less|greater|bar)\{\}|\\[&%$#_{}]", "", plain)
+    rest = re.sub(r"\\ensuremath\{(?:-|\\infty|\\pm)\}", "", rest)
     assert not re.search(r"[\\&%$#_{}~^<>|\n]", rest)
 
 

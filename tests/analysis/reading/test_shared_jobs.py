@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_analysis.accuracy.cells import show_method
+from kd_analysis.accuracy.names import show_method
 from kd_analysis.analysis import analyse
 from kd_analysis.methodology.chapter import as_markdown as chapter_text
 from kd_analysis.methodology.facts import methodology

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import subprocess
-import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,15 @@ from tests.analysis.browser import PROGRAM, Browser
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium here: apt-get install chromium")
 
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+OPEN = "document.querySelectorAll('details').forEach(fold => { fold.open = true; })"
+SHUT = OPEN.replace("true", "false")
 
 
 @pytest.fixture(scope="module")
-def page(beta: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    root = tmp_path_factory.mktemp("browser")
-    program = [sys.executable, "-c", "from kd_analysis.cli import main; main()"]
-    words = ["report", beta, "-o", root / "report", "--cache", shared_cache, "--workers", "1"]
-    subprocess.run([*program, *map(str, words)], check=True, capture_output=True)
-    with Browser(root / "profile") as browser:
-        browser.open(root / "report" / "report.html")
+def page(of_beta: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("profile")) as browser:
+        browser.open(of_beta / "report.html")
+        browser.evaluate(OPEN)
         yield browser
 
 
@@ -35,10 +33,62 @@ def test_the_console_is_silent_and_no_request_leaves_the_page(page: Browser) -> 
     assert sum(address.startswith("file:") for address in page.requests) == 1
 
 
-def test_every_figure_is_drawn(page: Browser) -> None:
-    images = page.evaluate("[...document.images].map(image => [image.complete, image.naturalWidth, image.alt.length])")
-    assert len(images) >= 8
-    assert all(complete and width > 200 and alt > 20 for complete, width, alt in images)
+def test_every_figure_is_drawn_and_says_in_words_what_it_shows(page: Browser) -> None:
+    drawings = page.evaluate(
+        """[...document.querySelectorAll('.drawing > *')].map(drawing => [drawing.getBoundingClientRect().width,
+        drawing.tagName === 'IMG' ? drawing.complete && drawing.naturalWidth > 200 : drawing.children.length > 0,
+        (drawing.alt || drawing.ariaLabel).length])"""
+    )
+    assert len(drawings) >= 8
+    assert all(width > 200 and drawn and words > 20 for width, drawn, words in drawings)
+
+
+def test_values_show_where_the_pointer_rests(page: Browser) -> None:
+    titles = page.evaluate("[...document.querySelectorAll('#figure-forest title')].map(title => title.textContent)")
+    assert any(title.startswith("Logit KD 0.5: +0.70 [") and ", n=3, " in title for title in titles)
+
+
+def test_ids_are_unique_and_what_figures_refer_to_is_there(page: Browser) -> None:
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+    assert len(set(ids)) == len(ids)
+    used = page.evaluate("[...document.querySelectorAll('use')].map(use => use.getAttribute('href').slice(1))")
+    assert set(used) <= set(ids)
+
+
+def test_sections_fold_and_a_link_or_a_key_opens_them(page: Browser) -> None:
+    page.evaluate(SHUT)
+    closed = "[...document.querySelectorAll('details')].filter(fold => !fold.open).length"
+    every = page.evaluate(closed)
+    assert every >= 10
+    page.evaluate("document.querySelector('nav a[href=\"#ledger\"]').click()")
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert page.evaluate("document.querySelector('#ledger details').open") is True
+    page.evaluate("document.querySelector('#triage summary').focus()")
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+    assert page.evaluate("document.querySelector('#triage details').open") is True
+    page.evaluate("document.getElementById('unfold').click()")
+    assert page.evaluate(closed) == 0
+    page.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert page.evaluate("document.getElementById('unfold').textContent") == "Close all"
+
+
+def test_the_page_has_landmarks_one_title_and_headings_in_order(page: Browser) -> None:
+    counts = page.evaluate("['main', 'nav[aria-label]', 'h1', '.skip'].map(s => document.querySelectorAll(s).length)")
+    assert counts == [1, 1, 1, 1]
+    levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(head => Number(head.tagName[1]))")
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    unnamed = """[...document.querySelectorAll('section')]
+        .filter(section => !document.getElementById(section.getAttribute('aria-labelledby'))).length"""
+    assert page.evaluate(unnamed) == 0
+
+
+def test_the_first_screen_is_short(page: Browser) -> None:
+    page.evaluate(SHUT)
+    words = page.evaluate("document.querySelector('main').innerText.split(/\\s+/).length")
+    page.evaluate(OPEN)
+    assert words < 1500
 
 
 def test_every_section_is_reachable_from_the_table_of_contents(page: Browser) -> None:
@@ -86,7 +136,7 @@ def _is_dark(colour: str) -> bool:
 def test_text_stands_out_from_its_ground_in_both_schemes(page: Browser) -> None:
     for scheme in ("light", "dark"):
         page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        for selector in ("p", ".subtitle", "figcaption", "nav a", "td", ".warning"):
+        for selector in ("p", ".subtitle", "figcaption", "nav a", "td", ".warning", "summary h2", ".tools button"):
             colours = page.evaluate(
                 f"""(() => {{
                     let at = document.querySelector('{selector}');
@@ -109,19 +159,33 @@ def _contrast(first: str, second: str) -> float:
     return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
-def test_nothing_is_wider_than_a_narrow_window_but_tables_that_scroll(page: Browser) -> None:
-    page.call("Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1, mobile=False)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+@pytest.mark.parametrize("width", [1400, 800, 400])
+def test_nothing_is_wider_than_the_window_but_tables_that_scroll(page: Browser, width: int) -> None:
+    page.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.call("Emulation.clearDeviceMetricsOverride")
 
 
-def test_it_prints_whole_tables_on_white(page: Browser) -> None:
+def test_it_prints_everything_on_white_and_no_table_runs_for_pages(page: Browser) -> None:
+    page.evaluate(SHUT)
     page.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate(BACKGROUND) == "rgb(255, 255, 255)"
-    hidden = "[...document.querySelectorAll('.table')].some(box => box.scrollHeight > box.clientHeight + 1)"
-    assert page.evaluate(hidden) is False
-    assert page.evaluate("getComputedStyle(document.getElementById('theme')).display") == "none"
-    content = base64.b64decode(page.call("Page.printToPDF")["data"])
+    assert page.evaluate("getComputedStyle(document.getElementById('theme')).display") == "none" or page.evaluate(
+        "document.getElementById('theme').getClientRects().length === 0"
+    )
+    page.call("Emulation.setDeviceMetricsOverride", width=1030, height=700, deviceScaleFactor=1, mobile=False)
+    heights = page.evaluate(
+        "[...document.querySelectorAll('table')].map(table => table.getBoundingClientRect().height)"
+    )
+    assert max(heights) < 3 * 700
+    narrow = """[...document.querySelectorAll('td')].filter(cell => cell.innerText.length > 60
+        && cell.getBoundingClientRect().width < 90).map(cell => cell.innerText)"""
+    assert page.evaluate(narrow) == [], "a column one word wide"
+    page.call("Emulation.clearDeviceMetricsOverride")
+    content = base64.b64decode(page.call("Page.printToPDF", preferCSSPageSize=True)["data"])
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.call("Emulation.setEmulatedMedia", media="")
+    page.evaluate(OPEN)
     assert content.startswith(b"%PDF")
     assert len(content) > 50_000

@@ -190,7 +190,22 @@ def test_the_conclusion_grammar(
 
 
 def test_no_conclusion_says_that_there_is_no_effect() -> None:
-    assert {str(word) for word in Conclusion} == {"supported", "suggestive", "inconclusive", "contradicted"}
+    words = {"supported", "suggestive", "inconclusive", "equivalent", "contradicted"}
+    assert {str(word) for word in Conclusion} == words
+
+
+@pytest.mark.parametrize(
+    ("adjusted", "equivalent", "expected"),
+    [
+        (0.6, 0.01, Conclusion.EQUIVALENT),
+        (0.01, 0.01, Conclusion.SUPPORTED),
+        (0.6, 0.06, Conclusion.INCONCLUSIVE),
+    ],
+)
+def test_equivalence_is_said_of_what_is_not_told_from_zero(
+    adjusted: float, equivalent: float, expected: Conclusion
+) -> None:
+    assert conclude(0.1, -0.1, 0.3, p=0.3, adjusted_p=adjusted, equivalence_p=equivalent) is expected
 
 
 def test_the_sentence_of_round_betas_best_known_cell() -> None:

@@ -1,4 +1,4 @@
-"""Everything the report says, computed once: the tree, its grids, its tests, its geometry."""
+"""Everything the report says, computed once: the tree, its statistics, its geometry."""
 
 from __future__ import annotations
 
@@ -8,32 +8,42 @@ from functools import cached_property
 from pathlib import Path
 
 from kd_analysis.accuracy.cells import Grid, Setting, acc_best, acc_last, build_grid
-from kd_analysis.accuracy.inference import BestAlpha, Contrast, Tested, best_alphas, contrasts, ledger
+from kd_analysis.accuracy.statistics import Statistics, statistics_of
 from kd_analysis.reading.runs_table import Tree, judge
 from kd_analysis.representations.cache import Cache
 from kd_analysis.representations.comparisons import GeometryValue, files_of, inspection_findings, measure_tree
 from kd_analysis.representations.compute import File, Progress
-from kd_hpc.campaign import Campaign
+from kd_hpc.campaign import AnalysisSettings, Campaign
 from kd_hpc.triage.run_directory import read_tree
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """`last` is the headline grid; `best` and `flagged_too` are the same with another accuracy and with quarantined
-    runs."""
+    """`statistics` are of the accuracy after the last epoch, the headline; `statistics_best` of the best epoch's, which
+    is chosen on the test set; `flagged_too` is the grid with the quarantined runs that are complete."""
 
     tree: Tree
     campaign: Campaign | None
-    last: Grid
-    best: Grid
+    statistics: Statistics
+    statistics_best: Statistics
     flagged_too: Grid
-    ledger: tuple[Tested, ...]
-    ledger_best: tuple[Tested, ...]
-    contrasts: tuple[Contrast, ...]
-    best_alphas: tuple[BestAlpha, ...]
     values: tuple[GeometryValue, ...]
     files: Mapping[str, File]
     computed: int
+
+    @property
+    def last(self) -> Grid:
+        """The headline grid."""
+        return self.statistics.grid
+
+    @property
+    def best(self) -> Grid:
+        return self.statistics_best.grid
+
+    @property
+    def smallest_effect(self) -> float:
+        """Points below which a difference is of no interest."""
+        return self.statistics.smallest_effect
 
     @cached_property
     def by_setting(self) -> Mapping[Setting, tuple[GeometryValue, ...]]:
@@ -68,17 +78,14 @@ def analyse(
     """Read, judge and compute. Raises UsageError if `root` is no folder; nothing in it can raise."""
     tree, files = read_and_judge(root, campaign, cache, workers)
     values, computed = measure_tree(tree, files, cache, workers, progress)
-    last, best = build_grid(tree, acc_last), build_grid(tree, acc_best)
+    settings = campaign.analysis if campaign else AnalysisSettings()
+    last, best = (statistics_of(build_grid(tree, of), settings.smallest_effect) for of in (acc_last, acc_best))
     return Analysis(
         tree=tree,
         campaign=campaign,
-        last=last,
-        best=best,
+        statistics=last,
+        statistics_best=best,
         flagged_too=build_grid(tree, acc_last, flagged_too=True),
-        ledger=ledger(last),
-        ledger_best=ledger(best),
-        contrasts=contrasts(last),
-        best_alphas=best_alphas(last),
         values=tuple(values),
         files=files,
         computed=computed,

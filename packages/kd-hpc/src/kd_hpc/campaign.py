@@ -93,6 +93,13 @@ class Budgets(Strict):
     node_faults: int = Field(2, ge=1)
 
 
+class AnalysisSettings(Strict):
+    """What the report should take for granted; nothing here changes a run."""
+
+    smallest_effect: float = Field(0.5, gt=0)
+    """Percentage points of accuracy below which a difference is of no interest, whatever its sign."""
+
+
 class Campaign(Strict):
     """Everything one round of experiments is: its grid, its recipe, what its jobs ask for and where they run."""
 
@@ -109,6 +116,7 @@ class Campaign(Strict):
     resources: Resources = Resources()
     scheduler: SchedulerSettings = SchedulerSettings()
     budgets: Budgets = Budgets()
+    analysis: AnalysisSettings = AnalysisSettings()
     facts: dict[str, str] = Field({})
     """What the site says of itself, each with its source: for the methodology text, never used."""
 

@@ -1,22 +1,25 @@
-"""Runs grouped into cells (one method at one alpha for one data set and pair of networks), each compared with pure.
+"""Runs grouped into cells (one method at one alpha for one data set and pair of networks), beside what they are
+compared with: the student on hard labels where there is one, else the pure student.
 
 Only usable runs count, only seeds that both sides have are paired, nothing is imputed.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from kd_analysis.accuracy.names import HARD, is_variant, method_order, rank, show_alpha, show_method
 from kd_analysis.reading.runs_table import Tree
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_analysis.stats.paired import PairedComparison, compare_paired
-from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
+from kd_hpc.catalogue import DATASETS, PURE
 from kd_hpc.triage.run_directory import Identity, Run
-from kd_hpc.variant import format_alpha
 
 AccuracyOf = Callable[[Run], float]
+BySeed = Mapping[int, float]
 
 
 def acc_last(run: Run) -> float:
@@ -41,20 +44,38 @@ class Setting:
     def pair(self) -> str:
         return f"{self.teacher} to {self.student}"
 
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}, {self.pair}"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The arm that cells are compared with: its accuracies in percent by seed. `method` is `pure` or `pure+hard`."""
+
+    method: str = PURE
+    values: BySeed = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return show_method(self.method)
+
+    @property
+    def is_hard(self) -> bool:
+        """True if it differs from distilled students in nothing but the teacher's terms."""
+        return self.method == HARD
+
 
 @dataclass(frozen=True)
 class Cell:
-    """The usable runs of one method and alpha by seed, with the pure students of the same seeds.
-
-    `expected` counts the seeds the grid has here; `values` and `baseline` are accuracies in percent by seed.
-    """
+    """The usable runs of one method and alpha by seed. `expected` counts the seeds the grid has here."""
 
     setting: Setting
     method: str
     alpha: float | None
     expected: int
-    values: Mapping[int, float]
-    baseline: Mapping[int, float]
+    values: BySeed
+    reference: Reference
 
     @property
     def n(self) -> int:
@@ -62,7 +83,17 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return f"{self.setting.dataset}, {self.method}, alpha {show_alpha(self.alpha)}"
+        return f"{self.setting.dataset}, {show_method(self.method)}, alpha {show_alpha(self.alpha)}"
+
+    @property
+    def is_variant(self) -> bool:
+        """True for a control arm, other settings or a fork: no part of the comparison of methods."""
+        return is_variant(self.method)
+
+    @property
+    def distils(self) -> bool:
+        """False at alpha 0, where every method is the student on hard labels."""
+        return self.alpha != 0
 
     @cached_property
     def interval(self) -> Interval:
@@ -70,12 +101,12 @@ class Cell:
 
     @property
     def paired_seeds(self) -> tuple[int, ...]:
-        return tuple(sorted(set(self.values) & set(self.baseline)))
+        return tuple(sorted(set(self.values) & set(self.reference.values)))
 
     @property
     def differences(self) -> dict[int, float]:
-        """Student minus pure student, points, by seed."""
-        return {seed: self.values[seed] - self.baseline[seed] for seed in self.paired_seeds}
+        """Student minus reference, points, by seed."""
+        return {seed: self.values[seed] - self.reference.values[seed] for seed in self.paired_seeds}
 
     @cached_property
     def comparison(self) -> PairedComparison | None:
@@ -83,15 +114,16 @@ class Cell:
         seeds = self.paired_seeds
         if not seeds:
             return None
-        return compare_paired([self.values[seed] for seed in seeds], [self.baseline[seed] for seed in seeds])
+        return compare_paired([self.values[seed] for seed in seeds], [self.reference.values[seed] for seed in seeds])
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Every cell of a tree under one measure of accuracy, and the pure runs beside them."""
+    """Every cell of a tree under one choice of accuracy; `pure` and `hard` by data set and network."""
 
     cells: tuple[Cell, ...]
-    pure: Mapping[tuple[str, str], Mapping[int, float]]
+    pure: Mapping[tuple[str, str], BySeed]
+    hard: Mapping[tuple[str, str], BySeed]
 
     @cached_property
     def settings(self) -> tuple[Setting, ...]:
@@ -99,20 +131,37 @@ class Grid:
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
-        return tuple(ordered({cell.method for cell in self.cells}, METHODS))
+        """The methods of ordinary runs."""
+        return tuple(sorted({cell.method for cell in self.cells if not cell.is_variant}, key=method_order))
 
     @cached_property
     def alphas(self) -> tuple[float | None, ...]:
-        return tuple(sorted({cell.alpha for cell in self.cells}, key=lambda alpha: -1.0 if alpha is None else alpha))
+        """The strengths of ordinary runs that distil."""
+        found = {cell.alpha for cell in self.cells if cell.distils and not cell.is_variant}
+        return tuple(sorted(found, key=lambda alpha: -1.0 if alpha is None else alpha))
 
     def of(self, setting: Setting, method: str | None = None) -> tuple[Cell, ...]:
-        """The setting's cells, of one method if named, by method and alpha."""
-        return tuple(cell for cell in self.cells if cell.setting == setting and method in (None, cell.method))
+        """The setting's cells that distil, of one method if named, by method and alpha; no variants unless named."""
+        return tuple(
+            cell
+            for cell in self.cells
+            if cell.setting == setting
+            and cell.distils
+            and (cell.method == method if method is not None else not cell.is_variant)
+        )
 
-    def baseline(self, setting: Setting) -> Mapping[int, float]:
+    def variants(self, setting: Setting) -> tuple[Cell, ...]:
+        """Control arms, other settings and forks of the setting."""
+        return tuple(cell for cell in self.cells if cell.setting == setting and cell.is_variant)
+
+    def reference(self, setting: Setting) -> Reference:
+        return _reference(setting, self.pure, self.hard)
+
+    def baseline(self, setting: Setting) -> BySeed:
+        """The pure student, whatever cells are compared with."""
         return self.pure.get((setting.dataset, setting.student), {})
 
-    def teacher(self, setting: Setting) -> Mapping[int, float]:
+    def teacher(self, setting: Setting) -> BySeed:
         return self.pure.get((setting.dataset, setting.teacher), {})
 
 
@@ -120,16 +169,17 @@ def build_grid(tree: Tree, measure: AccuracyOf = acc_last, *, flagged_too: bool 
     """The grid of all runs in `tree` and its campaign. `flagged_too` also counts completed runs under quarantine."""
     identities = dict.fromkeys([*tree.expected, *(item.run.identity for item in tree.runs)])
     values = _values(tree, measure, flagged_too)
-    seeds: dict[tuple[Setting, str, float | None], set[int]] = {}
+    seeds: dict[tuple[Setting, str, float | None], set[int]] = defaultdict(set)
     for identity in identities:
         if identity.teacher is not None:
             setting = Setting(identity.dataset, identity.teacher, identity.student)
-            seeds.setdefault((setting, identity.method, identity.alpha), set()).add(identity.seed)
+            seeds[setting, identity.method, identity.alpha].add(identity.seed)
     pure = {
         (identity.dataset, identity.student): _by_seed(values, identity) for identity in identities if identity.is_pure
     }
-    cells = [_cell(*key, expected, values, pure) for key, expected in seeds.items()]
-    return Grid(tuple(sorted(cells, key=_order)), pure)
+    hard = _hard(values)
+    cells = [_cell(*key, expected, values, _reference(key[0], pure, hard)) for key, expected in seeds.items()]
+    return Grid(tuple(sorted(cells, key=_order)), pure, hard)
 
 
 def _values(tree: Tree, measure: AccuracyOf, flagged_too: bool) -> dict[Identity, float]:
@@ -149,57 +199,50 @@ def _by_seed(values: Mapping[Identity, float], like: Identity) -> dict[int, floa
     return {identity.seed: value for identity, value in values.items() if key(identity) == key(like)}
 
 
+def _hard(values: Mapping[Identity, float]) -> dict[tuple[str, str], BySeed]:
+    """Students on hard labels by data set and network: the control arm, and every method at alpha 0, which is the same
+    training; of several for one seed the mean."""
+    found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for identity, value in values.items():
+        if is_hard(identity):
+            found[identity.dataset, identity.student][identity.seed].append(value)
+    return {key: {seed: sum(v) / len(v) for seed, v in sorted(seeds.items())} for key, seeds in found.items()}
+
+
+def is_hard(identity: Identity) -> bool:
+    """True for a student trained on hard labels alone, whichever way it was named."""
+    return identity.method == HARD or (identity.alpha == 0 and not is_variant(identity.method))
+
+
+def _reference(
+    setting: Setting, pure: Mapping[tuple[str, str], BySeed], hard: Mapping[tuple[str, str], BySeed]
+) -> Reference:
+    """The hard-label student where it has at least two seeds, or as many as the pure one; else the pure student."""
+    key = (setting.dataset, setting.student)
+    controls, plain = hard.get(key, {}), pure.get(key, {})
+    if controls and len(controls) >= min(2, len(plain)):
+        return Reference(HARD, controls)
+    return Reference(PURE, plain)
+
+
 def _cell(
     setting: Setting,
     method: str,
     alpha: float | None,
-    seeds: set[int],
+    seeds: Iterable[int],
     values: Mapping[Identity, float],
-    pure: Mapping[tuple[str, str], Mapping[int, float]],
+    reference: Reference,
 ) -> Cell:
+    expected = sorted(seeds)
     found = {
         seed: values[identity]
-        for seed in sorted(seeds)
+        for seed in expected
         if (identity := Identity(setting.dataset, method, alpha, setting.teacher, setting.student, seed)) in values
     }
-    return Cell(setting, method, alpha, len(seeds), found, pure.get((setting.dataset, setting.student), {}))
+    return Cell(setting, method, alpha, len(expected), found, reference)
 
 
 def _order(cell: Cell) -> tuple[object, ...]:
     dataset = rank(cell.setting.dataset, DATASETS)
     alpha = -1.0 if cell.alpha is None else cell.alpha
-    return (*dataset, cell.setting.teacher, cell.setting.student, *rank(cell.method, METHODS), alpha)
-
-
-def rank(name: str, known: Iterable[str]) -> tuple[int, str]:
-    """Sort key: names of the catalogue in its order, others after them by name."""
-    order = list(known)
-    return (order.index(name) if name in order else len(order), name)
-
-
-def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The names in the catalogue's order, unknown ones last."""
-    order = list(known)
-    return sorted(names, key=lambda name: rank(name, order))
-
-
-def network_order(name: str) -> tuple[object, ...]:
-    """Sort key for rows of networks: methods in the catalogue's order, pure networks before, larger ones first."""
-    if name == PURE or name.startswith(f"{PURE} "):
-        return (0, *rank(name.removeprefix(f"{PURE} "), MODELS))
-    return (1, *rank(name, METHODS))
-
-
-def ordered_models(names: Iterable[str]) -> list[str]:
-    """Networks, largest first."""
-    return ordered(names, MODELS)
-
-
-def show_alpha(alpha: float | None) -> str:
-    """For labels: the shortest decimal, or a question mark where nothing records it."""
-    return "?" if alpha is None else format_alpha(alpha)
-
-
-def show_method(method: str) -> str:
-    """For labels: the method's name in words."""
-    return "pure student" if method == PURE else method.replace("_", " ")
+    return (*dataset, cell.setting.teacher, cell.setting.student, method_order(cell.method), alpha)

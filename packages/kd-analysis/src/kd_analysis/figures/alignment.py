@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kd_analysis.accuracy.cells import show_alpha, show_method
+from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import (
     PURE_COLOUR,
     band,

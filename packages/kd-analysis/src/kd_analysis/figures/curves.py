@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kd_analysis.accuracy.cells import show_alpha, show_method
+from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import PALETTE, alpha_style, hide_unused, label_outer, legend_below, new_figure, panels
 from kd_analysis.figures.terms import draw_terms
 from kd_hpc.triage.run_directory import Curves

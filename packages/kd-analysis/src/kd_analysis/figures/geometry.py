@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter
 from numpy.typing import NDArray
 
-from kd_analysis.accuracy.cells import show_method
+from kd_analysis.accuracy.names import show_method
 from kd_analysis.figures.style import (
     MARKERS,
     PALETTE,

@@ -13,7 +13,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from kd_analysis.accuracy.cells import show_alpha, show_method
+from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import count_label, hide_unused, new_figure, panels
 
 STATES: Mapping[str, tuple[str, str, str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
-from kd_analysis.accuracy.cells import ordered, rank, show_alpha, show_method
+from kd_analysis.accuracy.names import ordered, rank, show_alpha, show_method
 from kd_analysis.figures.overview import OverviewRow, ProgressGrid
 from kd_analysis.reading.runs_table import Tree
 from kd_hpc.catalogue import DATASETS, METHODS, PURE

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -21,7 +24,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from kd_analysis.accuracy.cells import rank
+from kd_analysis.accuracy.names import rank
 from kd_hpc.catalogue import METHODS
 
 WIDTH = 6.3
@@ -32,6 +35,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "<", "D", ">", "P", "X")
 PURE_COLOUR, TEACHER_COLOUR = "#555555", "#8B5E00"
 HATCH = "////"
+HOVER = "hover-"
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -82,12 +86,27 @@ def lay_out(figure: Figure) -> None:
 
 def to_svg(figure: Figure) -> bytes:
     """The laid out figure as SVG, the same bytes for the same figure."""
-    return _printed(figure, FigureCanvasSVG(figure).print_svg, without=("Date", "Creator"))
+    return _titled(_printed(figure, FigureCanvasSVG(figure).print_svg, without=("Date", "Creator")))
 
 
 def to_pdf(figure: Figure) -> bytes:
     """The laid out figure as PDF for LaTeX, the same bytes for the same figure."""
     return _printed(figure, FigureCanvasPdf(figure).print_pdf, without=("CreationDate", "Creator", "Producer"))
+
+
+def hover(artist: Artist, text: str) -> None:
+    """Let the page show `text` while the pointer rests on the artist."""
+    artist.set_gid(f"{HOVER}{text}")
+
+
+def _titled(svg: bytes) -> bytes:
+    """The SVG with every hover text as the title of its group, and no id that says more than a number."""
+    numbers = count()
+
+    def title(found: re.Match[str]) -> str:
+        return f'<g id="{HOVER}{next(numbers)}"><title>{found[1]}</title>'
+
+    return re.sub(rf'<g id="{HOVER}([^"]*)">', title, svg.decode()).encode()
 
 
 def _printed(figure: Figure, write: Callable[..., None], *, without: Sequence[str]) -> bytes:

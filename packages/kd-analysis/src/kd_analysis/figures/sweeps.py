@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kd_analysis.accuracy.cells import show_alpha, show_method
+from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import (
     band,
     count_label,

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kd_analysis.accuracy.cells import show_alpha, show_method
+from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import (
     PALETTE,
     PURE_COLOUR,

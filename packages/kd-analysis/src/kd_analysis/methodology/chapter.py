@@ -6,20 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kd_analysis.report.latex import escape_latex
 from kd_analysis.report.markdown import escape as markdown
 
 NOT_ON_RECORD = "not on record"
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "\n": " ",
-    **{special: "\\" + special for special in "&%$#_{}"},
-}
 
 
 @dataclass(frozen=True)
@@ -64,11 +54,6 @@ def as_markdown(chapter: Chapter) -> str:
 def as_latex(chapter: Chapter) -> str:
     """For \\input into a document; sections are unnumbered."""
     return "\n".join(_latex(chapter)).rstrip() + "\n"
-
-
-def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def _markdown(chapter: Chapter) -> Iterator[str]:

@@ -69,7 +69,9 @@ def judge(
 ) -> Tree:
     """`collect` for runs already read, with findings by path that needed heavier reading."""
     expected = tuple(map(identity_of, campaign.experiments())) if campaign else ()
-    return Tree(root, tuple(triage_runs(runs, more)), tuple(strays), expected)
+    recipe = campaign.recipe.model_dump(mode="json") if campaign else {}
+    judged = triage_runs(runs, more, dict.fromkeys(expected, recipe))
+    return Tree(root, tuple(judged), tuple(strays), expected)
 
 
 def frame(tree: Tree) -> pd.DataFrame:

@@ -4,36 +4,42 @@ from __future__ import annotations
 
 from kd_analysis.analysis import Analysis
 from kd_analysis.report.document import Document
-from kd_analysis.report.sections.accuracy import accuracy_section, sweeps_section
-from kd_analysis.report.sections.alignment import alignment_section, transfer_section
+from kd_analysis.report.sections.accuracy import accuracy_section
+from kd_analysis.report.sections.alignment import alignment_section
+from kd_analysis.report.sections.best_alpha import best_alpha_section
+from kd_analysis.report.sections.comparisons import comparisons_section
 from kd_analysis.report.sections.curves import curves_section
+from kd_analysis.report.sections.data_sets import data_sets_section
 from kd_analysis.report.sections.glossary import glossary_section
-from kd_analysis.report.sections.inference import (
-    aggregates_section,
-    best_alpha_section,
-    heatmap_section,
-    tests_section,
-)
+from kd_analysis.report.sections.ledger import ledger_section
+from kd_analysis.report.sections.methods import methods_section
 from kd_analysis.report.sections.provenance import provenance_section
-from kd_analysis.report.sections.runs import runs_section, summary, triage_section
+from kd_analysis.report.sections.relation import relation_section
+from kd_analysis.report.sections.runs import runs_section, triage_section
+from kd_analysis.report.sections.seeds import seeds_section
 from kd_analysis.report.sections.state import cost_section, state_section
-from kd_analysis.report.sections.structure import relation_section, structure_section
+from kd_analysis.report.sections.structure import structure_section
+from kd_analysis.report.sections.summary import summary
+from kd_analysis.report.sections.transferred import transfer_section
+from kd_analysis.report.sections.trends import trends_section
 
 SECTIONS = (
     summary,
-    state_section,
+    methods_section,
     triage_section,
+    state_section,
+    comparisons_section,
+    trends_section,
+    data_sets_section,
+    seeds_section,
     accuracy_section,
-    sweeps_section,
-    heatmap_section,
-    tests_section,
     best_alpha_section,
-    aggregates_section,
     alignment_section,
     transfer_section,
     structure_section,
     relation_section,
     curves_section,
+    ledger_section,
     cost_section,
     runs_section,
     glossary_section,

@@ -6,13 +6,16 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from kd_analysis.accuracy.names import show_method
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 TableValue = str | int | float | None
+Kind = Literal["", "method", "p", "percent"]
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,23 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Column:
-    """`digits` formats numbers; None leaves whole numbers and text as they are. `signed` prints the plus."""
+    """`name` heads the CSV, `label` the page if it is not the same.
+
+    `digits` formats numbers; None leaves whole numbers and text as they are. `signed` prints the plus. `kind` shows
+    methods under the names papers use, p values as far as they can be told, and keeps accuracies within 0 and 100.
+    `beside` columns are in the CSV alone.
+    """
 
     name: str
     digits: int | None = None
     signed: bool = False
+    label: str = ""
+    kind: Kind = ""
+    beside: bool = False
+
+    @property
+    def heading(self) -> str:
+        return self.label or self.name
 
 
 @dataclass(frozen=True)
@@ -47,14 +62,22 @@ class Table:
     rows: tuple[tuple[TableValue, ...], ...]
     csv_only: bool = False
 
+    @property
+    def page(self) -> Table:
+        """The table as pages show it: without the columns that are for programs."""
+        kept = [place for place, column in enumerate(self.columns) if not column.beside]
+        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[place] for place in kept), rows=rows)
+
 
 @dataclass(frozen=True)
 class Figure:
-    """`name` is its file in figures/; drawn when it is rendered. `note` prints what limits it."""
+    """`name` is its file in figures/; drawn when it is rendered. `data` are the numbers it shows, beside it as CSV."""
 
     name: str
     caption: str
     draw: Callable[[], Drawing]
+    data: Table
 
 
 Block = Text | Bullets | Table | Figure
@@ -62,9 +85,12 @@ Block = Text | Bullets | Table | Figure
 
 @dataclass(frozen=True)
 class Section:
+    """`folded` ones show their title until they are opened."""
+
     key: str
     title: str
     blocks: tuple[Block, ...]
+    folded: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,23 +108,61 @@ class Document:
         return (block for section in self.sections for block in section.blocks if isinstance(block, Figure))
 
 
-def table(name: str, caption: str, columns: Sequence[Column | str], rows: Iterable[Sequence[object]]) -> Table:
+def table(
+    name: str,
+    caption: str,
+    columns: Sequence[Column | str],
+    rows: Iterable[Sequence[object]],
+    *,
+    csv_only: bool = False,
+) -> Table:
     """A Table from plain lists; a NaN becomes a missing value."""
     named = tuple(Column(column) if isinstance(column, str) else column for column in columns)
-    return Table(name, caption, named, tuple(tuple(map(_clean, row)) for row in rows))
+    return Table(name, caption, named, tuple(tuple(map(_clean, row)) for row in rows), csv_only)
 
 
 def shown(value: TableValue, column: Column) -> str:
     """The value as HTML and Markdown print it; a dash where it is missing."""
     if value is None:
         return "–"
+    if column.kind == "method" and isinstance(value, str):
+        return show_method(value)
     if isinstance(value, str):
         return value
     if isinstance(value, float) and math.isinf(value):
         return "∞" if value > 0 else "−∞"
+    if column.kind == "p":
+        return show_p(value)
+    if column.kind == "percent":
+        value = min(100.0, max(0.0, value))
     if column.digits is None:
         return f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{value:{'+' if column.signed else ''}.{column.digits}f}"
+    return fixed(value, column.digits, signed=column.signed)
+
+
+def fixed(value: float, digits: int, *, signed: bool = False) -> str:
+    """A number with so many decimals; one that rounds to zero has no sign."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return f"+{text}" if signed and value > 0 else text
+
+
+def show_p(p: float) -> str:
+    """A p value as far as it can be told: never 0, and 1 only where it is."""
+    if not math.isfinite(p):
+        return "–"
+    if p < 0.0001:
+        return "<0.0001"
+    if p > 0.999:
+        return ">0.999" if p < 1 else "1"
+    return f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
+
+
+def p_words(p: float) -> str:
+    """The same in a sentence: p = 0.02, p < 0.0001."""
+    text = show_p(p)
+    return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"
 
 
 def slug(text: str) -> str:
@@ -114,4 +178,6 @@ def _clean(value: object) -> TableValue:
         value = value.item()
     if isinstance(value, float) and math.isnan(value):
         return None
+    if isinstance(value, float) and value == 0:
+        return 0.0  # of the two zeros the one without a sign
     return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -4,13 +4,19 @@ page."""
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from importlib import resources
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from kd_analysis.report.document import Bullets, Document, Figure, Section, Table, Text, shown
+
+HOVER = b"<title>"
+_ID = re.compile(r'\bid="([^"]+)"')
+_BESIDE = re.compile(r'<metadata>.*?</metadata>|<!--.*?-->| xmlns(?::xlink)?="[^"]*"', re.DOTALL)
+_REFERENCE = re.compile(r'(url\(#|href="#)([^")]+)')
 
 
 def render_html(document: Document, svgs: Mapping[str, bytes]) -> str:
@@ -27,10 +33,24 @@ def render_html(document: Document, svgs: Mapping[str, bytes]) -> str:
         "sort_key": _sort_key,
         "breakable": _breakable,
     }
-    images = {name: base64.b64encode(content).decode("ascii") for name, content in svgs.items()}
+    captions = {figure.name: figure.caption for figure in document.figures}
+    images = {name: _image(number, svg, captions[name]) for number, (name, svg) in enumerate(svgs.items())}
     return environment.get_template("report.html.j2").render(
         document=document, images=images, style=sources["page.css"], script=sources["page.js"]
     )
+
+
+def _image(number: int, svg: bytes, caption: str) -> Markup:
+    """Inline where the pointer is to find values in it, else as an image, which browsers keep at less cost."""
+    if HOVER not in svg:
+        data = base64.b64encode(svg).decode("ascii")
+        return Markup('<img alt="{}" src="data:image/svg+xml;base64,{}">').format(caption, data)
+    text = svg.decode()
+    body = _BESIDE.sub("", text[text.index("<svg") :]).replace("xlink:href", "href")
+    referenced = {name for _, name in _REFERENCE.findall(body)}
+    body = _ID.sub(lambda found: f'id="f{number}-{found[1]}"' if found[1] in referenced else "", body)
+    body = _REFERENCE.sub(rf"\g<1>f{number}-\g<2>", body)
+    return Markup(body.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1))
 
 
 def _kind(block: Text | Bullets | Table | Figure | Section) -> str:
@@ -39,7 +59,8 @@ def _kind(block: Text | Bullets | Table | Figure | Section) -> str:
 
 def _is_number(table: Table, place: int) -> bool:
     """True if the column holds numbers, so that it is set and sorted as such."""
-    numeric = table.columns[place].digits is not None
+    column = table.columns[place]
+    numeric = column.digits is not None or column.kind == "p"
     return numeric or any(isinstance(row[place], int | float) for row in table.rows)
 
 

@@ -31,14 +31,15 @@ def _block(block: Block) -> Iterator[str]:
             yield from (f"- {escape(item)}" for item in items)
             yield ""
         case Figure(name, caption):
-            yield from (f"![{escape(caption)}](figures/{name}.svg)", "", f"*{escape(caption)}*", "")
-        case Table(csv_only=False):
-            yield from _table(block)
+            yield from (f"![{escape(caption)}](figures/{name}.svg)", "", f"*{escape(caption)}*")
+            yield from (f"([numbers](figures/{name}.csv))", "")
+        case Table(csv_only=False) if block.rows:
+            yield from _table(block.page)
 
 
 def _table(table: Table) -> Iterator[str]:
     yield from (f"**{escape(table.caption)}** ([CSV](tables/{table.name}.csv))", "")
-    yield "| " + " | ".join(escape(column.name) for column in table.columns) + " |"
+    yield "| " + " | ".join(escape(column.heading) for column in table.columns) + " |"
     yield "|" + "---|" * len(table.columns)
     for row in table.rows:
         cells = (escape(shown(value, column)) for value, column in zip(row, table.columns, strict=True))

@@ -11,6 +11,7 @@ from pathlib import Path
 from kd_analysis.figures.gallery import Gallery
 from kd_analysis.report.document import Document, Table
 from kd_analysis.report.html import render_html
+from kd_analysis.report.latex import MOST_ROWS, to_latex
 from kd_analysis.report.markdown import render_markdown
 from kd_analysis.report.sections.provenance import SIDECAR
 from kd_hpc.errors import UsageError
@@ -36,7 +37,11 @@ def render(document: Document, gallery: Gallery, progress: Progress = lambda don
     files: dict[str, bytes] = {}
     for name, drawing in drawn.items():
         files |= {f"figures/{name}.{suffix}": content for suffix, content in drawing.items()}
-    files |= {f"tables/{table.name}.csv": to_csv(table) for table in document.tables}
+    files |= {f"figures/{figure.name}.csv": to_csv(figure.data) for figure in document.figures}
+    for table in document.tables:
+        files[f"tables/{table.name}.csv"] = to_csv(table)
+        if not table.csv_only and len(table.rows) <= MOST_ROWS:
+            files[f"tables/{table.name}.tex"] = to_latex(table).encode()
     files["report.md"] = render_markdown(document).encode()
     files["report.html"] = render_html(document, {name: drawing["svg"] for name, drawing in drawn.items()}).encode()
     return files

@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from kd_analysis.accuracy.cells import ordered
+from kd_analysis.accuracy.names import is_variant, method_order
 from kd_analysis.representations.comparisons import CEILING, FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, GeometryValue
-from kd_hpc.catalogue import METHODS
+from kd_analysis.stats.exact import holm
+from kd_analysis.stats.intervals import Interval, mean_p, t_interval
+from kd_analysis.stats.paired import Conclusion, conclude
 from kd_hpc.triage.run_directory import Identity
 
 Sweeps = dict[str, dict[str, dict[float | None, list[float]]]]
@@ -39,13 +42,42 @@ def references(values: Iterable[GeometryValue], name: str) -> dict[str, tuple[li
 
 def transferred(values: Iterable[GeometryValue], name: str) -> Sweeps:
     """Own minus other teachers, minus the same for the pure student of the seed; needs two seeds of teachers."""
-    excess = _excess([value for value in values if value.name == name and _known(value)])
     found: Sweeps = {}
-    for (identity, layer), own in excess.items():
-        pure = excess.get((identity.baseline_run, layer))
-        if not identity.is_pure and pure is not None:
-            _at(found, layer, identity).append(own - pure)
+    for (identity, layer), excess in _net(values, name).items():
+        _at(found, layer, identity).append(excess)
     return _ordered(found)
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What one method transferred to one layer: the mean over alphas of each seed, tested over seeds."""
+
+    method: str
+    layer: str
+    interval: Interval
+    p: float
+    p_adjusted: float
+
+    @property
+    def conclusion(self) -> Conclusion:
+        return conclude(
+            self.interval.estimate, self.interval.low, self.interval.high, p=self.p, adjusted_p=self.p_adjusted
+        )
+
+
+def excesses(values: Iterable[GeometryValue], name: str) -> tuple[Excess, ...]:
+    """One statistic a method and layer, p by t over seeds, Holm over all of them."""
+    found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (identity, layer), excess in _net(values, name).items():
+        if not is_variant(identity.method):
+            found[identity.method, layer][identity.seed].append(excess)
+    means = {at: [sum(each) / len(each) for _, each in sorted(seeds.items())] for at, seeds in found.items()}
+    p_values = {"|".join(at): mean_p(seeds) for at, seeds in means.items()}
+    adjusted = holm(p_values)
+    return tuple(
+        Excess(*at, t_interval(means[at]), p_values["|".join(at)], adjusted["|".join(at)])
+        for at in sorted(means, key=lambda at: (at[1], method_order(at[0])))
+    )
 
 
 def per_seed(values: Iterable[GeometryValue], name: str, relation: str = OWN) -> dict[tuple[str, str], list[float]]:
@@ -64,6 +96,18 @@ def single(values: Iterable[GeometryValue], name: str) -> dict[tuple[str, str], 
     return per_seed(values, name, SINGLE_RUN)
 
 
+def _net(values: Iterable[GeometryValue], name: str) -> dict[tuple[Identity, str], float]:
+    """Of each distilled student's layer: its excess minus that of the plain student of its seed."""
+    excess = _excess([value for value in values if value.name == name and _known(value)])
+    plain = {at: own for at, own in excess.items() if at[0].teacher is None}
+    found = {}
+    for (identity, layer), own in excess.items():
+        pure = plain.get((identity.baseline_run, layer))
+        if identity.teacher is not None and pure is not None:
+            found[identity, layer] = own - pure
+    return found
+
+
 def _excess(values: Iterable[GeometryValue]) -> Mapping[tuple[Identity, str], float]:
     own: dict[tuple[Identity, str], float] = {}
     others: dict[tuple[Identity, str], list[float]] = defaultdict(list)
@@ -77,7 +121,7 @@ def _excess(values: Iterable[GeometryValue]) -> Mapping[tuple[Identity, str], fl
 
 
 def _ordered(found: Sweeps) -> Sweeps:
-    return {layer: {m: found[layer][m] for m in ordered(found[layer], METHODS)} for layer in sorted(found)}
+    return {layer: {m: found[layer][m] for m in sorted(found[layer], key=method_order)} for layer in sorted(found)}
 
 
 def _at(found: Sweeps, layer: str, identity: Identity) -> list[float]:

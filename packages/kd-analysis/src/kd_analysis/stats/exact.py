@@ -5,6 +5,7 @@ Each result carries the smallest p that its own data could have given: few block
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,13 +79,14 @@ def page_trend(table: ArrayLike) -> TestResult:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's step-down adjusted p values (1979), by name."""
-    adjusted: dict[str, float] = {}
+    """Holm's step-down adjusted p values (1979), by name. NaN, a test that was not made, stays and counts for none."""
+    made = {name: p for name, p in p_values.items() if math.isfinite(p)}
+    adjusted = dict.fromkeys(p_values, NAN)
     highest = 0.0
-    for rank, name in enumerate(sorted(p_values, key=lambda key: (p_values[key], key))):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[name]))
+    for rank, name in enumerate(sorted(made, key=lambda key: (made[key], key))):
+        highest = max(highest, min(1.0, (len(made) - rank) * made[name]))
         adjusted[name] = highest
-    return {name: adjusted[name] for name in p_values}
+    return adjusted
 
 
 def _every_sum(array: Floats) -> Floats:

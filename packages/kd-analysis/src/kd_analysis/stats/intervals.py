@@ -79,6 +79,15 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     )
 
 
+def mean_p(values: ArrayLike) -> float:
+    """Two-sided p of Student's t that the mean of (N,) values is zero; NaN for one value and for several that agree."""
+    array = finite(values)
+    if array.size < 2 or all_equal(array):
+        return NAN
+    t = float(array.mean()) / (float(array.std(ddof=1)) / math.sqrt(array.size))
+    return float(2 * stats.t.sf(abs(t), array.size - 1))
+
+
 def half_width(sd: float, n: int, confidence: float = 0.95) -> float:
     """Half the width of the t interval of a mean: 2.484 SD at n = 3."""
     return float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / math.sqrt(n)

@@ -16,11 +16,12 @@ LEVEL = 0.05
 
 
 class Conclusion(StrEnum):
-    """The only four words a comparison may end in. None of them says that there is no effect."""
+    """The only five words a comparison may end in. Only a test of equivalence may say that an effect is too small."""
 
     SUPPORTED = "supported"
     SUGGESTIVE = "suggestive"
     INCONCLUSIVE = "inconclusive"
+    EQUIVALENT = "equivalent"
     CONTRADICTED = "contradicted"
 
 
@@ -69,17 +70,26 @@ def compare_paired(treatment: ArrayLike, baseline: ArrayLike, confidence: float 
 
 
 def conclude(
-    estimate: float, low: float, high: float, *, p: float | None = None, adjusted_p: float | None = None
+    estimate: float,
+    low: float,
+    high: float,
+    *,
+    p: float | None = None,
+    adjusted_p: float | None = None,
+    equivalence_p: float | None = None,
 ) -> Conclusion:
     """The conclusion about the claim that an effect is positive.
 
     With a test of a declared family: adjusted p <= 0.05 supports the claim, or contradicts it where the effect is
-    negative; p <= 0.05 that only the adjustment lifts above is suggestive. Without a test, an interval that excludes
-    zero is suggestive, of what the sign printed beside it says. All else is inconclusive.
+    negative; else an adjusted equivalence p <= 0.05 says that it is smaller than the smallest effect of interest; else
+    p <= 0.05 that only the adjustment lifts above is suggestive. Without a test, an interval that excludes zero is
+    suggestive, of what the sign printed beside it says. All else is inconclusive.
     """
-    if p is not None and adjusted_p is not None:
+    if p is not None and adjusted_p is not None and math.isfinite(adjusted_p):
         if adjusted_p <= LEVEL and estimate != 0:
             return Conclusion.SUPPORTED if estimate > 0 else Conclusion.CONTRADICTED
+        if equivalence_p is not None and equivalence_p <= LEVEL:
+            return Conclusion.EQUIVALENT
         return Conclusion.SUGGESTIVE if p <= LEVEL else Conclusion.INCONCLUSIVE
     if math.isfinite(low) and math.isfinite(high) and (low > 0 or high < 0):
         return Conclusion.SUGGESTIVE

@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
+from typing import Any
 
 from kd_hpc.records import State
 from kd_hpc.triage.checks import Finding, Severity, check_run
+from kd_hpc.triage.recipes import recipe_findings, smoothing
 from kd_hpc.triage.run_directory import Identity, Run
 
 SAME_FOR = 5
@@ -47,11 +50,17 @@ class Triaged:
         return "; ".join(finding.evidence for finding in self.findings)
 
 
-def triage_runs(runs: Iterable[Run], more: Mapping[str, list[Finding]] | None = None) -> list[Triaged]:
-    """Every run with its verdict, in the order given. `more` holds findings by path that need heavier reading."""
+def triage_runs(
+    runs: Iterable[Run],
+    more: Mapping[str, list[Finding]] | None = None,
+    planned: Mapping[Identity, Mapping[str, Any]] | None = None,
+) -> list[Triaged]:
+    """Every run with its verdict, in the order given. `more` holds findings by path that need heavier reading,
+    `planned` the recipe that a campaign plans for a run."""
     runs = list(runs)
     findings = {run.path: check_run(run) + list((more or {}).get(run.path, ())) for run in runs}
-    for path, finding in (*_duplicates(runs), *_same_trajectories(runs), *_other_teacher_weights(runs)):
+    of_several = (_duplicates(runs), _same_trajectories(runs), _other_teacher_weights(runs))
+    for path, finding in chain(*of_several, recipe_findings(runs, planned)):
         findings[path].append(finding)
     for path, finding in list(_teachers(runs, findings)):
         findings[path].append(finding)
@@ -93,9 +102,22 @@ def _same_trajectories(runs: list[Run]) -> Iterator[tuple[str, Finding]]:
             by_curve[run.curves.test_acc].append(run)
     for curve, same in by_curve.items():
         for run in same if len(same) > 1 else ():
-            others = ", ".join(other.path for other in same if other is not run)
-            evidence = f"all {len(curve)} test accuracies equal those of {others}"
-            yield run.path, Finding("same_trajectory", Severity.QUARANTINE, evidence)
+            others = ", ".join(other.path for other in same if other is not run and not _must_equal(run, other))
+            if others:
+                evidence = f"all {len(curve)} test accuracies equal those of {others}"
+                yield run.path, Finding("same_trajectory", Severity.QUARANTINE, evidence)
+
+
+def _must_equal(run: Run, other: Run) -> bool:
+    """True for one training under two names: hard labels alone, as an arm, at alpha 0, or pure without smoothing."""
+    a, b = run.identity, other.identity
+    same = (a.dataset, a.student, a.seed) == (b.dataset, b.student, b.seed)
+    return same and a != b and all(_is_hard(each) for each in (run, other))
+
+
+def _is_hard(run: Run) -> bool:
+    identity = run.identity
+    return identity.alpha == 0 or (not identity.teacher and smoothing(run) == 0)
 
 
 def _teachers(runs: list[Run], findings: Mapping[str, list[Finding]]) -> Iterator[tuple[str, Finding]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from kd_analysis.accuracy.cells import Setting, network_order, show_alpha, show_method
+from kd_analysis.accuracy.cells import Setting
+from kd_analysis.accuracy.names import network_order, show_alpha
 from kd_analysis.analysis import Analysis
 from kd_analysis.figures.alignment import Row, layers_figure, measures_figure
 from kd_analysis.figures.sweeps import Band
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
 from kd_analysis.representations.comparisons import CEILING, FLOOR, OWN, GeometryValue
 from kd_analysis.representations.quantities import Quantity, further, in_group, label
-from kd_analysis.representations.transfer import per_seed, references, sweeps, transferred
+from kd_analysis.representations.transfer import per_seed, references, sweeps
 from kd_analysis.stats.intervals import t_interval
 
 POOLED = (
@@ -27,7 +28,6 @@ CKA_LIMITS = (
 )
 SHAPES = ("cka_rbf_0.4", "procrustes_similarity", "mean_principal_angle")
 NEIGHBOURHOODS = ("mutual_knn", "rsa", "ica_match")
-TRANSFERRED = ("cka_debiased", "procrustes_similarity", "mutual_knn", "rsa", "top1_agreement", "error_consistency")
 NONE = "No usable representations.npz of a student and its teacher in this tree."
 
 
@@ -46,22 +46,6 @@ def alignment_section(analysis: Analysis) -> Section:
     return Section("alignment", title, (Text(intro), *blocks, Text(CKA_LIMITS, "limits"), Text(POOLED, "limits")))
 
 
-def transfer_section(analysis: Analysis) -> Section:
-    """Own-teacher against other-teachers alignment."""
-    title = "What distillation itself transferred"
-    blocks = _in_settings(analysis, _transfer)
-    if not blocks:
-        return Section("transfer", title, (Text("Needs representations of students and of teachers of two seeds."),))
-    intro = (
-        "Two networks trained on the same data are alike without any distillation. What is shown here is "
-        "alignment with the own "
-        "teacher minus the mean alignment with the other seeds' teachers, minus the same excess of the pure "
-        "student of that seed. "
-        "Above zero: the student resembles this very teacher more than its seed and data alone explain."
-    )
-    return Section("transfer", title, (Text(intro), *blocks))
-
-
 def _in_settings(
     analysis: Analysis, build: Callable[[Analysis, Setting, Sequence[GeometryValue]], Iterable[Block]]
 ) -> list[Block]:
@@ -74,13 +58,9 @@ def _in_settings(
 
 
 def _alignment(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> list[Block]:
-    name, alphas = f"{setting.dataset}, {setting.pair}", analysis.last.alphas
+    alphas = analysis.last.alphas
     return [
-        Figure(
-            f"cka_over_alpha_{key(setting)}",
-            f"Linear CKA (debiased) of student with its teacher by layer over alpha, {name}.",
-            partial(layers_figure, *row(values, "cka_debiased"), alphas, "linear CKA (debiased)"),
-        ),
+        _headline(setting, values, alphas),
         _measures(setting, values, SHAPES, alphas, "shape", "Other measures of common shape"),
         _measures(setting, values, NEIGHBOURHOODS, alphas, "neighbourhood", "Neighbourhoods, distances and components"),
         _by_layer(setting, values, in_group("robustness"), "robustness", "Is the alignment robust?"),
@@ -104,8 +84,30 @@ def _measures(
     words: str,
 ) -> Figure:
     rows: dict[str, Row] = {label(name): row(values, name) for name in names}
-    caption = f"{words} between student and its teacher by layer over alpha, {setting.dataset}, {setting.pair}."
-    return Figure(f"{stem}_over_alpha_{key(setting)}", caption, partial(measures_figure, rows, alphas))
+    caption = f"{words} between student and its teacher by layer over alpha, {setting.name}."
+    where = f"{stem}_over_alpha_{key(setting)}"
+    return Figure(where, caption, partial(measures_figure, rows, alphas), row_data(where, caption, rows))
+
+
+def _headline(setting: Setting, values: Sequence[GeometryValue], alphas: Sequence[float | None]) -> Figure:
+    where, words = f"cka_over_alpha_{key(setting)}", "linear CKA (debiased)"
+    caption = f"Linear CKA (debiased) of student with its teacher by layer over alpha, {setting.name}."
+    found = row(values, "cka_debiased")
+    return Figure(
+        where, caption, partial(layers_figure, *found, alphas, words), row_data(where, caption, {words: found})
+    )
+
+
+def row_data(name: str, caption: str, rows: Mapping[str, Row]) -> Table:
+    """What rows of panels show: one line a value."""
+    lines: list[tuple[object, ...]] = []
+    for words, (found, bands) in rows.items():
+        for layer, by_method in found.items():
+            for method, sweep in by_method.items():
+                lines += [(words, layer, method, alpha, value) for alpha, each in sweep.items() for value in each]
+        for layer, both in bands.items():
+            lines += [(words, layer, band.label, None, value) for band in both for value in band.values]
+    return table(name, caption, ("measure", "layer", Column("method", kind="method"), "alpha", "value"), lines)
 
 
 def row(values: Iterable[GeometryValue], name: str) -> Row:
@@ -156,50 +158,6 @@ def _logits(setting: Setting, values: Sequence[GeometryValue]) -> Table:
         columns,
         rows,
     )
-
-
-def _transfer(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> list[Block]:
-    found = {name: transferred(values, name) for name in TRANSFERRED}
-    if not found["cka_debiased"]:
-        return []
-    rows: dict[str, Row] = {
-        f"excess {label(name)}": (found[name], {}) for name in ("cka_debiased", "procrustes_similarity", "mutual_knn")
-    }
-    caption = (
-        f"Excess alignment with the own teacher over pure students, {setting.dataset}, {setting.pair}; zero: "
-        f"nothing transferred."
-    )
-    figure = Figure(f"transferred_{key(setting)}", caption, partial(measures_figure, rows, analysis.last.alphas))
-    columns: list[Column | str] = [
-        "quantity",
-        "layer",
-        "method",
-        "alpha",
-        "n",
-        Column("excess", 4, signed=True),
-        Column("low", 4, signed=True),
-        Column("high", 4, signed=True),
-    ]
-    lines = []
-    for name in TRANSFERRED:
-        for layer in found[name]:
-            for method, by_alpha in found[name][layer].items():
-                for alpha in sorted(by_alpha, key=str):
-                    one = t_interval(by_alpha[alpha])
-                    lines.append(
-                        (
-                            label(name),
-                            layer or "logits",
-                            show_method(method),
-                            show_alpha(alpha),
-                            one.n,
-                            one.estimate,
-                            one.low,
-                            one.high,
-                        )
-                    )
-    caption = f"Transferred alignment with t intervals over seeds (descriptive), {setting.dataset}, {setting.pair}"
-    return [figure, table(f"transferred_{key(setting)}", caption, columns, lines)]
 
 
 def key(setting: Setting) -> str:

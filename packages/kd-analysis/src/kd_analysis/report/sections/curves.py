@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 
 from kd_analysis.accuracy.cells import Setting
 from kd_analysis.analysis import Analysis
 from kd_analysis.figures.curves import Line, curves_figure
 from kd_analysis.figures.terms import TermCurves, terms_figure
-from kd_analysis.report.document import Block, Figure, Section, Text, slug
+from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
 from kd_hpc.triage.run_directory import CROSS_ENTROPY, Run
 
 
@@ -27,12 +28,16 @@ def curves_section(analysis: Analysis) -> Section:
 def _curves(analysis: Analysis, setting: Setting, curve: str, words: str) -> Figure:
     scale = " Losses of different methods sum different terms: each panel has its own scale." if "loss" in curve else ""
     groups = {name: [_line(run, curve) for run in runs] for name, runs in _groups(analysis, setting).items()}
-    return Figure(
-        f"training_{curve}_{slug(setting.dataset)}_{slug(setting.pair)}",
-        f"{words} over the epochs, {setting.dataset}, {setting.pair}: one line a run, flagged and unfinished runs "
-        f"included.{scale}",
-        partial(curves_figure, groups, analysis.last.alphas, curve),
-    )
+    name = f"training_{curve}_{slug(setting.dataset)}_{slug(setting.pair)}"
+    caption = f"{words} over the epochs, {setting.name}: one line a run, flagged and unfinished runs included.{scale}"
+    rows = [
+        (run.path, run.first_epoch + place, value)
+        for runs in _groups(analysis, setting).values()
+        for run in runs
+        for place, value in enumerate(getattr(run.curves, curve), start=1)
+    ]
+    data = table(name, caption, ("run", "epoch", curve), rows)
+    return Figure(name, caption, partial(curves_figure, groups, analysis.last.alphas, curve), data)
 
 
 def _line(run: Run, curve: str) -> Line:
@@ -47,14 +52,25 @@ def _terms(analysis: Analysis, setting: Setting) -> Iterator[Figure]:
             for term in run.curves.distillation_terms:
                 rows.setdefault((method, term), []).append(_term_curves(run, term))
     if rows:
-        yield Figure(
-            f"loss_terms_{slug(setting.dataset)}_{slug(setting.pair)}",
-            f"Loss terms over the epochs, {setting.dataset}, {setting.pair}, one line a run: each term's value beside "
-            "cross-entropy's, and the norm of its gradient on the student's weights relative to that of "
-            "cross-entropy, on the first batch of each epoch. Both before alpha and the method's weight are applied; "
-            "at 1 (dotted) a term would pull as hard as the labels at alpha 0.5 and weight 1.",
-            partial(terms_figure, rows, analysis.last.alphas),
+        name = f"loss_terms_{slug(setting.dataset)}_{slug(setting.pair)}"
+        caption = (
+            f"Loss terms over the epochs, {setting.name}, one line a run: each term's value beside cross-entropy's, "
+            "and the norm of its gradient on the student's weights relative to that of cross-entropy, on the first "
+            "batch of each epoch. Both before alpha and the method's weight are applied; at 1 (dotted) a term would "
+            "pull as hard as the labels at alpha 0.5 and weight 1."
         )
+        yield Figure(name, caption, partial(terms_figure, rows, analysis.last.alphas), _term_data(name, caption, rows))
+
+
+def _term_data(name: str, caption: str, rows: Mapping[tuple[str, str], Sequence[TermCurves]]) -> Table:
+    lines = [
+        (method, term, one.alpha, epoch, value, gradient)
+        for (method, term), curves in rows.items()
+        for one in curves
+        for epoch, (value, gradient) in enumerate(zip_longest(one.term, one.gradient), start=1)
+    ]
+    columns = (Column("method", kind="method"), "term", "alpha", "epoch", "value", "relative_gradient")
+    return table(name, caption, columns, lines)
 
 
 def _term_curves(run: Run, term: str) -> TermCurves:
@@ -71,6 +87,6 @@ def _groups(analysis: Analysis, setting: Setting) -> dict[str, list[Run]]:
             continue
         if identity.is_pure and identity.student in (setting.teacher, setting.student):
             groups["pure" if identity.student == setting.student else "teacher"].append(item.run)
-        elif (identity.teacher, identity.student) == (setting.teacher, setting.student):
+        elif (identity.teacher, identity.student) == (setting.teacher, setting.student) and identity.method in groups:
             groups[identity.method].append(item.run)
     return {name: runs for name, runs in groups.items() if runs}

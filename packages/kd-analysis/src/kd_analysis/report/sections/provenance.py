@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kd_analysis.accuracy.cells import show_alpha
+from kd_analysis.accuracy.names import show_alpha
 from kd_analysis.analysis import Analysis
 from kd_analysis.geometry.neighbours import NEIGHBOURS
 from kd_analysis.report.document import Block, Column, Document, Section, Table, TableValue, Text, table
@@ -86,10 +86,6 @@ def sidecar(
         "runs": [
             {"run": item.run.path, "verdict": str(item.verdict), "files": _hashes(item.run, analysis)}
             for item in analysis.tree.runs
-        ],
-        "p_values": [
-            {"family": t.family, "method": t.method, "p": t.result.p, "p_holm": t.adjusted_p, "blocks": list(t.blocks)}
-            for t in analysis.ledger
         ],
         "tables": {t.name: _table(t) for t in document.tables},
         "files": {name: sha256(content).hexdigest() for name, content in sorted(files.items())},

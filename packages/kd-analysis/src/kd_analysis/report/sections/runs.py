@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,77 +9,8 @@ from kd_analysis.analysis import Analysis
 from kd_analysis.reading.durations import SHARED
 from kd_analysis.reading.run_columns import RUN_COLUMNS
 from kd_analysis.reading.runs_table import frame
-from kd_analysis.report.document import Block, Bullets, Column, Section, Text, table
+from kd_analysis.report.document import Block, Column, Section, Text, table
 from kd_hpc.triage.verdict import Verdict
-
-MEANINGS = {
-    Verdict.OK: "finished, nothing against them",
-    Verdict.NOTED: "finished, with a remark; counted",
-    Verdict.UNFINISHED: "not finished; not counted",
-    Verdict.FAILED: "crashed or given up; not counted",
-    Verdict.FLAGGED: "quarantined: shown, never counted",
-}
-
-
-def summary(analysis: Analysis) -> Section:
-    """What there is and what may be concluded, in a few lines."""
-    tree = analysis.tree
-    usable = tree.counted
-    blocks: list[Block] = [
-        Text(f"{usable} of {tree.planned} runs are finished, sound and counted here. {_origin(analysis)}")
-    ]
-    counts = Counter(item.verdict for item in tree.runs)
-    blocks.append(Bullets(tuple(f"{counts[v]} {v}: {text}" for v, text in MEANINGS.items() if counts[v])))
-    if not tree.runs:
-        blocks.append(Text("There are no runs in this folder yet: every section below is empty.", "warning"))
-    blocks += (Text(banner, "warning") for banner in banners(analysis))
-    if tested := [t for t in analysis.ledger if t.conclusion != "inconclusive"]:
-        lines = [
-            f"{t.method}, {t.family}: {t.conclusion} (effect {t.effect.estimate:+.2f} {t.unit}, adjusted p = "
-            f"{t.adjusted_p:.3g}, "
-            f"{t.result.n} blocks)"
-            for t in tested
-        ]
-        blocks.append(Bullets(tuple(lines)))
-    elif tree.runs:
-        text = (
-            "None of the pre-declared tests reaches a conclusion: the data so far are too few to say, not evidence of"
-        )
-        blocks.append(Text(f"{text} no effect."))
-    return Section("summary", "Summary", tuple(blocks))
-
-
-def _origin(analysis: Analysis) -> str:
-    if analysis.campaign is None:
-        return "No campaign file was named, so the grid is what this folder holds."
-    missing = sum(identity not in analysis.tree.by_identity for identity in analysis.tree.expected)
-    others = f" {analysis.tree.unplanned} runs outside its plan are here too." if analysis.tree.unplanned else ""
-    return (
-        f"The campaign {analysis.campaign.name} plans {analysis.tree.planned} runs; {missing} have no folder "
-        f"yet.{others}"
-    )
-
-
-def banners(analysis: Analysis) -> Iterator[str]:
-    """What a reader must know before any number: flagged runs, teachers worse than their students, unreadable
-    folders."""
-    flagged = [item.run.path for item in analysis.tree.runs if item.verdict == Verdict.FLAGGED]
-    if flagged:
-        yield f"{len(flagged)} runs are quarantined and enter no statistic: {', '.join(flagged[:6])}" + (
-            ", ... (see Triage)." if len(flagged) > 6 else "."
-        )
-    for setting in analysis.last.settings:
-        teacher, student = analysis.last.teacher(setting), analysis.last.baseline(setting)
-        worse = [seed for seed in sorted(set(teacher) & set(student)) if teacher[seed] < student[seed]]
-        if worse and setting.teacher != setting.student:
-            pairs = "; ".join(f"seed {seed}: {teacher[seed]:.2f} % against {student[seed]:.2f} %" for seed in worse)
-            yield (
-                f"{setting.dataset}: the teacher {setting.teacher} is worse than the pure student "
-                f"{setting.student} ({pairs})."
-            )
-    if analysis.tree.strays:
-        places = "; ".join(f"{stray.path} {stray.reason}" for stray in analysis.tree.strays)
-        yield f"Not read, and in no count below: {places}."
 
 
 def triage_section(analysis: Analysis) -> Section:

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from kd_analysis.accuracy.cells import rank, show_method
+from kd_analysis.accuracy.names import rank, show_method
 from kd_analysis.analysis import Analysis
-from kd_analysis.figures.overview import accuracy_overview_figure, progress_figure
+from kd_analysis.figures.overview import OverviewRow, accuracy_overview_figure, progress_figure
 from kd_analysis.figures.overview_data import accuracy_rows, progress_grid
 from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
+from kd_analysis.reading.runs_table import Tree
 from kd_analysis.report.document import Block, Column, Figure, Section, Text, table
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.triage.run_directory import Run
@@ -21,12 +22,31 @@ def state_section(analysis: Analysis) -> Section:
     tree = analysis.tree
     if not tree.runs and not tree.expected:
         return Section("state", "State of the campaign", (Text("Nothing to show yet."),))
-    caption = f"Every run by method, alpha, data set and seed: {tree.counted} of {tree.planned} counted."
-    blocks: list[Block] = [Figure("progress_grid", caption, partial(progress_figure, progress_grid(tree)))]
+    blocks: list[Block] = [_progress(tree)]
     if overview := accuracy_rows(tree):
-        caption = "Test accuracy of every finished run; bars are means of counted runs, crosses quarantined runs."
-        blocks.append(Figure("accuracy_overview", caption, partial(accuracy_overview_figure, overview)))
+        blocks.append(_overview(overview))
     return Section("state", "State of the campaign", tuple(blocks))
+
+
+def _progress(tree: Tree) -> Figure:
+    grid = progress_grid(tree)
+    caption = f"Every run by method, alpha, data set and seed: {tree.counted} of {tree.planned} counted."
+    rows = [(row, *column, verdict) for (row, column), verdict in grid.verdicts.items()]
+    data = table("progress_grid", caption, ("row", "dataset", "seed", "verdict"), rows)
+    return Figure("progress_grid", caption, partial(progress_figure, grid), data)
+
+
+def _overview(groups: dict[str, list[OverviewRow]]) -> Figure:
+    caption = "Test accuracy of every finished run; bars are means of counted runs, crosses quarantined runs."
+    rows = [
+        (name, row.label, value, counted)
+        for name, found in groups.items()
+        for row in found
+        for counted, values in (("yes", row.values), ("quarantined", row.flagged))
+        for value in values
+    ]
+    data = table("accuracy_overview", caption, ("dataset", "row", "accuracy", "counted"), rows)
+    return Figure("accuracy_overview", caption, partial(accuracy_overview_figure, groups), data)
 
 
 COST = (

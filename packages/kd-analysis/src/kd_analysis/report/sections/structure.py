@@ -9,11 +9,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from kd_analysis.accuracy.cells import Setting, network_order, ordered, show_alpha, show_method
+from kd_analysis.accuracy.cells import Setting
+from kd_analysis.accuracy.names import network_order, ordered, show_alpha, show_method
 from kd_analysis.analysis import Analysis
 from kd_analysis.figures.geometry import (
-    Points,
-    accuracy_against_alignment_figure,
     cross_layer_figure,
     scatter_figure,
     spectra_figure,
@@ -23,11 +22,10 @@ from kd_analysis.geometry.spectrum import scores
 from kd_analysis.reading.runs_table import Tree
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, table
 from kd_analysis.report.sections.alignment import NONE, POOLED, key
-from kd_analysis.representations.comparisons import FLOOR, OWN, OWN_FLAGGED, SINGLE_RUN, GeometryValue
+from kd_analysis.representations.comparisons import FLOOR, OWN, SINGLE_RUN, GeometryValue
 from kd_analysis.representations.npz import LAYERS, load
 from kd_analysis.representations.quantities import Quantity, further, in_group
 from kd_analysis.representations.transfer import single
-from kd_analysis.stats.models import partial_correlation
 from kd_hpc.catalogue import METHODS
 from kd_hpc.triage.run_directory import Identity
 
@@ -73,7 +71,15 @@ def _spectra(setting: Setting, values: Sequence[GeometryValue]) -> Figure:
         f"Cumulative variance of principal components, mean over runs, {setting.dataset}, {setting.pair}; dotted: "
         f"90 and 95 %."
     )
-    return Figure(f"spectra_{key(setting)}", caption, partial(spectra_figure, curves))
+    name = f"spectra_{key(setting)}"
+    rows = [
+        (layer, method, place, share)
+        for layer, by_method in curves.items()
+        for method, shares in by_method.items()
+        for place, share in enumerate(shares, start=1)
+    ]
+    data = table(name, caption, ("layer", "network", "components", "share_of_variance"), rows)
+    return Figure(name, caption, partial(spectra_figure, curves), data)
 
 
 def _structure(
@@ -103,7 +109,14 @@ def _cross(setting: Setting, values: Sequence[GeometryValue]) -> Iterator[Figure
             f"Linear CKA (debiased) of every student layer with every teacher layer, mean over alphas and seeds, "
             f"{setting.dataset}."
         )
-        yield Figure(f"cross_layer_{key(setting)}", caption, partial(cross_layer_figure, matrices, LAYERS))
+        name = f"cross_layer_{key(setting)}"
+        rows = [
+            (method, LAYERS[y], LAYERS[x], float(value))
+            for method, matrix in matrices.items()
+            for (y, x), value in np.ndenumerate(matrix)
+        ]
+        data = table(name, caption, ("network", "student_layer", "teacher_layer", "cka"), rows)
+        yield Figure(name, caption, partial(cross_layer_figure, matrices, LAYERS), data)
 
 
 def _mean(values: Sequence[GeometryValue], layer: str, other: str) -> float:
@@ -126,7 +139,14 @@ def _scatter(analysis: Analysis, setting: Setting) -> Iterator[Figure]:
             f"of at most {SCATTER_CLASSES} classes. Axes of different networks do not correspond: a picture, not "
             f"a statistic."
         )
-        yield Figure(f"components_{key(setting)}", caption, partial(scatter_figure, clouds))
+        where = f"components_{key(setting)}"
+        rows = [
+            (name, int(label), float(x), float(y))
+            for name, (points, labels) in clouds.items()
+            for label, (x, y) in zip(labels, points, strict=True)
+        ]
+        data = table(where, caption, ("network", "class", "component_1", "component_2"), rows)
+        yield Figure(where, caption, partial(scatter_figure, clouds), data)
 
 
 def _examples(tree: Tree, setting: Setting) -> Iterator[tuple[str, Identity]]:
@@ -145,79 +165,3 @@ def _examples(tree: Tree, setting: Setting) -> Iterator[tuple[str, Identity]]:
         mine = [i for i in students if i.method == method]
         largest = max(mine, key=lambda i: (-1.0 if i.alpha is None else i.alpha, -i.seed))
         yield f"{show_method(method)} {show_alpha(largest.alpha)}", largest
-
-
-def relation_section(analysis: Analysis) -> Section:
-    """Accuracy against alignment, within a data set."""
-    blocks: list[Block] = []
-    for setting in analysis.last.settings:
-        layers = {layer: _points(analysis, setting, layer) for layer in LAYERS}
-        if any(points.methods for points in layers.values()):
-            caption = (
-                f"Test accuracy against linear CKA with the own teacher, one dot a run, {setting.dataset}, "
-                f"{setting.pair}."
-            )
-            draw = partial(accuracy_against_alignment_figure, layers, "linear CKA (debiased)")
-            blocks += [
-                Figure(f"accuracy_against_alignment_{key(setting)}", caption, draw),
-                _correlations(analysis, setting),
-            ]
-    title = "Accuracy against alignment"
-    if not blocks:
-        return Section("relation", title, (Text(NONE),))
-    text = (
-        "Within a data set and with alpha partialled out. Quarantined runs are drawn but not counted: four of "
-        "them once turned "
-        "r = -0.12 into +0.99. Runs share teachers and seeds, so these intervals are descriptive, and "
-        "correlation is not cause."
-    )
-    return Section("relation", title, (Text(text, "limits"), *blocks))
-
-
-def _points(analysis: Analysis, setting: Setting, layer: str) -> Points:
-    methods: dict[str, list[tuple[float, float]]] = {}
-    pure, flagged = [], []
-    for value in _own(analysis, setting, layer):
-        dot = (value.value, analysis.tree.by_identity[value.identity].run.acc_last)
-        if value.relation == FLOOR:
-            pure.append(dot)
-        elif value.relation == OWN_FLAGGED:
-            flagged.append(dot)
-        else:
-            methods.setdefault(value.identity.method, []).append(dot)
-    return Points({method: methods[method] for method in sorted(methods, key=network_order)}, pure, flagged)
-
-
-def _own(analysis: Analysis, setting: Setting, layer: str) -> Iterator[GeometryValue]:
-    for value in analysis.by_setting[setting]:
-        shown = value.name == "cka_debiased" and value.layer == layer and value.relation in (OWN, FLOOR, OWN_FLAGGED)
-        if shown and math.isfinite(value.value):
-            yield value
-
-
-def _correlations(analysis: Analysis, setting: Setting) -> Table:
-    rows = []
-    for layer in LAYERS:
-        for counted, label in (((OWN,), "counted runs"), ((OWN, OWN_FLAGGED), "with quarantined runs, for comparison")):
-            found = [
-                v for v in _own(analysis, setting, layer) if v.relation in counted and v.identity.alpha is not None
-            ]
-            if len(found) < 4 or (len(counted) > 1 and not any(v.relation == OWN_FLAGGED for v in found)):
-                continue
-            accuracy = [analysis.tree.by_identity[v.identity].run.acc_last for v in found]
-            one = partial_correlation([v.value for v in found], accuracy, [[v.identity.alpha or 0.0] for v in found])
-            rows.append((layer, label, one.n, one.estimate, one.low, one.high))
-    columns: list[Column | str] = [
-        "layer",
-        "runs",
-        "n",
-        Column("partial r", 2, signed=True),
-        Column("low", 2, signed=True),
-        Column("high", 2, signed=True),
-    ]
-    return table(
-        f"correlation_{key(setting)}",
-        f"Correlation of accuracy with linear CKA, alpha partialled out, {setting.dataset}",
-        columns,
-        rows,
-    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kd_analysis.accuracy.cells import Cell, show_alpha
+from kd_analysis.accuracy.cells import Cell
+from kd_analysis.accuracy.names import show_alpha
 from kd_analysis.analysis import Analysis
 from kd_analysis.report.document import Text
 from kd_analysis.stats.intervals import all_equal

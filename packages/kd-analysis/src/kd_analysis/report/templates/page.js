@@ -21,3 +21,24 @@ document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
 });
+const folds = [...document.querySelectorAll("details")];
+const unfold = document.getElementById("unfold");
+const label = () => { unfold.textContent = folds.every(fold => fold.open) ? "Close all" : "Open all"; };
+unfold.addEventListener("click", () => {
+  const open = !folds.every(fold => fold.open);
+  folds.forEach(fold => { fold.open = open; });
+});
+folds.forEach(fold => fold.addEventListener("toggle", label));
+const show = () => {
+  const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const fold = target && (target.querySelector("details") || target.closest("details"));
+  if (fold) { fold.open = true; target.scrollIntoView(); }
+};
+addEventListener("hashchange", show);
+show();
+let closed = [];
+addEventListener("beforeprint", () => {
+  closed = folds.filter(fold => !fold.open);
+  closed.forEach(fold => { fold.open = true; });
+});
+addEventListener("afterprint", () => closed.forEach(fold => { fold.open = false; }));

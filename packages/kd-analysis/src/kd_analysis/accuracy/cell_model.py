@@ -1,0 +1,180 @@
+"""The model of one setting: accuracy = cell + seed + error, and every cell against the reference at once.
+
+One error for all cells is what makes three seeds enough to say anything: 19 cells of three seeds leave 36 degrees of
+freedom where a cell alone has two. Whether one error may stand for all is tested and shown; where it may not, each
+cell is judged by its own differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_analysis.accuracy.cells import BySeed, Cell, Grid, Reference, Setting
+from kd_analysis.accuracy.effects import Effect, point_effects, pooled_effects, unpooled_effects
+from kd_analysis.accuracy.names import HARD
+from kd_analysis.stats.intervals import NAN
+from kd_analysis.stats.linear import Floats, FTest, LinearFit, block_test, cells_and_blocks, least_squares
+from kd_analysis.stats.paired import LEVEL
+from kd_analysis.stats.permutation import permuted_p
+from kd_analysis.stats.variances import SpreadTest, brown_forsythe
+from kd_hpc.catalogue import PURE
+
+Key = tuple[str, float | None]
+"""An arm by method and alpha; plain students have none."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One run in the model; `value`, `fitted` and `residual` in points of accuracy."""
+
+    method: str
+    alpha: float | None
+    seed: int
+    value: float
+    fitted: float
+    residual: float
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The counted runs of a setting's student as the model takes them: arms by key, and a line a run."""
+
+    arms: tuple[Key, ...]
+    cells: tuple[int, ...]
+    seeds: tuple[int, ...]
+    values: Floats
+
+    @property
+    def blocks(self) -> list[int]:
+        """Seeds, counted from 0."""
+        order = sorted(set(self.seeds))
+        return [order.index(seed) for seed in self.seeds]
+
+
+@dataclass(frozen=True, eq=False)
+class CellModel:
+    """`effects` are those of ordinary cells, `variants` those of control arms, settings and forks, a family apart.
+
+    `fit` is None where no seed is left to judge the error by; `pooled` says whether one error stands for all cells.
+    """
+
+    setting: Setting
+    reference: Reference
+    smallest_effect: float
+    data: Data
+    fit: LinearFit | None
+    effects: tuple[Effect, ...]
+    variants: tuple[Effect, ...]
+    spread_of_cells: SpreadTest
+    spread_of_methods: SpreadTest
+    pooled: bool
+    seeds: FTest | None
+    p_permuted_min: float
+
+    @property
+    def sd(self) -> float:
+        """The error of one run, points."""
+        return self.fit.sd if self.fit else NAN
+
+    @property
+    def degrees(self) -> int:
+        return self.fit.degrees if self.fit else 0
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        fitted = self.fit.fitted if self.fit else self.data.values
+        return tuple(
+            Observation(*self.data.arms[cell], seed, float(value), float(expected), float(value - expected))
+            for cell, seed, value, expected in zip(
+                self.data.cells, self.data.seeds, self.data.values, fitted, strict=True
+            )
+        )
+
+    def contrast(self, weights: dict[Key, float]) -> Floats:
+        """A row of the model's design for weights by arm. Raises ValueError for an arm that it does not have."""
+        return contrast(self.data, weights)
+
+
+def cell_models(grid: Grid, smallest_effect: float) -> tuple[CellModel, ...]:
+    """The model of every setting in which something can be compared."""
+    found = (cell_model(grid, setting, smallest_effect) for setting in grid.settings)
+    return tuple(model for model in found if model is not None)
+
+
+def cell_model(grid: Grid, setting: Setting, smallest_effect: float) -> CellModel | None:
+    """None where no cell shares a seed with the reference."""
+    cells, variants = ([c for c in found if c.paired_seeds] for found in (grid.of(setting), grid.variants(setting)))
+    if not cells and not variants:
+        return None
+    data = gather(grid, setting)
+    fit = least_squares(data.values, cells_and_blocks(data.cells, data.blocks))
+    sound = fit is not None and fit.sd > 0
+    spreads = _spreads(data, fit) if fit and sound else (SpreadTest(), SpreadTest())
+    pooled = sound and not any(test.p_design < LEVEL / len(spreads) for test in spreads)
+    reference = grid.reference(setting)
+    effects, smallest_p = _family(data, reference, cells, fit, pooled, smallest_effect)
+    return CellModel(
+        setting=setting,
+        reference=reference,
+        smallest_effect=smallest_effect,
+        data=data,
+        fit=fit,
+        effects=effects,
+        variants=_family(data, reference, variants, fit, pooled, smallest_effect)[0],
+        spread_of_cells=spreads[0],
+        spread_of_methods=spreads[1],
+        pooled=pooled,
+        seeds=block_test(data.values, data.cells, data.blocks) if sound else None,
+        p_permuted_min=smallest_p,
+    )
+
+
+def gather(grid: Grid, setting: Setting) -> Data:
+    """Every counted run of the setting's student: plain ones first, then cells and variants."""
+    key = (setting.dataset, setting.student)
+    arms: dict[Key, BySeed] = {(PURE, None): grid.pure.get(key, {}), (HARD, None): grid.hard.get(key, {})}
+    arms |= {(c.method, c.alpha): c.values for c in (*grid.of(setting), *grid.variants(setting)) if c.distils}
+    arms = {arm: values for arm, values in arms.items() if values}
+    lines = [(place, seed, v[seed]) for place, v in enumerate(arms.values()) for seed in sorted(v)]
+    cells, seeds, values = zip(*lines, strict=True)
+    return Data(tuple(arms), cells, seeds, np.array(values))
+
+
+def contrast(data: Data, weights: dict[Key, float]) -> Floats:
+    """`CellModel.contrast` of the data alone."""
+    if unknown := weights.keys() - set(data.arms):
+        raise ValueError(f"no such arm: {unknown}")
+    row = np.zeros(len(data.arms) + len(set(data.seeds)) - 1)
+    row[: len(data.arms)] = [weights.get(arm, 0.0) for arm in data.arms]
+    return row
+
+
+def _family(
+    data: Data,
+    reference: Reference,
+    cells: Sequence[Cell],
+    fit: LinearFit | None,
+    pooled: bool,
+    smallest_effect: float,
+) -> tuple[tuple[Effect, ...], float]:
+    """Each cell against the reference, and the smallest p that permutation could give."""
+    if fit is None or fit.sd == 0 or not cells:
+        return point_effects(cells), NAN
+    rows = np.array([contrast(data, {(c.method, c.alpha): 1.0, (reference.method, None): -1.0}) for c in cells])
+    told = fit.estimable(rows)
+    known, rows = [cell for cell, is_told in zip(cells, told, strict=True) if is_told], rows[told]
+    if not known:
+        return (), NAN
+    permuted, smallest = permuted_p(fit, data.values, data.blocks, rows)
+    if pooled:
+        return pooled_effects(fit, known, rows, [float(p) for p in permuted], smallest_effect), smallest
+    return unpooled_effects(known, [float(p) for p in permuted], smallest_effect), smallest
+
+
+def _spreads(data: Data, fit: LinearFit) -> tuple[SpreadTest, SpreadTest]:
+    """Do cells, and do methods, scatter alike around the model?"""
+    keys = [data.arms[cell] for cell in data.cells]
+    return brown_forsythe(fit, keys), brown_forsythe(fit, [method for method, _ in keys])

@@ -1,0 +1,49 @@
+"""Text and tables as LaTeX: tables need the package booktabs."""
+
+from __future__ import annotations
+
+from kd_analysis.report.document import Column, Table, TableValue, shown
+
+MOST_ROWS = 120
+"""Longer tables are read by programs, not set in a thesis."""
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "\n": " ",
+    "−": r"\ensuremath{-}",
+    "∞": r"\ensuremath{\infty}",
+    "±": r"\ensuremath{\pm}",
+    **{special: "\\" + special for special in "&%$#_{}"},
+}
+
+
+def escape_latex(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(_SPECIAL.get(character, character) for character in text)
+
+
+def to_latex(table: Table) -> str:
+    """A tabular to be \\input into a table environment; numbers to the right."""
+    table = table.page
+    numeric = [_is_number(column, [row[place] for row in table.rows]) for place, column in enumerate(table.columns)]
+    lines = [
+        rf"% {escape_latex(table.caption)}",
+        rf"\begin{{tabular}}{{@{{}}{''.join('lr'[number] for number in numeric)}@{{}}}}",
+    ]
+    lines += [r"\toprule", " & ".join(escape_latex(column.heading) for column in table.columns) + r" \\", r"\midrule"]
+    lines += [" & ".join(_cell(v, c) for v, c in zip(row, table.columns, strict=True)) + r" \\" for row in table.rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _is_number(column: Column, values: list[TableValue]) -> bool:
+    return column.digits is not None or column.kind == "p" or any(isinstance(value, int | float) for value in values)
+
+
+def _cell(value: TableValue, column: Column) -> str:
+    text = shown(value, column)
+    negative = isinstance(value, float) and text.startswith("-")
+    return rf"\ensuremath{{-}}{escape_latex(text[1:])}" if negative else escape_latex(text)

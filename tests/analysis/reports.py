@@ -1,0 +1,59 @@
+"""Reports for tests: whole ones on disk, and documents, which cost no figure."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from kd_analysis.analysis import analyse
+from kd_analysis.commands.report import report
+from kd_analysis.report.build import build_document
+from kd_analysis.report.document import Document, TableValue
+from kd_analysis.representations.cache import Cache
+from kd_hpc.campaign import Campaign
+
+Row = dict[str, TableValue]
+
+
+def kd_analysis(*words: object) -> subprocess.CompletedProcess[str]:
+    """The program as a user starts it."""
+    program = [sys.executable, "-c", "from kd_analysis.cli import main; main()"]
+    return subprocess.run([*program, *map(str, words)], capture_output=True, text=True)
+
+
+def write(experiments: Path, output: Path, cache: Path, campaign: Path | None = None) -> Path:
+    """The whole report, in this process."""
+    report(experiments, output, campaign, None, 1, cache, True)
+    return output
+
+
+def document_of(experiments: Path, cache: Path | None = None, campaign: Campaign | None = None) -> Document:
+    """What the report would say."""
+    return build_document(analyse(experiments, campaign, Cache(cache / "geometry" if cache else None), 1))
+
+
+def rows_of(document: Document, name: str) -> list[Row]:
+    """A table's rows by the names of its columns."""
+    (table,) = (table for table in document.tables if table.name == name)
+    return [dict(zip((column.name for column in table.columns), row, strict=True)) for row in table.rows]
+
+
+def csv_rows(report: Path, name: str) -> list[dict[str, str]]:
+    with (report / "tables" / f"{name}.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """`folder`, made by the first worker that needs it while the others wait."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    done = folder.with_name(f"{folder.name}.done")
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
