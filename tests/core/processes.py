@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
-_CONTEXT = multiprocessing.get_context("forkserver")
+# benchmarks.mutation starts them as forks of the tests' own process, which has the faulty code
+_CONTEXT: Any = multiprocessing.get_context(os.environ.get("KD_TEST_START", "forkserver"))
 _CONTEXT.set_forkserver_preload(["torch", "kd_core.run", "kd_core.cli", "kd_core.commands.identity"])
 
 _MAIN = """

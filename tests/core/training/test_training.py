@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -25,8 +24,6 @@ from kd_core.training.student import Student, cosine
 from kd_hpc.errors import KdError, WatchdogStop
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
-from tests.core.processes import run
-from tests.core.runs import arguments, directory, place, status
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=2, batch_size=256)
@@ -203,60 +200,6 @@ def test_the_learning_rate_is_half_a_cosine() -> None:
     assert cosine(0.1, 0, 150) == pytest.approx(0.1)
     assert cosine(0.1, 75, 150) == pytest.approx(0.05)
     assert cosine(0.1, 149, 150) < 2e-5
-
-
-POISON = """
-import torch
-from kd_core.methods.rkd import RKD
-real = RKD.terms
-def terms(self, student, teacher):
-    # value 0, gradient 0/0: what a square root of clamped half-precision zeros does
-    return {**real(self, student, teacher), "angle": torch.sqrt((student.logits * 0).square().sum())}
-RKD.terms = terms
-"""
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_a_loss_without_a_finite_gradient_fails_with_step_term_and_remedy(
-    dtype: str, teacher: Path, tmp_path: Path
-) -> None:
-    root = place(teacher, tmp_path / "run")
-    more = ("--watchdog-skips", "10", "--amp-dtype", dtype)
-    code, output = run(arguments(root, "rkd", epochs=5, more=more), root / "log", prelude=POISON)
-    record = status(root, "rkd")
-    assert code == 1
-    assert record["state"] == "failed", output
-    assert "step 10" in record["reason"]
-    assert "the term angle" in record["reason"]
-    assert "--amp-dtype" in record["remedy"]
-    assert record["reason"] in output
-    assert "Traceback" not in output
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("method", ["pure", "rkd", "nst"])
-def test_half_precision_trains_without_skipping(method: str, dtype: str, teacher: Path, tmp_path: Path) -> None:
-    root = place(teacher, tmp_path / "run")
-    more = ("--amp-dtype", dtype)
-    code, output = run(arguments(root, method, epochs=2, seed=0 if method != "pure" else 1, more=more), root / "log")
-    assert code == 0, output
-    metrics = json.loads((directory(root, method, 0 if method != "pure" else 1) / "metrics.json").read_text())
-    assert sum(metrics["skipped_steps"]) <= 2  # the scaler may try too large a scale at first
-    assert metrics["train_loss"][-1] < metrics["train_loss"][0]
-
-
-def test_chance_level_marks_the_run_suspect_and_it_gets_no_student(teacher: Path, tmp_path: Path) -> None:
-    root = tmp_path
-    (root / "data").symlink_to(teacher / "data")
-    code, output = run(arguments(root, "pure", epochs=1, more=("--lr", "1e-9")), root / "log")
-    assert code == 0, output
-    record = status(root, "pure")
-    assert record["state"] == "suspect"
-    assert "chance level" in record["reason"]
-    code, output = run(arguments(root, "logit"), root / "student")
-    assert code == 1
-    assert "is suspect" in output
-    assert not (root / "experiments/Digits/logit").exists()
 
 
 def test_errors_of_a_lane_are_only_expected_ones(loader: DeviceLoader, teacher_model: Frozen) -> None:
