@@ -1,7 +1,8 @@
-"""The option that all test suites share: --long also runs what takes minutes."""
+"""What all test suites share: the option --long also runs what takes minutes; Ctrl-C reaches what a test starts."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes; runs with --long only")
+    # what a script puts into the background ignores SIGINT, and so would every program started from there
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -19,7 +19,7 @@ from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
 from kd_hpc.schedulers.local.scheduler import FOLDER_VARIABLE
 
-HANGS = 1800.0
+HANGS = 1000.0
 """Seconds after which something hangs. No test passes or fails by the speed of its machine; none waits for ever."""
 KD_HPC = str(Path(sys.executable).with_name("kd-hpc"))
 STANDIN = Path(__file__).with_name("standin.py")

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -187,7 +188,7 @@ def in_terminal(words: list[str], cwd: Path, *, columns: int = 80, lines: int = 
     )
     os.close(slave)
     said, deadline, asked = b"", time.monotonic() + HANGS, False
-    while time.monotonic() < deadline:
+    while select.select([master], [], [], max(0, deadline - time.monotonic()))[0]:
         try:
             block = os.read(master, 1 << 16)
         except OSError:
@@ -196,10 +197,10 @@ def in_terminal(words: list[str], cwd: Path, *, columns: int = 80, lines: int = 
         if until and until.encode() in said and not asked:
             os.killpg(process.pid, signal.SIGINT)
             asked = True
-        if not block:
-            break
     os.close(master)
-    return said.decode(), process.wait()
+    if process.poll() is None and time.monotonic() > deadline:
+        process.kill()
+    return said.decode(), process.wait(HANGS)
 
 
 def without_colours(text: str) -> str:

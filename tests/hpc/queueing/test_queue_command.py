@@ -165,8 +165,6 @@ def test_ctrl_c_ends_the_watching_and_not_the_jobs(place: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # what a script puts into the background ignores SIGINT, and so would this
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_until(
         lambda: isinstance(r := Store(place / "experiments").read(TEACHER), StatusRecord) and r.state == "in_progress"
