@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from kd_analysis.commands import methodology, plots, report, triage, weekly
+from kd_analysis.commands import export, methodology, plots, report, triage, weekly
 from kd_hpc.entry import command_line, run
 
 app = command_line(
@@ -17,6 +17,7 @@ app.command("triage")(triage.triage)
 app.command("plots")(plots.plots)
 app.command("methodology")(methodology.methodology)
 app.command("weekly")(weekly.weekly)
+app.add_typer(export.app, name="export")
 
 
 def main() -> NoReturn:

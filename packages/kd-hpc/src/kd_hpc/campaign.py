@@ -100,6 +100,14 @@ class AnalysisSettings(Strict):
     """Percentage points of accuracy below which a difference is of no interest, whatever its sign."""
 
 
+class Notify(Strict):
+    """A command that is called with JSON on stdin when a person should know something: docs/guide/notifications.md"""
+
+    command: tuple[str, ...] = Field(min_length=1)
+    seconds: float = Field(30, gt=0, le=600)
+    """How long it may take."""
+
+
 class Campaign(Strict):
     """Everything one round of experiments is: its grid, its recipe, what its jobs ask for and where they run."""
 
@@ -117,6 +125,7 @@ class Campaign(Strict):
     scheduler: SchedulerSettings = SchedulerSettings()
     budgets: Budgets = Budgets()
     analysis: AnalysisSettings = AnalysisSettings()
+    notify: Notify | None = None
     facts: dict[str, str] = Field({})
     """What the site says of itself, each with its source: for the methodology text, never used."""
 

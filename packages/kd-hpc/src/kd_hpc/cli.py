@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from kd_hpc.commands import archive, cancel, diagnose, doctor, forecast, page, queue, retry, simulate, status, why
+from kd_hpc.commands import (
+    archive,
+    cancel,
+    diagnose,
+    doctor,
+    forecast,
+    notify,
+    page,
+    queue,
+    retry,
+    simulate,
+    status,
+    why,
+)
 from kd_hpc.entry import command_line, run
 
 app = command_line(
@@ -23,6 +36,7 @@ app.command("forecast")(forecast.forecast)
 app.command("simulate")(simulate.simulate)
 app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
+app.command("notify")(notify.notify)
 app.command("archive")(archive.archive)
 
 

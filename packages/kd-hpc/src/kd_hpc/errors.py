@@ -14,6 +14,7 @@
     │   ├── SubmissionRefused            this submission surely created no job
     │   ├── SubmissionUncertain          this submission may have created one: look for its token, never repeat it
     │   └── SchedulerUnreachable exit 75 nothing can be known right now: try again
+    ├── NotificationFailed      exit 1   the campaign's command to notify somebody failed
     └── TrainingError           exit 1   training cannot start or go on
         ├── DeviceError                  no usable device, or its memory is full
         ├── DataError                    a data set is missing or not the one expected
@@ -91,6 +92,10 @@ class SubmissionUncertain(SchedulerError):
 
 class SchedulerUnreachable(SchedulerError):
     exit_code = 75
+
+
+class NotificationFailed(KdError):
+    pass
 
 
 class TrainingError(KdError):

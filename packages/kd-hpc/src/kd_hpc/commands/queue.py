@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kd_hpc.commands.options import CampaignArgument, DryRunOption, ExperimentsOption, JsonOption
+
+if TYPE_CHECKING:
+    from kd_hpc.queueing.session import Session
+    from kd_hpc.queueing.tick_report import Report
 
 
 def queue(
@@ -34,37 +40,65 @@ def queue(
     Until all is done: kd-hpc queue campaigns/digits.toml --watch
     """
     from kd_hpc.archiving.closed_campaigns import require_open
-    from kd_hpc.errors import FolderError, StoreError, UsageError
-    from kd_hpc.queueing.runner import tick_lock
+    from kd_hpc.errors import UsageError
     from kd_hpc.queueing.session import open_session
 
     if watch and (dry_run or as_json):
         raise UsageError("--watch goes with neither --dry-run nor --json.", remedy="Leave one of them away.")
     session = open_session(campaign, experiments)
-    if not anew:
-        require_open(session.campaign.name, campaign, experiments)
-    if dry_run:
-        from kd_hpc.planning.planner import plan
-        from kd_hpc.queueing.show import show_plan
-        from kd_hpc.queueing.tick_report import silence_of
-
-        situation = session.runner.look()
-        silence = silence_of(situation.snapshot) if situation.snapshot.unreachable else None
-        show_plan(plan(situation), silence, session.store.root, as_json=as_json, everything=everything)
-        return
-    session.require_submittable()
-    session.store.require_writable()
-    try:
-        if watch:
-            from kd_hpc.queueing.watch import watch as keep_watching
-
-            raise typer.Exit(keep_watching(session))
-        with tick_lock(session.control):
-            session.remember_campaign()
-            report = session.runner.tick()
-    except StoreError as error:
-        raise FolderError(error.what, remedy=error.remedy) from error
+    with session.notifier.over_a_round(counts=not dry_run):
+        if not anew:
+            require_open(session.campaign.name, campaign, experiments)
+        if dry_run:
+            _look(session, as_json=as_json, everything=everything)
+            return
+        report = _round(session, watch=watch)
+    if report is None:
+        raise typer.Exit(_watch(session))
     from kd_hpc.queueing.show import show_report
 
     show_report(report, session.store.root, as_json=as_json)
+    session.tell(report)
     raise typer.Exit(report.exit_code)
+
+
+def _look(session: Session, *, as_json: bool, everything: bool) -> None:
+    """Print what a round would do."""
+    from kd_hpc.planning.planner import plan
+    from kd_hpc.queueing.show import show_plan
+    from kd_hpc.queueing.tick_report import silence_of
+
+    situation = session.runner.look()
+    silence = silence_of(situation.snapshot) if situation.snapshot.unreachable else None
+    show_plan(plan(situation), silence, session.store.root, as_json=as_json, everything=everything)
+
+
+def _round(session: Session, *, watch: bool) -> Report | None:
+    """What one round did; None where rounds are left to watching. Raises UsageError for what can never work."""
+    from kd_hpc.queueing.runner import tick_lock
+
+    session.require_submittable()
+    session.store.require_writable()
+    if watch:
+        return None
+    with _about_the_folder(), tick_lock(session.control):
+        session.remember_campaign()
+        return session.runner.tick()
+
+
+def _watch(session: Session) -> int:
+    from kd_hpc.queueing.watch import watch
+
+    with _about_the_folder():
+        return watch(session)
+
+
+@contextmanager
+def _about_the_folder() -> Iterator[None]:
+    """What the body finds wrong with kd-hpc's own files is wrong with the folder that was named."""
+    from kd_hpc.errors import FolderError, StoreError
+
+    try:
+        yield
+    except StoreError as error:
+        raise FolderError(error.what, remedy=error.remedy) from error

@@ -115,3 +115,15 @@ class Plan:
     @property
     def is_settled(self) -> bool:
         return all(decision.action.is_settled for decision in self.decisions)
+
+    @property
+    def needs(self) -> list[list[Decision]]:
+        """Decisions that wait for a person, those with one cause together: first the run that a person must look at,
+        then those with the same remedy, and those that wait for it as their teacher.
+        """
+        needing = {d.experiment: d for d in self.decisions if d.action.is_settled and d.action != Action.DONE}
+        groups: dict[str, list[Decision]] = {}
+        for decision in needing.values():
+            cause = needing.get(decision.experiment.teacher_run or decision.experiment, decision)
+            groups.setdefault(cause.remedy or cause.experiment.label, []).append(decision)
+        return list(groups.values())

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.errors import CampaignError
 from kd_hpc.files import publish_bytes
+from kd_hpc.notification.notifier import Notifier
 from kd_hpc.queueing.actions import Trainer
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import CONTROL, Runner
+from kd_hpc.queueing.tick_report import Report
 from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.schedulers.registry import kind, make
 from kd_hpc.store import Store
@@ -41,6 +44,14 @@ class Session:
                 f"{self.campaign_file}: {missing}, and {self.scheduler.kind} takes no job without it.",
                 remedy=f"Write your own under [resources]: {line}",
             )
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        return Notifier(self.campaign, self.store.root, self.control)
+
+    def tell(self, report: Report) -> None:
+        """Notify whom the campaign names of what a round found."""
+        self.notifier.after_round(report.plan, failure=report.failure, is_known=report.silence is None)
 
     def remember_campaign(self) -> None:
         """Keep the campaign's text beside the runs, so that later commands need not be told which it was."""

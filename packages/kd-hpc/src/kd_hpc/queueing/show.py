@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,16 +119,12 @@ def unheard(report: Report) -> str:
 
 def print_needs(plan: Plan, root: Path, limit: int = 8) -> None:
     """On stderr: the runs below `root` that wait for a person, and what to type; those with one remedy together."""
-    needing: dict[str, list[Decision]] = defaultdict(list)
-    for decision in plan.decisions:
-        if decision.action.is_settled and decision.action != Action.DONE:
-            needing[decision.remedy or decision.experiment.label].append(decision)
-    for same in list(needing.values())[:limit]:
+    for same in plan.needs[:limit]:
         more = f" and {len(same) - 1} more" if len(same) > 1 else ""
         print(f"{same[0].experiment.label}{more}: {same[0].reason}", file=sys.stderr)
         if same[0].remedy:
             print(f"    {with_folder(same[0].remedy, root)}", file=sys.stderr)
-    if rest := sum(len(same) for same in list(needing.values())[limit:]):
+    if rest := sum(len(same) for same in plan.needs[limit:]):
         print(with_folder(f"... and {rest} more: kd-hpc status --all", root), file=sys.stderr)
 
 

@@ -44,6 +44,12 @@ class Report:
         return self.silence.says if self.silence else self.unheard
 
     @property
+    def failure(self) -> str:
+        """What kept the round from its work, in one sentence; empty if nothing did."""
+        closed = self.plan.closed.says if self.plan.closed else ""
+        return next(filter(None, (self.unreachable, self.refused, closed, *self.plan.unknown, *self.problems)), "")
+
+    @property
     def exit_code(self) -> int:
         if self.silence and not self.silence.passes:
             return SchedulerError.exit_code

@@ -67,6 +67,7 @@ def _tick(session: Session, events: Events, display: Display) -> Report | None:
         return None
     events.tell(report)
     display.update(report.plan)
+    session.tell(report)
     return report
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _MISSING = "is not on the PATH"
@@ -45,10 +45,13 @@ class Answer:
         return self.failure or f"{self.command} exited {self.exit_status}: {said}"
 
 
-def call(arguments: Sequence[str], *, timeout: float, stdin: str = "") -> Answer:
+def call(
+    arguments: Sequence[str], *, timeout: float, stdin: str = "", variables: Mapping[str, str] | None = None
+) -> Answer:
     """Run `arguments`, give it `stdin`, and wait at most `timeout` seconds; a command still at work then is killed.
 
-    Output goes through files: a child that outlives the command cannot keep the caller waiting on a pipe.
+    `variables` go into its environment. Output goes through files: a child that outlives the command cannot keep the
+    caller waiting on a pipe.
     """
     name = arguments[0]
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -56,7 +59,12 @@ def call(arguments: Sequence[str], *, timeout: float, stdin: str = "") -> Answer
         given.seek(0)
         try:
             process = subprocess.Popen(
-                arguments, stdin=given, stdout=out, stderr=err, env=_environment(), start_new_session=True
+                arguments,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                env=_environment() | dict(variables or {}),
+                start_new_session=True,
             )
         except OSError as error:
             reason = _MISSING if isinstance(error, FileNotFoundError) else f"cannot run: {error.strerror}"

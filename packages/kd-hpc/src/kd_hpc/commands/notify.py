@@ -1,0 +1,44 @@
+"""kd-hpc notify: does the campaign's notification arrive?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kd_hpc.commands.options import CampaignArgument, ExperimentsOption
+
+
+def notify(
+    campaign: CampaignArgument,
+    experiments: ExperimentsOption = Path("experiments"),
+    unable: Annotated[
+        str, typer.Option(help="Say that a round could not do its work, and why: told once it has lasted a day.")
+    ] = "",
+) -> None:
+    """Send a test through the command under [notify] of the campaign file, as kd-hpc queue will send news.
+
+    Does it arrive? kd-hpc notify campaigns/digits.toml
+
+    What it gets, and examples for mail and ntfy: docs/guide/notifications.md
+    """
+    from kd_hpc.campaign import load_campaign
+    from kd_hpc.errors import CampaignError, NotificationFailed
+    from kd_hpc.notification.notifier import Notifier
+    from kd_hpc.queueing.runner import CONTROL
+
+    loaded = load_campaign(campaign)
+    notifier = Notifier(loaded, experiments, experiments / CONTROL)
+    if unable:
+        notifier.after_failure(unable)
+        return
+    answer = notifier.test()
+    if answer is None:
+        raise CampaignError(
+            f"{campaign} names no command to notify you.", remedy='Write [notify] and command = ["..."].'
+        )
+    if answer.failure or answer.exit_status:
+        raise NotificationFailed(f"The test was not sent: {answer.words}", remedy=f"Mend command in {campaign}.")
+    print("The command ran and was content. Did it arrive?", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Telling a person, once, what they would otherwise find out by looking."""
