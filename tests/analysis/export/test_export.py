@@ -187,7 +187,8 @@ def kd_analysis(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_the_table_is_the_curves_with_what_each_run_is(tree: Path, tmp_path: Path) -> None:
     done = kd_analysis("export", "curves", tree, "-o", "curves.csv", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "21 rows in curves.csv\n"), done.stderr
-    rows = [row for row in csv.DictReader((tmp_path / "curves.csv").open()) if row["run"] == RUN]
+    text = (tmp_path / "curves.csv").read_text()
+    rows = [row for row in csv.DictReader(text.splitlines()) if row["run"] == RUN]
     curves = curves_of(tree)
     assert [float(row["test_acc"]) for row in rows] == curves["test_acc"]
     assert [float(row["term/logit term"]) for row in rows] == curves["terms"]["logit term"]

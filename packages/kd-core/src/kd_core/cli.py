@@ -11,7 +11,7 @@ from kd_hpc.entry import command_line, run
 app = command_line(
     "kd-core",
     "Train distillation runs that resume to the bit. Runs inside a job, or by hand.",
-    "Example: kd-core train --experiments experiments --dataset Digits --model ResNet20 --seed 0 --epochs 3\n\n"
+    "Example: kd-core train --dataset Digits --model ResNet20 --seed 0\n\n"
     "A new method, data set or model: docs/guide/a-campaign-of-your-own.md",
 )
 app.command("train", cls=RecipeCommand)(train.train)

@@ -61,7 +61,11 @@ def run(program: str, app: Callable[[], object]) -> NoReturn:
             raise
         _end(f"{program}: {error}", error.exit_code)
     except KeyboardInterrupt:
-        _end(f"{program}: interrupted; the same command goes on from here.", INTERRUPTED)
+        _end(_interrupted(program), INTERRUPTED)
+    except SystemExit as end:
+        if _was_interrupted(end):
+            _end(_interrupted(program), INTERRUPTED)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _end("", 0)
@@ -70,6 +74,15 @@ def run(program: str, app: Callable[[], object]) -> NoReturn:
             raise
         _end(f"{program}: unexpected {type(error).__name__}: {error} Run it again with --debug to see where.", 1)
     raise SystemExit(0)
+
+
+def _was_interrupted(end: SystemExit) -> bool:
+    """True if Ctrl-C ended the program without a word: the command line's own library turns it into an exit."""
+    return end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt)
+
+
+def _interrupted(program: str) -> str:
+    return f"\n{program}: interrupted. Nothing is lost: the same command goes on from here."
 
 
 def _end(message: str, code: int) -> NoReturn:

@@ -22,7 +22,9 @@ def tensorboard(
     experiments: ExperimentsArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("tensorboard"),
 ) -> None:
-    """Write one event file a run; neither torch nor tensorflow is needed.
+    """Write one event file a run, for TensorBoard.
+
+    Neither torch nor tensorflow is needed.
 
     Example: kd-analysis export tensorboard experiments -o tensorboard
 

@@ -16,10 +16,13 @@ def methodology(
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX to be \\input.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print what a methodology chapter may say: cluster, jobs, times, seeds, versions, dates, each with its source.
+    """Print what a methodology chapter may say.
 
-    Examples: kd-analysis methodology experiments --campaign campaigns/charlie.toml;
-    kd-analysis methodology experiments --latex
+    Cluster, jobs, times, seeds, versions, dates, each with its source.
+
+    What was planned, too: kd-analysis methodology experiments --campaign FILE
+
+    To be included: kd-analysis methodology experiments --latex
     """
     from kd_analysis.methodology.chapter import as_latex, as_markdown
     from kd_analysis.methodology.facts import methodology as facts

@@ -14,7 +14,9 @@ def plots(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes to draw with.")] = 2,
 ) -> None:
-    """Draw accuracy and loss of each run, the progress grid and the accuracy overview; say why a run was skipped.
+    """Draw the curves of each run, and overviews.
+
+    Only where something changed; says why a run was skipped.
 
     Example: kd-analysis plots experiments -o plots
     """

@@ -20,10 +20,15 @@ def report(
     cache: Annotated[Path | None, typer.Option("--cache", help="Where computed numbers are kept.")] = None,
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also write each figure as PDF, for LaTeX.")] = True,
 ) -> None:
-    """Write report.html, report.md, report.json, tables/ and figures/ for a folder of runs.
+    """Write the report of a folder of runs.
 
-    Examples: kd-analysis report experiments -o report --campaign campaigns/charlie.toml;
-    kd-analysis report --verify report
+    report.html, report.md, report.json, tables/ and figures/.
+
+    Example: kd-analysis report experiments -o report
+
+    A whole grid: kd-analysis report experiments --campaign FILE
+
+    Is it still true? kd-analysis report --verify report
     """
     from kd_hpc.errors import UsageError
 

@@ -14,7 +14,7 @@ def triage(
     everything: Annotated[bool, typer.Option("--all", help="Also runs with nothing against them.")] = False,
     cache: Annotated[Path | None, typer.Option("--cache", help="Where computed numbers are kept.")] = None,
 ) -> None:
-    """Say which runs can be trusted, and what speaks against the others.
+    """Say which runs can be trusted, and why others cannot.
 
     Example: kd-analysis triage experiments --json
     """

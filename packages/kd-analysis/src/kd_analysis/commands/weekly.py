@@ -17,11 +17,14 @@ def weekly(
     today: Annotated[str | None, typer.Option("--today", help="Last day, YYYY-MM-DD.  [default: today, UTC]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell a supervisor the week: what was worked on and why, what ran, what failed, numbers, what is next.
+    """Tell a supervisor the week.
 
-    From git history and the records; what neither says is not told.
+    What was worked on and why, what ran, what failed, numbers, what is next. From git history and the records; what
+    neither says is not told.
 
-    Examples: kd-analysis weekly --campaign campaigns/charlie.toml; kd-analysis weekly --since 2026-11-01
+    Example: kd-analysis weekly --campaign campaigns/charlie.toml
+
+    From a day on: kd-analysis weekly --since 2026-11-01
     """
     from datetime import UTC, datetime, timedelta
 

@@ -23,9 +23,11 @@ def bench(
     amp_dtype: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Time training steps on random images: fast beside plain, students together beside one alone, a checkpoint.
+    """Time training steps on random images.
 
-    Example: kd-core bench --teacher ResNet20 --student ResNetBaby --dataset Digits --rounds 3
+    Fast beside plain, students together beside one alone, a checkpoint.
+
+    Example: kd-core bench --dataset Digits --rounds 3
     """
     from dataclasses import asdict
 

@@ -25,9 +25,11 @@ def prepare(
     data: DataOption = Path("data"),
     local: Annotated[Path | None, typer.Option("--from", help="Folder that already holds the published files.")] = None,
 ) -> None:
-    """Download a data set's published files, check them, and leave arrays that jobs read.
+    """Download a data set, check it, and leave arrays for jobs.
 
-    Example: kd-core data prepare FashionMNIST --from /usr/share/datasets/fashion-mnist
+    Example: kd-core data prepare Cifar10
+
+    From files that you have: kd-core data prepare SVHN --from downloads
     """
     from kd_core.data.prepare import prepare_dataset
 
@@ -41,7 +43,7 @@ def verify(
     data: DataOption = Path("data"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check that a prepared data set still has the content it was prepared with.
+    """Check that a prepared data set is what it was.
 
     Example: kd-core data verify Digits
     """

@@ -14,7 +14,9 @@ def extract(
     data: DataOption = Path("data"),
     device: DeviceOption = "auto",
 ) -> None:
-    """Write what a run's last and best weights make of every test image.
+    """Write what a run's weights make of every test image.
+
+    Of the last and of the best ones.
 
     Example: kd-core extract Digits/pure/ResNet20/0
     """

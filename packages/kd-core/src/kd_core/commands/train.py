@@ -48,14 +48,19 @@ def train(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train one run from wherever it stands to its end; the same command again continues, or says it is complete.
+    """Train one run, from wherever it stands to its end.
 
-    Pure: kd-core train --experiments experiments --dataset Digits --model ResNet20 --seed 0 --epochs 3
+    The same command again continues it, or says that it is complete.
 
-    Distilled: kd-core train --experiments experiments --dataset Digits --method rkd --alpha 0.5 --teacher ResNet20
-    --student ResNetBaby --seed 0 --epochs 3
+    A pure run: kd-core train --dataset Digits --model ResNet20 --seed 0
 
-    Several students that share one teacher's forward passes: add --beside nst:0.5 --beside rkd:0.25
+    A student of that teacher:
+
+    \b
+    kd-core train --dataset Digits --method rkd --alpha 0.5 \\
+        --teacher ResNet20 --student ResNetBaby --seed 0
+
+    Several that share one teacher's passes: add --beside nst:0.5 --beside rkd:0.25
     """
     from kd_core.commands.identity import experiment_from, students_beside
     from kd_hpc.claim import JobIdentity

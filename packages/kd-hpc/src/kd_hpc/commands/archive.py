@@ -27,17 +27,18 @@ def archive(
     ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Close a round: move its runs to analysis/experiment_NAME, write their page there, and begin with an empty folder.
+    """Close a round: put its runs away and write their page.
 
-    Nothing is deleted; killed anywhere, the same command goes on. It refuses while a job may be alive. Done again, it
-    writes the page again and keeps the author's words in it. From then on kd-hpc queue refuses the round's campaigns,
-    unless --anew says that one is to be trained again.
+    They go to analysis/experiment_NAME, and the folder is empty for the next. Nothing is deleted; killed anywhere,
+    the same command goes on. It refuses while a job may be alive. Done again, it writes the page again and keeps the
+    author's words in it. From then on the round's campaigns are not queued again, unless --anew says that one is to
+    be trained again.
 
     Look first: kd-hpc archive beta --dry-run
 
     Then: kd-hpc archive beta --next campaigns/charlie.toml
 
-    On a cluster whose results were pulled, first: kd-hpc archive beta --runs-only
+    First, on a cluster: kd-hpc archive beta --runs-only
     """
     from kd_hpc.archiving.archive import close, open_round, require_nobody_at_work, steps
     from kd_hpc.campaign import load_campaign

@@ -26,7 +26,9 @@ def cancel(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """End runs: delete their jobs, and do not queue them again until kd-hpc retry. Their files stay.
+    """End runs and their jobs.
+
+    They are not queued again until somebody says retry; their files stay.
 
     Where several runs share a job, its id means all of them; a path means one, and the others go on in another job.
 

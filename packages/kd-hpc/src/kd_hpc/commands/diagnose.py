@@ -13,9 +13,10 @@ def diagnose(
     campaign: CampaignOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why the last job of a run died: cause, evidence, and the command to type next.
+    """Say why the last job of a run died.
 
-    Reads the run's files, those of earlier rounds too, and asks the scheduler if a campaign was queued here.
+    Cause, evidence, and the command to type next. Reads the run's files, those of earlier rounds too, and asks the
+    scheduler if a campaign was queued here.
 
     One run: kd-hpc diagnose Cifar10/pure/ResNet112/0
 

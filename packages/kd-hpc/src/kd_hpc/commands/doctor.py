@@ -18,9 +18,10 @@ def doctor(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check scheduler, queue, project, modules, environment, data, disk and locks, each with the command to type.
+    """Check that everything is ready for a campaign.
 
-    Changes nothing. Exit status 1 if something is wrong; warnings alone are 0.
+    Scheduler, queue, project, modules, environment, data, disk and locks, each with what to type. Changes nothing.
+    Exit status 1 if something is wrong; warnings alone are 0.
 
     Before the first queue: kd-hpc doctor campaigns/charlie.toml
 

@@ -16,9 +16,10 @@ def forecast(
     every: Annotated[float, typer.Option(help="Minutes between two kd-hpc queue, as cron calls it.")] = 30.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Say when the campaign ends, at the middle and the 90 % point, and whether another walltime would save hours.
+    """Say when the campaign ends.
 
-    From measured seconds an epoch, waits and deaths; from the jobs that really ran at once; teachers before students.
+    At even odds and at nine in ten; and whether another walltime would save hours. From measured seconds an epoch,
+    waits and deaths; from the jobs that really ran at once; teachers before students.
 
     The campaign queued last: kd-hpc forecast
 

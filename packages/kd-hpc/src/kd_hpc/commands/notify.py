@@ -18,7 +18,9 @@ def notify(
         str, typer.Option(help="Say that a round could not do its work, and why: told once it has lasted a day.")
     ] = "",
 ) -> None:
-    """Send a test through the command under [notify] of the campaign file, as kd-hpc queue will send news.
+    """Send a test message, as rounds will send news.
+
+    Through the command under [notify] of the campaign file.
 
     Does it arrive? kd-hpc notify campaigns/digits.toml
 

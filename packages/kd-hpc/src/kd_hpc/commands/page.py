@@ -17,13 +17,14 @@ def page(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("page.html"),
     experiments: ExperimentsOption = Path("experiments"),
 ) -> None:
-    """Write one HTML file that shows how everything stands: grid, curves, what needs you, when it ends.
+    """Write one HTML file that shows how everything stands.
 
-    From records alone, without a scheduler or a network; it needs no other file, so it can be sent to anybody.
+    Grid, curves, what needs you, when it ends. From records alone, without a scheduler or a network; it needs no
+    other file, so it can be sent to anybody.
 
     All that was queued here: kd-hpc page
 
-    A campaign, somewhere else: kd-hpc page campaigns/charlie.toml -o charlie.html
+    A campaign: kd-hpc page campaigns/charlie.toml -o charlie.html
     """
     from kd_hpc.inspection.glance import Glance
     from kd_hpc.page.build import write_page

@@ -27,11 +27,11 @@ def queue(
     everything: Annotated[bool, typer.Option("--all", help="With --dry-run: every run on a line of its own.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit every run that may start now; leave alone, continue or explain all others.
+    """Submit every run that may start now.
 
-    Safe to repeat, by hand or by cron: what is queued or finished is not queued again. Exit status 75: the scheduler
-    could not be reached, or another kd-hpc is at work; nothing was lost, try again. With --watch, 3: some runs need
-    you.
+    All others are left alone, continued or explained. Safe to repeat, by hand or by cron: what is queued or finished
+    is not queued again. Exit status 75: the scheduler could not be reached, or somebody else queues right now;
+    nothing was lost, try again. With --watch, 3: some runs need you.
 
     One tick: kd-hpc queue campaigns/charlie.toml
 

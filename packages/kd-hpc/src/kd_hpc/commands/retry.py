@@ -31,7 +31,9 @@ def retry(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Let the next queue take up failed, cancelled or unreadable runs; earlier deaths no longer count.
+    """Have failed, cancelled or unreadable runs tried again.
+
+    The next round takes them up; earlier deaths no longer count.
 
     From its checkpoint: kd-hpc retry Digits/pure/ResNet20/0
 

@@ -18,10 +18,11 @@ def simulate(
     running: Annotated[int, typer.Option(min=1, help="Jobs the cluster runs at once.")] = 4,
     as_json: JsonOption = False,
 ) -> None:
-    """Play the whole campaign on a simulated cluster: kills, lost answers, hung status calls, purges, bad nodes.
+    """Play the whole campaign on a simulated, faulty cluster.
 
-    The planner and the runner are the real ones; nothing is submitted and nothing is written. Exit status 1 if a
-    promise was broken: a run with two writers, a student before its teacher, too many jobs, a run without an end.
+    Kills, lost answers, hung status calls, purges, bad nodes. The planner and the runner are the real ones; nothing
+    is submitted and nothing is written. Exit status 1 if a promise was broken: a run with two writers, a student
+    before its teacher, too many jobs, a run without an end.
 
     Once, roughly handled: kd-hpc simulate campaigns/charlie.toml
 

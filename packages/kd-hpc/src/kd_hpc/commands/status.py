@@ -23,9 +23,9 @@ def status(
     experiments: ExperimentsOption = Path("experiments"),
     as_json: JsonOption = False,
 ) -> None:
-    """Show how far everything is on one screen: the grid, what is at work, what needs you, when it ends.
+    """Show on one screen how far everything is.
 
-    Reads records only, so it is quick and needs no scheduler; kd-hpc why RUN asks the scheduler, too.
+    The grid, what is at work, what needs you, when it ends. Reads records only, so it is quick and needs no scheduler.
 
     All that was queued here: kd-hpc status
 

@@ -25,7 +25,9 @@ def why(
     everything: Annotated[bool, typer.Option("--all", help="More than a screen, if there is more.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say in plain words why a run stands where it stands: record, attempts, owner, scheduler, decision, next command.
+    """Say in plain words why a run stands where it stands.
+
+    Record, attempts, owner, the scheduler's word, what the next round would do, and what to type.
 
     By its path: kd-hpc why Digits/pure/ResNet20/0
 

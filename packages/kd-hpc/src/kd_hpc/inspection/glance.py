@@ -83,6 +83,7 @@ class Glance:
         finally:
             print("\x1b[?25h\x1b[?1049l", end="")
             print("\n".join(lines), flush=True)
+            print("No longer watching: nothing else has ended.", file=sys.stderr)
 
     def as_json(self) -> dict[str, Any]:
         if self.is_selective:

@@ -66,9 +66,7 @@ def _need(campaign: str, same: Sequence[Decision]) -> Event:
         "reason": first.reason,
         "remedy": first.remedy,
     }
-    return Event(
-        "needs_person", f"{label}\n{first.reason}", f"{campaign}: {label} needs you", "\n".join(lines), details
-    )
+    return Event("needs_person", label, f"{campaign}: {label} needs you", "\n".join(lines), details)
 
 
 def _ended(campaign: str, plan: Plan) -> Event:
