@@ -29,8 +29,11 @@ def test_ctrl_c_says_that_the_same_command_goes_on(program: str, tmp_path: Path)
     process = subprocess.Popen(
         [BIN / "python", "-c", held], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_until((tmp_path / "begun").exists)
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate()
+    try:
+        wait_until((tmp_path / "begun").exists)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert said == f"\n{program}: interrupted. Nothing is lost: the same command goes on from here.\n"

@@ -66,7 +66,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def typed(line: str, place: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(line, shell=True, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        line,
+        shell=True,
+        cwd=place,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
 
 
 @pytest.mark.parametrize("heading", QUICK)

@@ -150,7 +150,9 @@ def test_a_record_with_a_flipped_bit_is_noticed() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed")
 def test_tensorboard_itself_reads_every_curve(tree: Path, tmp_path: Path) -> None:
     assert RUN in export_tensorboard(tree, tmp_path)
-    done = subprocess.run([sys.executable, "-c", READER, tmp_path / RUN], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", READER, tmp_path / RUN], capture_output=True, text=True, check=True, timeout=120
+    )
     found, curves = json.loads(done.stdout), curves_of(tree)
     expected = {name: values for name, values in curves.items() if isinstance(values, list)}
     expected |= {f"term/{name}": values for name, values in curves["terms"].items()}
@@ -181,7 +183,9 @@ def test_an_epoch_that_is_no_number_is_left_away_and_twice_gives_the_same(tree: 
 
 
 def kd_analysis(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([BIN / "kd-analysis", *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [BIN / "kd-analysis", *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_the_table_is_the_curves_with_what_each_run_is(tree: Path, tmp_path: Path) -> None:

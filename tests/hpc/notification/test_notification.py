@@ -23,6 +23,7 @@ from kd_hpc.notification.notifier import FOLDER, Notifier
 from kd_hpc.planning.decision import Action, Decision, Plan
 from tests.hpc.support import (
     CAMPAIGN,
+    HANGS,
     KD_HPC,
     TEACHER,
     campaign_file,
@@ -162,10 +163,10 @@ markers.Markers._create = spy_create
 plan = Plan((decision(0, Action.FAIL, "it died", "kd-hpc retry it"), decision(1, Action.WAIT)))
 notifier_of(Path({str(tmp_path)!r}), {script!r}).after_round(plan, failure="", is_known=True)
 """
-    first = subprocess.run([sys.executable, "-c", program, stage], check=False)
+    first = subprocess.run([sys.executable, "-c", program, stage], check=False, timeout=HANGS)
     assert first.returncode == -signal.SIGKILL
     for _ in range(2):
-        subprocess.run([sys.executable, "-c", program], check=True)
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=HANGS)
     tries = (tmp_path / "tries").read_text() if (tmp_path / "tries").exists() else ""
     assert tries == ("" if stage == "calling" else "x\n"), "begun counts as told: never twice"
 
@@ -188,10 +189,14 @@ script = "cat >/dev/null; echo x >>{tmp_path}/tries"
 notifier_of(Path({str(tmp_path)!r}), script).after_round(plan, failure="", is_known=True)
 """
     rivals = [subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) for _ in range(6)]
-    for rival in rivals:
-        assert rival.stdin is not None
-        rival.stdin.close()
-    assert [rival.wait() for rival in rivals] == [0] * 6
+    try:
+        for rival in rivals:
+            assert rival.stdin is not None
+            rival.stdin.close()
+        assert [rival.wait(HANGS) for rival in rivals] == [0] * 6
+    finally:
+        for rival in rivals:
+            rival.kill()
     assert (tmp_path / "tries").read_text() == "x\n"
 
 
@@ -289,8 +294,11 @@ def test_ctrl_c_while_it_is_called_ends_the_watching_as_ever(place: Path) -> Non
     watcher = subprocess.Popen(
         [KD_HPC, "queue", "tiny.toml", "--watch"], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_until((place / "called").exists)
-    os.killpg(watcher.pid, signal.SIGINT)
-    _, said = watcher.communicate()
+    try:
+        wait_until((place / "called").exists)
+        os.killpg(watcher.pid, signal.SIGINT)
+        _, said = watcher.communicate(timeout=HANGS)
+    finally:
+        watcher.kill()
     assert watcher.returncode == 130
     assert "Come back with" in said
