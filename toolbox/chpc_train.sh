@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The campaign runs itself. Every half hour: bring new results here, draw them, have the cluster queue what may start.
+# The campaign runs itself. Every half hour: bring new results here, draw them, have the cluster queue what may start, renew
+# page.html, and, if that has failed for a day, tell whom the campaign's [notify] names.
 #   on     install the crontab entry       off   remove it       cron   one such round, now
 # Settings: toolbox/chpc.env. Log: toolbox/logs/chpc_train.log.
 set -euo pipefail
@@ -109,8 +110,10 @@ say() {
 }
 
 problems=0
+unable=
 problem() {
     problems=$((problems + 1))
+    unable=${unable:-$1}
     say "problem: $1"
     say "    next: $2"
 }
@@ -265,6 +268,17 @@ queue() {
 
 draw() { step plots "$PLOTS_SECONDS" .venv/bin/kd-analysis plots "$experiments" -o plots --json; }
 
+# Records alone, so it shows what was brought here, whatever else failed.
+renew_page() { step page "$RECORDS_SECONDS" .venv/bin/kd-hpc page "$CHPC_CAMPAIGN" --experiments "$experiments" -o page.html; }
+
+# tell: the cluster tells of runs; that no round reaches it can only be told from here.
+tell() {
+    local found=(--able)
+    [ -z "$unable" ] || found=(--unable "$unable")
+    step notify "$RECORDS_SECONDS" .venv/bin/kd-hpc notify "$CHPC_CAMPAIGN" --experiments "$experiments" "${found[@]}"
+    sed 's/^/    notify| /' "$work/notify.err" >>"$log"
+}
+
 summarize() {
     local pulled counts
     pulled=$(cat "$work/pull.out" "$work/pull-checkpoints.out" "$work/show-state.out" 2>/dev/null | grep -vc '/$' || true)
@@ -293,6 +307,8 @@ round() {
     if [ "$reached" -eq 0 ]; then
         if all_closed && nothing_lost; then queue || true; fi
     fi
+    renew_page || true
+    tell || true
     summarize
     [ "$problems" -eq 0 ]
 }

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,24 @@ def test_a_round_pulls_plots_and_queues_and_sums_it_up(cluster: Cluster, laptop:
     assert summary(laptop) == (
         "round ends: pulled 4 files, plotted 1, submitted 1, queued 0, running 1, finished 1 of 4, problems 0"
     )
+    assert "Digits/pure" in (laptop.root / "page.html").read_text()
     assert laptop.tick().returncode == 0
     assert "pulled 0 files" in summary(laptop)
+
+
+def test_rounds_that_fail_for_a_day_call_the_notification_of_the_campaign(cluster: Cluster, laptop: Laptop) -> None:
+    campaign, failing = laptop.root / "campaigns/tiny.toml", laptop.experiments / ".kd/notified/failing"
+    campaign.write_text(campaign.read_text() + '\n[notify]\ncommand = ["sh", "-c", "cat >told; exit 1"]\n')
+    cluster.stop()
+    assert laptop.tick().returncode == 1
+    failing.write_text((datetime.now(UTC) - timedelta(days=2)).isoformat())
+    assert laptop.tick().returncode == 1
+    assert "reach failed with exit status 255" in (laptop.root / "told").read_text()
+    assert "notify| The [notify] command could not tell" in laptop.log
+    assert summary(laptop).endswith("problems 1"), "a failing command changes nothing else"
+    cluster.start()
+    assert laptop.tick().returncode == 0
+    assert not failing.exists()
 
 
 def test_the_first_round_finds_no_experiments_there_and_queues(cluster: Cluster, laptop: Laptop) -> None:

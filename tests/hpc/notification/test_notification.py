@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from tests.hpc.support import (
     tiny_campaign,
     wait_until,
 )
+from tests.paths import ROOT
 
 TELLS = 'cat >>told.json; printf "%s\\n" "$KD_TITLE" >>titles'
 """A command that keeps what it is told."""
@@ -302,3 +304,47 @@ def test_ctrl_c_while_it_is_called_ends_the_watching_as_ever(place: Path) -> Non
         watcher.kill()
     assert watcher.returncode == 130
     assert "Come back with" in said
+
+
+EXAMPLES = re.findall(
+    r"^```ini\n(.*?)^```", (ROOT / "docs/guide/notifications.md").read_text(), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize(("program", "example"), zip(("mail", "curl"), EXAMPLES, strict=True))
+def test_the_examples_of_the_guide_send_title_and_text(place: Path, program: str, example: str) -> None:
+    stand_in = place / "bin" / program
+    stand_in.parent.mkdir()
+    stand_in.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >>{place}/words\n[ {program} = curl ] || cat >>{place}/words\n'
+    )
+    stand_in.chmod(0o755)
+    campaign_file(place, f"{CAMPAIGN}\n{example}")
+    done = kd_hpc("notify", "tiny.toml", cwd=place, PATH=f"{stand_in.parent}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    words = (place / "words").read_text()
+    assert "tiny: a test\n" in words
+    assert "You will be told when a run needs you" in words
+    assert ("you@example.org" if program == "mail" else "https://ntfy.sh/") in words
+
+
+def test_a_round_that_worked_elsewhere_ends_the_day(place: Path) -> None:
+    notifying(place, TELLS)
+    (place / "experiments").mkdir()
+    kd_hpc("notify", "tiny.toml", "--unable", "no network", cwd=place)
+    failing = place / "experiments/.kd" / FOLDER / "failing"
+    assert failing.exists()
+    kd_hpc("notify", "tiny.toml", "--able", cwd=place)
+    assert not failing.exists()
+    assert kd_hpc("notify", "tiny.toml", "--able", "--unable", "x", cwd=place).returncode == 2
+    assert told(place) == []
+
+
+def test_of_very_many_things_ten_are_told_in_words(tmp_path: Path) -> None:
+    notifier = notifier_of(tmp_path, f"cat >{tmp_path}/told.json")
+    plan = Plan(tuple(decision(seed, Action.FAIL, f"reason {seed}", f"kd-hpc retry {seed}") for seed in range(13)))
+    notifier.after_round(Plan((*plan.decisions, decision(20, Action.WAIT))), failure="", is_known=True)
+    (message,) = told(tmp_path)
+    assert len(message["details"]) == 13
+    assert message["text"].count("Next: ") == 10
+    assert message["text"].endswith("And 3 more: kd-hpc status")

@@ -17,6 +17,7 @@ def notify(
     unable: Annotated[
         str, typer.Option(help="Say that a round could not do its work, and why: told once it has lasted a day.")
     ] = "",
+    able: Annotated[bool, typer.Option("--able", help="Say that a round did its work, which ends that.")] = False,
 ) -> None:
     """Send a test message, as rounds will send news.
 
@@ -27,14 +28,16 @@ def notify(
     What it gets, and examples for mail and ntfy: docs/guide/notifications.md
     """
     from kd_hpc.campaign import load_campaign
-    from kd_hpc.errors import CampaignError, NotificationFailed
+    from kd_hpc.errors import CampaignError, NotificationFailed, UsageError
     from kd_hpc.notification.notifier import Notifier
     from kd_hpc.queueing.runner import CONTROL
 
+    if unable and able:
+        raise UsageError("A round was either --able or --unable.", remedy="Leave one of them away.")
     loaded = load_campaign(campaign)
     notifier = Notifier(loaded, experiments, experiments / CONTROL)
-    if unable:
-        notifier.after_failure(unable)
+    if unable or able:
+        notifier.after_failure(unable) if unable else notifier.after_success()
         return
     answer = notifier.test()
     if answer is None:

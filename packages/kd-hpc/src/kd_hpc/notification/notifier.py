@@ -22,6 +22,8 @@ from kd_hpc.schedulers.shell import Answer, call
 FOLDER = "notified"
 """Below the folder where kd-hpc keeps its own files."""
 _FAILING = "failing"
+MOST_IN_A_TEXT = 10
+"""So many things are told in words; `details` holds all."""
 
 
 class Notifier:
@@ -51,7 +53,7 @@ class Notifier:
         if failure:
             self.after_failure(failure)
         else:
-            self._safely(self._succeeded)
+            self.after_success()
         events = of_plan(self._campaign.name, plan) if is_known else []
         names = [event.name for event in events]
         if is_known and names != self._latest:
@@ -65,6 +67,10 @@ class Notifier:
             return
         now = datetime.now(UTC)
         self._tell(of_failure(self._campaign.name, self._failing_since(now), now, reason))
+
+    def after_success(self) -> None:
+        """After a round that did its work; should rounds fail again, their day begins anew."""
+        self._safely(self._succeeded)
 
     def test(self) -> Answer | None:
         """Call the command now; None where the campaign names none."""
@@ -124,7 +130,7 @@ class Notifier:
             "experiments": str(self._root.absolute()),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "title": title,
-            "text": "\n\n".join(event.text for event in events),
+            "text": "\n\n".join([*(event.text for event in events[:MOST_IN_A_TEXT]), *_rest(events)]),
             "details": [event.details for event in events],
         }
 
@@ -134,3 +140,8 @@ class Notifier:
             act(*arguments)
         except (StoreError, OSError) as error:
             print(f"Nobody could be notified: {error}", file=sys.stderr)
+
+
+def _rest(events: Sequence[Event]) -> list[str]:
+    more = len(events) - MOST_IN_A_TEXT
+    return [f"And {more} more: kd-hpc status"] if more > 0 else []
