@@ -246,13 +246,14 @@ def test_patience_ends_after_exactly_a_day() -> None:
 def test_runs_with_one_remedy_are_one_event_and_a_new_one_another() -> None:
     teacher = decision(0, Action.BLOCK, "failed: memory", "kd-hpc retry teacher")
     student = decision(1, Action.BLOCK, "its teacher is failed", "kd-hpc retry teacher")
-    (first,) = of_plan("c", Plan((teacher, student, decision(3, Action.WAIT))))
+    (first,) = of_plan("c", Plan((teacher, student, decision(3, Action.WAIT))), Path("elsewhere"))
+    assert first.details["remedy"] == "kd-hpc retry teacher --experiments elsewhere"
     assert first.details["runs"] == [teacher.experiment.label, student.experiment.label]
     other = decision(2, Action.FAIL, "cancelled by you", "kd-hpc retry other")
-    both = of_plan("c", Plan((teacher, student, other, decision(3, Action.WAIT))))
+    both = of_plan("c", Plan((teacher, student, other, decision(3, Action.WAIT))), Path("experiments"))
     assert next(event.name for event in both) == first.name
     assert len({event.name for event in both}) == 2
-    settled = of_plan("c", Plan((teacher, decision(4, Action.DONE))))
+    settled = of_plan("c", Plan((teacher, decision(4, Action.DONE))), Path("experiments"))
     assert settled[-1].details == {"completed": 1, "stopped": 1}
 
 

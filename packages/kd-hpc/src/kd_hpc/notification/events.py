@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from kd_hpc.planning.decision import Action, Decision, Plan
+from kd_hpc.remedies import with_folder
 
 PATIENCE = timedelta(days=1)
 """So long rounds may fail before somebody is told."""
@@ -33,9 +35,9 @@ class Event:
         return f"{self.kind}-{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
 
 
-def of_plan(campaign: str, plan: Plan) -> list[Event]:
-    """Everything about a plan that somebody should know, one event a cause."""
-    events = [_need(campaign, same) for same in plan.needs]
+def of_plan(campaign: str, plan: Plan, root: Path) -> list[Event]:
+    """Everything about a plan for the runs below `root` that somebody should know, one event a cause."""
+    events = [_need(campaign, same, root) for same in plan.needs]
     return [*events, _ended(campaign, plan)] if plan.is_settled else events
 
 
@@ -56,15 +58,15 @@ def a_test(campaign: str) -> Event:
     return Event("test", "", f"{campaign}: a test", text)
 
 
-def _need(campaign: str, same: Sequence[Decision]) -> Event:
-    first = same[0]
+def _need(campaign: str, same: Sequence[Decision], root: Path) -> Event:
+    first, remedy = same[0], with_folder(same[0].remedy, root)
     label, waiting = first.experiment.label, len(same) - 1
     also = f" ({waiting} more are concerned)" if waiting else ""
-    lines = [f"{label}{also}: {first.reason}", *([f"Next: {first.remedy}"] if first.remedy else [])]
+    lines = [f"{label}{also}: {first.reason}", *([f"Next: {remedy}"] if remedy else [])]
     details = {
         "runs": [decision.experiment.label for decision in same],
         "reason": first.reason,
-        "remedy": first.remedy,
+        "remedy": remedy,
     }
     return Event("needs_person", label, f"{campaign}: {label} needs you", "\n".join(lines), details)
 

@@ -54,7 +54,7 @@ class Notifier:
             self.after_failure(failure)
         else:
             self.after_success()
-        events = of_plan(self._campaign.name, plan) if is_known else []
+        events = of_plan(self._campaign.name, plan, self._root) if is_known else []
         names = [event.name for event in events]
         if is_known and names != self._latest:
             self._safely(self._markers.forget_others, ("needs_person", "ended"), names)
