@@ -17,7 +17,7 @@ from random import Random
 
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.experiment import Experiment
-from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.records import Attempt, State, StatusRecord, sealed, to_bytes
 from kd_hpc.store import METRICS, STATUS, Store
 from tests.broken_tree import weights_file
 
@@ -178,7 +178,7 @@ class HalfDone:
             remedy=remedy,
             updated_at=when,
         )
-        (self.store.create(run) / STATUS).write_text(record.model_dump_json(indent=2, exclude_none=True))
+        (self.store.create(run) / STATUS).write_bytes(to_bytes(sealed(record.model_copy(update={"revision": 1}))))
 
 
 def make(root: Path, now: datetime | None = None) -> Campaign:

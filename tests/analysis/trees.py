@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kd_hpc.experiment import Experiment
-from kd_hpc.records import SCHEMA_VERSION, Attempt, State, StatusRecord
+from kd_hpc.records import Attempt, State, StatusRecord
 
 WIDTHS = {"layer1": 16, "layer2": 32, "layer3": 64}
 
@@ -81,7 +81,7 @@ def write_record(directory: Path, run: Experiment, accuracies: list[float], spec
     source = run.teacher_run
     teacher = {"teacher": {"path": str(source.path), "sha256": f"{run.seed:064x}"}} if source else {}
     record = StatusRecord(
-        schema_version=SCHEMA_VERSION,
+        schema_version=1,
         state=State.COMPLETED,
         epoch=spec.epochs,
         epochs=spec.epochs,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
@@ -17,26 +18,26 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kd_hpc.claim import JobIdentity, Superseded, claimed
-from kd_hpc.errors import KdError
+from kd_hpc.claim import Claim, JobIdentity, claimed
+from kd_hpc.errors import KdError, Superseded
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import publish, publish_text
-from kd_hpc.records import State, StatusRecord
+from kd_hpc.records import State
+from kd_hpc.sealed import seal_object
 from kd_hpc.store import BEST, CHECKPOINT, METRICS, Store
 
 
 def main() -> int:
     arguments = _arguments()
     store, job = Store(Path(arguments.experiments)), JobIdentity.from_environment()
-    runs: dict[Experiment, StatusRecord] = {}
+    runs: dict[Experiment, Claim] = {}
     try:
         with contextlib.ExitStack() as owned:
             for experiment in _experiments(arguments):
                 with _told_if_superseded():
-                    record = owned.enter_context(claimed(store, experiment, job))
-                    if not record.is_done:
-                        runs[experiment] = record
-            _train(store, runs, arguments.epochs)
+                    claim = owned.enter_context(claimed(store, experiment, job))
+                    if claim.run:
+                        runs[experiment] = claim
+            _train(runs, arguments.epochs)
     except KdError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -62,37 +63,51 @@ def _told_if_superseded() -> Iterator[None]:
         print(reason, file=sys.stderr)
 
 
-def _train(store: Store, records: dict[Experiment, StatusRecord], epochs: int) -> None:
+def _train(claims: dict[Experiment, Claim], epochs: int) -> None:
     """All runs to their end, those behind first."""
-    done = {run: _checkpoint(store, run) for run in records}
-    for run, record in records.items():
-        records[run] = record.model_copy(update={"state": State.IN_PROGRESS, "epochs": epochs})
-        store.write(run, records[run])
-    for epoch in range(min(done.values(), default=epochs) + 1, epochs + 1):
+    trained = {run: Trained(claim) for run, claim in claims.items()}
+    for one in trained.values():
+        one.write(state=State.IN_PROGRESS, epochs=epochs)
+    for epoch in range(min((one.done for one in trained.values()), default=epochs) + 1, epochs + 1):
         time.sleep(float(os.environ.get("STANDIN_EPOCH_SECONDS", "0.01")))
         if epoch == int(os.environ.get("STANDIN_DIE", "0")):
             raise SystemExit("error: told to die")
         if epoch == int(os.environ.get("STANDIN_HOLD", "0")):
             while not Path(os.environ["STANDIN_GO"]).exists():
                 time.sleep(0.02)
-        for run in [run for run in records if done[run] < epoch]:
-            records[run] = _end_epoch(store, run, records[run], epoch)
-    for run, record in records.items():
-        publish(store.directory(run) / BEST, write_weights)
-        ended = record.with_attempt(ended_at=datetime.now(UTC))
-        store.write(run, ended.model_copy(update={"state": State.COMPLETED}))
+        for one in [one for one in trained.values() if one.done < epoch]:
+            one.end_epoch(epoch)
+    for one in trained.values():
+        one.complete()
 
 
-def _checkpoint(store: Store, run: Experiment) -> int:
-    checkpoint = store.directory(run) / CHECKPOINT
-    return int(json.loads(checkpoint.read_text())["epoch"]) if checkpoint.exists() else 0
+class Trained:
+    """One claimed run as it goes on."""
 
+    def __init__(self, claim: Claim) -> None:
+        assert claim.run is not None, "a run that is done is not trained"
+        self.run, self.record = claim.run, claim.record
+        checkpoint = self.run.directory / CHECKPOINT
+        self.done = int(json.loads(checkpoint.read_text())["epoch"]) if checkpoint.exists() else 0
 
-def _end_epoch(store: Store, run: Experiment, record: StatusRecord, epoch: int) -> StatusRecord:
-    publish_text(store.directory(run) / METRICS, json.dumps({"seconds": [1.0] * epoch}))
-    publish_text(store.directory(run) / CHECKPOINT, json.dumps({"epoch": epoch}))
-    record = record.model_copy(update={"epoch": epoch, "acc_last": 90.0}).with_attempt(end_epoch=epoch)
-    return store.write(run, record)
+    def end_epoch(self, epoch: int) -> None:
+        self.publish(METRICS, seal_object({"seconds": [1.0] * epoch}))
+        self.publish(CHECKPOINT, {"epoch": epoch})
+        self.done, self.record = epoch, self.record.with_attempt(end_epoch=epoch)
+        self.write(epoch=epoch, acc_last=90.0)
+
+    def complete(self) -> None:
+        buffer = io.BytesIO()
+        write_weights(buffer)
+        self.run.fence.publish(self.run.directory / BEST, buffer.getvalue())
+        self.record = self.record.with_attempt(ended_at=datetime.now(UTC))
+        self.write(state=State.COMPLETED)
+
+    def publish(self, name: str, content: object) -> None:
+        self.run.fence.publish(self.run.directory / name, json.dumps(content).encode())
+
+    def write(self, **changes: object) -> None:
+        self.record = self.run.write(self.record.model_copy(update=changes))
 
 
 def write_weights(stream: object) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +18,10 @@ import psutil
 
 from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
+from kd_hpc.files import publish_bytes
+from kd_hpc.records import StatusRecord, sealed, to_bytes
 from kd_hpc.schedulers.local.scheduler import FOLDER_VARIABLE
+from kd_hpc.store import STATUS, Store
 
 HANGS = 1000.0
 """Seconds after which something hangs. No test passes or fails by the speed of its machine; none waits for ever."""
@@ -63,6 +67,14 @@ def tiny_campaign(**changes: Any) -> Campaign:
         "recipe": {"epochs": 3},
     }
     return Campaign.model_validate(fields | changes)
+
+
+def put_record(store: Store, run: Experiment, record: StatusRecord) -> None:
+    """Let `record` be what is on record, whatever was before."""
+    before = store.read(run)
+    revision = before.revision if isinstance(before, StatusRecord) else 0
+    stamp = {"revision": revision + 1, "updated_at": datetime.now(UTC), "experiment": run}
+    publish_bytes(store.create(run) / STATUS, to_bytes(sealed(record.model_copy(update=stamp))))
 
 
 def standin_venv(folder: Path) -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kd_hpc.claim import JobIdentity, Superseded, claimed, owner
-from kd_hpc.errors import RunOwned, StoreError
+from kd_hpc.claim import JobIdentity, claimed, owner
+from kd_hpc.errors import RunOwned, StoreError, Superseded
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import STATUS, Store
 from tests.hpc.support import TEACHER, wait_until
@@ -28,6 +28,10 @@ def attempt(token: str = "abcdefgh", job_id: str | None = "7.vm", **fields: obje
     return Attempt.model_validate({"token": token, "job_id": job_id, "scheduler": "pbs"} | fields)
 
 
+def latest_lock(store: Store) -> Path:
+    return max(store.directory(TEACHER).glob(".owner.*"), key=lambda file: int(file.suffix[1:]))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "experiments")
@@ -35,7 +39,8 @@ def store(tmp_path: Path) -> Store:
 
 def test_the_recorded_job_owns_the_run_and_its_start_is_noted(store: Store) -> None:
     recorded(store, State.QUEUED, attempt(), epoch=4)
-    with claimed(store, TEACHER, JOB) as record:
+    with claimed(store, TEACHER, JOB) as claim:
+        record = claim.record
         assert record.attempt is not None
         assert (record.attempt.start_epoch, record.attempt.token) == (4, "abcdefgh")
         assert record.attempt.host
@@ -67,7 +72,8 @@ def test_an_intent_without_a_job_id_lets_no_job_in(store: Store) -> None:
 
 
 def test_a_start_by_hand_adds_an_attempt(store: Store) -> None:
-    with claimed(store, TEACHER, HAND) as record:
+    with claimed(store, TEACHER, HAND) as claim:
+        record = claim.record
         assert record.attempt is not None
         assert (record.attempt.scheduler, record.attempt.number, record.attempt.start_epoch) == ("hand", 1, 0)
 
@@ -81,13 +87,15 @@ def test_a_start_by_hand_is_refused_while_a_job_may_be_alive(store: Store, state
 
 def test_a_start_by_hand_is_allowed_once_the_job_s_end_is_on_record(store: Store) -> None:
     recorded(store, State.IN_PROGRESS, attempt(ended_at=datetime.now(UTC)))
-    with claimed(store, TEACHER, HAND) as record:
+    with claimed(store, TEACHER, HAND) as claim:
+        record = claim.record
         assert len(record.attempts) == 2
 
 
 def test_a_complete_run_is_only_shown(store: Store) -> None:
     recorded(store, State.COMPLETED, attempt(), epoch=9)
-    with claimed(store, TEACHER, JOB) as record:
+    with claimed(store, TEACHER, JOB) as claim:
+        record = claim.record
         assert record.epoch == 9
     assert owner(store.directory(TEACHER)) is None
 
@@ -125,15 +133,15 @@ def test_one_process_at_a_time_owns_a_run_and_a_killed_one_frees_it(store: Store
 def test_a_later_attempt_may_take_an_earlier_ones_lock_out_of_reach(store: Store) -> None:
     recorded(store, State.QUEUED, attempt("earlier1", "6.vm"), attempt())
     with claimed(store, TEACHER, JOB):
-        lock = max(store.directory(TEACHER).glob(".owner.*"))
+        lock = latest_lock(store)
         content = lock.read_text()
     elsewhere = content.replace('"token":"abcdefgh"', '"token":"earlier1"')
-    elsewhere = elsewhere.replace(f'"host":"{owner(store.directory(TEACHER)).process.host}"', '"host":"elsewhere"')  # type: ignore[union-attr]
+    elsewhere = elsewhere.replace('"boot":"', '"boot":"another-')
     lock.write_text(elsewhere)
     assert owner(store.directory(TEACHER)).is_alive() is None  # type: ignore[union-attr]
     with claimed(store, TEACHER, JOB):
         pass
-    lock = max(store.directory(TEACHER).glob(".owner.*"))
+    lock = latest_lock(store)
     lock.write_text(elsewhere.replace("earlier1", "strange1"))
     with pytest.raises(RunOwned), claimed(store, TEACHER, JOB):
         pass

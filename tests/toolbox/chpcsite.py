@@ -22,7 +22,7 @@ import pytest
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import Store
-from tests.hpc.support import HANGS
+from tests.hpc.support import HANGS, put_record
 from tests.paths import ROOT
 
 BIN = Path(sys.executable).parent
@@ -85,7 +85,7 @@ def make_run(experiments: Path, run: Experiment, state: State, **files: bytes) -
     store.directory(run).mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (store.directory(run) / name.replace("_", ".")).write_bytes(content)
-    store.write(run, StatusRecord(experiment=run, state=state, epoch=3, epochs=3))
+    put_record(store, run, StatusRecord(experiment=run, state=state, epoch=3, epochs=3))
     return store.directory(run)
 
 

@@ -12,6 +12,7 @@ import pytest
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
+from tests.hpc.support import put_record
 from tests.paths import ROOT
 from tests.toolbox.chpcsite import BIN, STUDENT, TEACHER, Cluster, Laptop, make_run
 
@@ -33,7 +34,7 @@ def train(experiments: Path, run: Experiment, token: str, state: State, epoch: i
     store = Store(experiments)
     attempt = Attempt(token=token, scheduler="pbs", job_id=f"{token}.sched01", ended_at="2026-01-01T00:00:00Z")
     store.create(run)
-    store.write(run, StatusRecord(experiment=run, state=state, epoch=epoch, epochs=3, attempts=(attempt,)))
+    put_record(store, run, StatusRecord(experiment=run, state=state, epoch=epoch, epochs=3, attempts=(attempt,)))
     (store.directory(run) / "metrics.json").write_text("{}")
 
 

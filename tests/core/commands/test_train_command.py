@@ -96,7 +96,9 @@ def test_another_teacher_than_the_recorded_one_is_refused(teacher: Path, tmp_pat
     root = place(teacher, tmp_path / "run")
     start(arguments(root, "rkd"), root / "log").kill_after(0.9)
     store, experiment = Store(root / "experiments"), _student("rkd")
-    store.write(experiment, StatusRecord(experiment=experiment, teacher_sha256="0" * 64))
+    record = store.read(experiment)
+    assert isinstance(record, StatusRecord)
+    store.write(experiment, record.model_copy(update={"teacher_sha256": "0" * 64}))
     code, output = run(arguments(root, "rkd"), root / "second")
     assert code == 1
     assert "is not the teacher this run was started with" in output
@@ -122,7 +124,7 @@ def test_a_run_that_a_live_process_owns_is_refused(teacher: Path, tmp_path: Path
     code, output = run(arguments(root, "logit", epochs=500), root / "second")
     first.kill_after(0.0)
     assert code == 75
-    assert "is being trained" in output
+    assert "is in use" in output
     assert f"process {first.process.pid}" in output
 
 

@@ -21,7 +21,7 @@ def results(root: Path, method: str, seed: int) -> dict[str, object]:
     """Everything a finished run left, but for times."""
     run_directory = directory(root, method, seed)
     metrics = json.loads((run_directory / "metrics.json").read_text())
-    del metrics["seconds"], metrics["students"]
+    del metrics["seconds"], metrics["students"], metrics["checksum"]
     status = json.loads((run_directory / "status.json").read_text())
     kept = {key: status[key] for key in ("state", "epoch", "acc_last", "acc_best", "best_epoch", "provenance")}
     return {"metrics": metrics, **kept, **{name: (run_directory / name).read_bytes() for name in FILES}}

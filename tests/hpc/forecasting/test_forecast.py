@@ -201,7 +201,10 @@ def test_forecast_speaks_of_the_campaign_queued_last(place: Path) -> None:
     fresh = kd_hpc("forecast", "tiny.toml", cwd=place)
     assert "No epoch was measured yet" in fresh.stdout
     kd_hpc("queue", "tiny.toml", "--watch", cwd=place, STANDIN_DIE="2")
-    Store(place / "experiments").write(TEACHER, StatusRecord(state=State.IN_PROGRESS, epoch=1, epochs=3))
+    store = Store(place / "experiments")
+    record = store.read(TEACHER)
+    assert isinstance(record, StatusRecord)
+    store.write(TEACHER, record.model_copy(update={"state": State.IN_PROGRESS, "epoch": 1}))
     told = kd_hpc("forecast", cwd=place)
     assert "even odds: done in" in told.stdout, told.stderr
     data = json.loads(kd_hpc("forecast", "--json", cwd=place).stdout)

@@ -24,6 +24,7 @@ from kd_hpc.inspection.overview import make_overview
 from kd_hpc.inspection.overview_text import SIGNS, Screen
 from kd_hpc.inspection.rows import Row, read_rows
 from kd_hpc.records import State, StatusRecord
+from kd_hpc.sealed import seal_object
 from kd_hpc.store import Store
 from tests.half_done_tree import make
 from tests.hpc.support import HANGS, KD_HPC, kd_hpc
@@ -292,7 +293,7 @@ def test_why_of_a_run_with_a_hundred_attempts_fits_a_screen_and_all_shows_all(ha
     attempt = record["attempts"][0]
     record["attempts"] = [{**attempt, "number": n, "detail": "killed " * 40} for n in range(1, 101)]
     before = path.read_text()
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(seal_object(record)))
     shown = kd_hpc("why", label, cwd=half).stdout.splitlines()
     everything = kd_hpc("why", label, "--all", cwd=half).stdout.splitlines()
     path.write_text(before)

@@ -85,7 +85,8 @@ def test_retry_leaves_what_is_complete_or_alive_and_says_what_to_type(place: Pat
     complete = kd_hpc("retry", TEACHER.label, cwd=place)
     assert (complete.returncode, "--anew" in complete.stdout) == (0, True)
     assert record_of(place, TEACHER) == before
-    Store(place / "experiments").write(PURE, before.model_copy(update={"state": State.SUSPECT}))
+    completed = record_of(place, PURE)
+    Store(place / "experiments").write(PURE, completed.model_copy(update={"state": State.SUSPECT}))
     suspect = kd_hpc("retry", PURE.label, cwd=place)
     assert (suspect.returncode, "--anew" in suspect.stderr) == (2, True)
 

@@ -16,6 +16,7 @@ import pytest
 from kd_hpc.inspection.grid import Mark, mark_of
 from kd_hpc.inspection.rows import read_rows
 from kd_hpc.page.sections import NAMES
+from kd_hpc.sealed import seal_object
 from kd_hpc.store import STATUS, Store
 from tests.analysis.browser import PROGRAM, Browser
 from tests.half_done_tree import make
@@ -32,7 +33,7 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(place / "experiments")
     (place / "experiments/campaign.toml").rename(place / "charlie.toml")
     failed = place / "experiments/TinyImageNet/pure/ResNet112/1" / STATUS
-    failed.write_text(json.dumps(json.loads(failed.read_text()) | {"reason": INJECTED}))
+    failed.write_text(json.dumps(seal_object(json.loads(failed.read_text()) | {"reason": INJECTED})))
     before = sorted((place / "experiments").rglob("*"))
     done = kd_hpc("page", "charlie.toml", "-o", "page.html", cwd=place)
     assert (done.returncode, done.stdout) == (0, "page.html\n"), done.stderr

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 import kd_hpc.planning.planner
 import kd_hpc.simulation.trainer
-from kd_hpc.claim import Superseded
+from kd_hpc.errors import Superseded
 from kd_hpc.planning.decision import Action
 from kd_hpc.planning.listed_jobs import ListedJobs, _Trained
 from kd_hpc.planning.planner import _Planner
@@ -339,7 +339,7 @@ def _without_orphans(self: ListedJobs, situation: Any, whole: Callable[..., None
 
 def _anything_goes(record: StatusRecord | None, job: Any) -> None:
     if record is None:
-        raise Superseded
+        raise Superseded("no record")
 
 
 CRIMES: dict[str, list[tuple[Any, str, Any]]] = {

@@ -29,6 +29,7 @@ from kd_core.runtime.device import choose_device, choose_dtype, place
 from kd_core.teacher.frozen import freeze
 from kd_core.training.step import choose_step
 from kd_core.training.student import Student
+from kd_hpc import fence
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
@@ -202,6 +203,7 @@ def _experiment(setting: Setting, method: str, alpha: float) -> Experiment:
 
 
 def _save(student: Student, folder: Path) -> float:
-    start = time.perf_counter()
-    save_checkpoint(folder / "checkpoint.pth", {}, student.state_dict())
-    return time.perf_counter() - start
+    with fence.opened(folder) as rights:
+        start = time.perf_counter()
+        save_checkpoint(rights, folder / "checkpoint.pth", {}, student.state_dict())
+        return time.perf_counter() - start

@@ -21,12 +21,12 @@ from kd_core.training.first_stage import TeachersStage
 from kd_core.training.loop import train
 from kd_core.training.step import choose_step, guarded
 from kd_core.training.student import Student
-from kd_hpc.claim import JobIdentity, Superseded, claimed
-from kd_hpc.errors import DeviceError, KdError
+from kd_hpc.claim import JobIdentity, claimed
+from kd_hpc.errors import DeviceError, KdError, Superseded
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import StatusRecord
-from kd_hpc.store import Store
+from kd_hpc.store import OpenRun, Store
 
 
 @dataclass(frozen=True)
@@ -120,29 +120,28 @@ def _keep_threads(records: Sequence[StatusRecord]) -> None:
 def _own(request: Request, experiment: Experiment, around: Surroundings, claim: ExitStack) -> list[RunWriter]:
     """The run's writer while `claim` is open; none if it is somebody else's since it was last looked at, or done."""
     try:
-        record = claim.enter_context(claimed(request.store, experiment, request.job))
+        claimed_run = claim.enter_context(claimed(request.store, experiment, request.job))
     except Superseded:
         return []
-    return [] if record.is_done else [_begin(request, experiment, record, around, claim)]
+    return [_begin(request, claimed_run.run, claimed_run.record, around, claim)] if claimed_run.run else []
 
 
-def _begin(
-    request: Request, experiment: Experiment, record: StatusRecord, around: Surroundings, claim: ExitStack
-) -> RunWriter:
+def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroundings, claim: ExitStack) -> RunWriter:
     """The run's writer, with a student where its checkpoint left it. A KdError is told to the record, then raised."""
     teacher = around.teacher
     identity = {
-        "experiment": experiment.label,
+        "experiment": run.experiment.label,
         "data_sha256": around.dataset.sha256,
         "teacher_sha256": teacher.sha256 if teacher else None,
     }
-    recipe = request.recipe.of(experiment.method)
+    recipe = request.recipe.of(run.experiment.method)
     facts = provenance(around.device, around.dtype, around.dataset)
-    writer = RunWriter(request.store, experiment, record, identity, give_up=claim.close)
+    writer = RunWriter(run, record, identity, give_up=claim.close)
     writer.begin(recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
     try:
         network, stage = (teacher.network, _first_stage(request, writer, teacher, around)) if teacher else (None, None)
-        writer.resume(Student(experiment, recipe, network, around.device, around.dtype, stage), around.loader)
+        student = Student(run.experiment, recipe, network, around.device, around.dtype, stage)
+        writer.resume(student, around.loader)
     except KdError as error:
         writer.fail(error)
         raise
@@ -158,7 +157,7 @@ def _first_stage(request: Request, writer: RunWriter, teacher: Teacher, around: 
         around.loader,
         around.device,
         experiment.seed,
-        own=writer.directory,
+        fence=writer.fence,
         shared=request.store.directory(experiment.teacher_run),
         on_epoch=writer.warmup_epoch,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +15,12 @@ from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
 from kd_core.training.student import Student
 from kd_hpc.catalogue import DATASETS
-from kd_hpc.errors import CheckpointError, KdError, StoreError, TrainingError
-from kd_hpc.experiment import Experiment
-from kd_hpc.files import sweep_temporaries
+from kd_hpc.errors import CheckpointError, Damaged, KdError, StoreError, Superseded, TrainingError
+from kd_hpc.files import MOST_BYTES, read_regular, sweep_temporaries
 from kd_hpc.recipe import Recipe
-from kd_hpc.records import State, StatusRecord
-from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, Store
+from kd_hpc.records import FileDigest, State, StatusRecord
+from kd_hpc.sealed import require_archive
+from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, OpenRun, artefacts
 
 
 class RunWriter:
@@ -30,17 +30,16 @@ class RunWriter:
 
     def __init__(
         self,
-        store: Store,
-        experiment: Experiment,
+        run: OpenRun,
         record: StatusRecord,
         identity: dict[str, Any],
         *,
         give_up: Callable[[], None],
     ) -> None:
         """`give_up` ends this process's claim on the run."""
-        self.store, self.experiment, self.record, self.identity = store, experiment, record, identity
+        self.run, self.record, self.identity = run, record, identity
+        self.experiment, self.fence, self.directory = run.experiment, run.fence, run.directory
         self.give_up = give_up
-        self.directory: Path = store.create(experiment)
 
     def begin(self, recipe: Recipe, provenance: dict[str, Any]) -> None:
         """Say that the run is in progress, and how."""
@@ -51,6 +50,7 @@ class RunWriter:
             recipe=recipe.model_dump(mode="json"),
             epochs=recipe.epochs,
             provenance=provenance,
+            files={},
             teacher_sha256=self.identity["teacher_sha256"],
             reason="",
             remedy="",
@@ -65,7 +65,7 @@ class RunWriter:
         """Put the student where its checkpoint left it. Raises CheckpointError if that was made with another recipe."""
         self.student, self.loader = student, loader
         path = self.directory / CHECKPOINT
-        state, complaints = load_checkpoint(path, self.identity, student.device)
+        state, complaints = load_checkpoint(self.fence, path, self.identity, student.device)
         for complaint in complaints:
             print(complaint, file=sys.stderr)
         if state is not None and (differs := student.recipe.differences(state["recipe"], self.experiment.method)):
@@ -74,18 +74,18 @@ class RunWriter:
                 remedy=f"Use that recipe again, or move {self.directory} away to start anew.",
             )
         if state is not None:
-            student.load_state_dict(state)
+            _restore(student, state, path)
         self._write(**self._progress())
 
     def end_epoch(self, is_best: bool) -> None:
         """Book one epoch: curves, best weights, checkpoint, record."""
         student = self.student
-        student.curves.publish(self.directory)
+        student.curves.publish(self.fence)
         if is_best:
-            save_weights(self.directory / BEST, student.best)
+            self._save_weights(BEST, student.best)
         if student.epoch in student.recipe.representation_epochs:
-            save_representations(self.directory / at_epoch(student.epoch), extract(student.model, self.loader.test()))
-        save_checkpoint(self.directory / CHECKPOINT, self.identity, student.state_dict())
+            self._save_representations(at_epoch(student.epoch))
+        save_checkpoint(self.fence, self.directory / CHECKPOINT, self.identity, student.state_dict())
         self._write(**self._progress())
         score = student.curves.data
         print(
@@ -97,14 +97,36 @@ class RunWriter:
 
     def complete(self) -> None:
         """Leave everything a finished run has, and then say that it is finished, or suspect."""
-        student, tests = self.student, self.loader.test
-        student.curves.publish(self.directory)
-        save_weights(self.directory / BEST, student.best)
-        save_weights(self.directory / LAST, student.model.state_dict())
-        save_representations(self.directory / REPRESENTATIONS, extract(student.model, tests()))
+        student = self.student
+        student.curves.publish(self.fence)
+        self._save_weights(BEST, student.best)
+        self._save_weights(LAST, student.model.state_dict())
+        self._save_representations(REPRESENTATIONS)
         student.model.load_state_dict(student.best)
-        save_representations(self.directory / REPRESENTATIONS_BEST, extract(student.model, tests()))
-        self._write(**self._verdict(), **self._progress(), ended=True)
+        self._save_representations(REPRESENTATIONS_BEST)
+        self._write(**self._verdict(), **self._progress(), files=self._files(), ended=True)
+
+    def _save_weights(self, name: str, state: Mapping[str, Any]) -> None:
+        save_weights(self.fence, self.directory / name, state)
+
+    def _save_representations(self, name: str) -> None:
+        save_representations(self.fence, self.directory / name, extract(self.student.model, self.loader.test()))
+
+    def _files(self) -> dict[str, FileDigest]:
+        """What the run leaves: as this process published it; what an earlier attempt left, as it is if it is whole."""
+        found = {
+            path.name: self.fence.digests.get(path.name) or self._earlier(path) for path in artefacts(self.directory)
+        }
+        return {name: digest for name, digest in found.items() if digest}
+
+    def _earlier(self, path: Path) -> FileDigest | None:
+        try:
+            content = read_regular(path, MOST_BYTES)
+            require_archive(content)
+        except (OSError, Damaged) as error:
+            print(f"{path} is not on record: {error}", file=sys.stderr)
+            return None
+        return FileDigest.of(content)
 
     def fail(self, error: KdError) -> None:
         """Where training itself went wrong, say so in the record, with what to do about it.
@@ -113,7 +135,7 @@ class RunWriter:
         Anything else, such as a full disk, says nothing about the run: it stays in progress and may be resumed.
         """
         if isinstance(error, TrainingError):
-            with suppress(StoreError):  # it stays in progress, then, until the process ends
+            with suppress(StoreError, Superseded):  # it stays as it is, then, until the process ends
                 self._write(state=State.FAILED, reason=error.what, remedy=error.remedy, ended=True)
                 self.give_up()
 
@@ -145,4 +167,16 @@ class RunWriter:
         attempt: dict[str, Any] = {"end_epoch": record.progress}
         if ended:
             attempt["ended_at"] = datetime.now(UTC)
-        self.record = self.store.write(self.experiment, record.with_attempt(**attempt))
+        self.record = self.run.write(record.with_attempt(**attempt))
+
+
+def _restore(student: Student, state: dict[str, Any], path: Path) -> None:
+    """Raises CheckpointError where a whole checkpoint does not fit this student."""
+    try:
+        student.load_state_dict(state)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{path} does not fit this run: {reason}",
+            remedy=f"It was made by another version: use that one, or kd-hpc retry --anew {student.experiment.label}",
+        ) from None

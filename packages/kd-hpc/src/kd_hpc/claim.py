@@ -1,7 +1,8 @@
-"""Claiming a run inside a job: afterwards this process alone may write its directory, or it writes nothing.
+"""Claiming a run inside a job: while it lasts this process alone may write its directory, or it writes nothing.
 
-Two fences. The record names one job, by token and job id: any other job is superseded and leaves. The owner lock in
-the run directory names one process: a second one, on whatever machine, is refused while the first may be alive.
+Three fences. The record names one job, by token and job id: any other job is superseded and leaves. The owner lock in
+the run directory names one process: a second one, on whatever machine, is refused while the first may be alive. And
+whoever takes over takes from all before him the right to change a file (kd_hpc.fence).
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from kd_hpc import locks
-from kd_hpc.errors import LockHeld, RunOwned, StoreError
+from kd_hpc.errors import LockHeld, OwnerUnseen, RunOwned, StoreError, Superseded
 from kd_hpc.experiment import Experiment
+from kd_hpc.fence import OWNER
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.store import Store, Unreadable
+from kd_hpc.store import RUNNER, OpenRun, Store, Unreadable
 
-OWNER = ".owner"
 TOKEN_VARIABLE = "KD_TOKEN"
 JOB_ID_VARIABLE = "KD_JOB_ID"
 _JOB_ID_VARIABLES = (JOB_ID_VARIABLE, "PBS_JOBID", "SLURM_JOB_ID")
@@ -40,56 +42,116 @@ class JobIdentity:
         return cls(token, next(ids, "")) if token else cls()
 
 
-class Superseded(Exception):
-    """This job is not the one on record: it must touch nothing and exit 0."""
+@dataclass(frozen=True)
+class Claim:
+    """A run that is this process's: its record, whose last attempt is this start, and the right to write it.
+
+    `run` is None where the run is done: then there is nothing to write.
+    """
+
+    record: StatusRecord
+    run: OpenRun | None
 
 
 @contextlib.contextmanager
-def claimed(store: Store, experiment: Experiment, job: JobIdentity) -> Iterator[StatusRecord]:
-    """Own the run for the body; yields its record, whose last attempt is this start.
+def claimed(store: Store, experiment: Experiment, job: JobIdentity) -> Iterator[Claim]:
+    """Own the run for the body.
 
     A run in a final state is yielded as it is, for the caller to say so. Raises Superseded, RunOwned where another
     process may be alive, StoreError where the record is unreadable. Writes nothing but the lock.
     """
-    record = _record(store, experiment, job)
+    record = inspect(store, experiment, job)
     if record.is_done:
-        yield record
+        yield Claim(record, None)
         return
-    lock = store.create(experiment) / OWNER
-    earlier = {attempt.token for attempt in record.attempts if attempt.token and attempt.token != job.token}
-    try:
-        with locks.held(lock, token=job.token, may_take_from=lambda owner: owner.token in earlier):
-            yield _with_this_start(_record(store, experiment, job), job)
-    except LockHeld as error:
-        raise RunOwned(
-            f"{experiment.label} is being trained: {error.what}",
-            remedy="Wait for it, or stop that process first; if its machine is gone for good, delete "
-            f"{lock}.* and run this again.",
-        ) from None
+    with owned(store, experiment, token=job.token, may_take_from=replaced_by(record, job.token)) as run:
+        record = _unchanged(record, run, job)
+        yield Claim(record, None) if record.is_done else Claim(_with_this_start(record, job, run), run)
+
+
+@contextlib.contextmanager
+def owned(
+    store: Store,
+    experiment: Experiment,
+    *,
+    token: str = "",
+    role: str = "",
+    may_take_from: locks.MayTakeFrom = locks.nobody,
+) -> Iterator[OpenRun]:
+    """`Store.opened`, whose refusal says what to type. Raises RunOwned."""
+    with contextlib.ExitStack() as stack:
+        try:
+            run = stack.enter_context(store.opened(experiment, token=token, role=role, may_take_from=may_take_from))
+        except OwnerUnseen as error:
+            raise RunOwned(
+                f"{experiment.label} may be in use: {error.what}", remedy=take_over(experiment.label)
+            ) from None
+        except LockHeld as error:
+            remedy = error.remedy or "Wait for it, or end that process first."
+            raise RunOwned(f"{experiment.label} is in use: {error.what}", remedy=remedy) from None
+        yield run
+
+
+def take_over(run: str) -> str:
+    """What to type where nobody here can know whether a run's owner lives, and what that risks."""
+    return (
+        f"If you know that nothing works on it any more: kd-hpc retry --gone {run}; if something does after all, it "
+        "loses the epoch it is in and ends: it can write nothing more"
+    )
+
+
+def by_runner(record: StatusRecord | Unreadable | None) -> locks.MayTakeFrom:
+    """Whose lock a tick may take that it cannot see: of jobs on record, which it saw end, of a runner, of nobody known.
+
+    It holds the tick lock, so another runner is gone or has lost the right to act.
+    """
+    attempts = record.attempts if isinstance(record, StatusRecord) else ()
+    tokens = {attempt.token for attempt in attempts if attempt.token}
+    return lambda owner: owner is None or owner.role == RUNNER or owner.token in tokens
+
+
+def replaced_by(record: StatusRecord, token: str) -> locks.MayTakeFrom:
+    """Whose lock a job may take that it cannot see: of attempts that its own replaced, of a runner, of nobody known."""
+    earlier = {attempt.token for attempt in record.attempts if attempt.token and attempt.token != token}
+
+    def may_take_from(owner: locks.Owner | None) -> bool:
+        return bool(token) and (owner is None or owner.role == RUNNER or owner.token in earlier)
+
+    return may_take_from
+
+
+def owner(directory: Path) -> locks.Owner | None:
+    """The last process that claimed the run in `directory` to train it; None if none did. Raises StoreError."""
+    return next((owner for owner in locks.owners(directory / OWNER) if not owner.role), None)
 
 
 def inspect(store: Store, experiment: Experiment, job: JobIdentity) -> StatusRecord:
     """The run's record, if this process may try to claim it; raises what `claimed` would. Writes nothing."""
-    return _record(store, experiment, job)
-
-
-def owner(directory: Path) -> locks.Owner | None:
-    """The last process that claimed the run in `directory`; None if none ever did."""
-    return locks.current_owner(directory / OWNER)
-
-
-def _record(store: Store, experiment: Experiment, job: JobIdentity) -> StatusRecord:
-    found = store.read(experiment)
-    if isinstance(found, Unreadable):
-        raise StoreError(
-            f"{found.path} is unreadable: {found.reason}.",
-            remedy=f"Look at it, then clear it with: kd-hpc retry {experiment.label}",
-        )
+    found = _readable(store.read(experiment), experiment)
     if job.token:
         require_recorded(found, job)
     elif found is not None:
         _require_no_job(store, experiment, found)
     return found or StatusRecord(experiment=experiment)
+
+
+def _unchanged(record: StatusRecord, run: OpenRun, job: JobIdentity) -> StatusRecord:
+    """The record as it is now that no earlier owner can change it, if it may still be claimed."""
+    found = _readable(run.read(), run.experiment)
+    if job.token:
+        require_recorded(found, job)
+    elif found != record and (found or record.revision):
+        raise RunOwned(f"{run.experiment.label} was changed this very moment.", remedy="Try again.")
+    return found or record
+
+
+def _readable(found: StatusRecord | Unreadable | None, experiment: Experiment) -> StatusRecord | None:
+    if isinstance(found, Unreadable):
+        raise StoreError(
+            f"{found.path} is unreadable: {found.reason}.",
+            remedy=f"Look at it, then clear it with: kd-hpc retry {experiment.label}",
+        )
+    return found
 
 
 def require_recorded(record: StatusRecord | None, job: JobIdentity) -> None:
@@ -106,7 +168,8 @@ def _require_no_job(store: Store, experiment: Experiment, record: StatusRecord) 
     if not record.state.has_job or (attempt and (attempt.scheduler == "hand" or attempt.ended_at)):
         return
     last = owner(store.directory(experiment))
-    if record.state == State.IN_PROGRESS and last is not None and last.is_alive() is False:
+    its_own = last is not None and attempt is not None and last.token == attempt.token
+    if record.state == State.IN_PROGRESS and its_own and last and last.is_alive() is False:
         return
     raise RunOwned(
         f"{experiment.label} is {record.state} in job {record.job_id or 'not yet known'}, which may be alive.",
@@ -114,13 +177,15 @@ def _require_no_job(store: Store, experiment: Experiment, record: StatusRecord) 
     )
 
 
-def _with_this_start(record: StatusRecord, job: JobIdentity) -> StatusRecord:
-    start = {
+def _with_this_start(record: StatusRecord, job: JobIdentity, run: OpenRun) -> StatusRecord:
+    start: dict[str, Any] = {
         "started_at": datetime.now(UTC),
         "host": os.uname().nodename,
         "start_epoch": record.progress,
         "end_epoch": record.progress,
     }
+    if run.fence.bid.doubtful:
+        start["assumed_gone"] = run.fence.bid.doubtful
     if job.token:
         return record.with_attempt(**start)
     attempt = Attempt(number=len(record.attempts) + 1, **start)

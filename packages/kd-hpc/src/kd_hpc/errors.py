@@ -6,10 +6,14 @@
     │   ├── IdentityError                a name or a combination that is no experiment
     │   └── FolderError                  a folder that cannot be used, found before anything was done
     ├── StoreError              exit 1   a run directory cannot be read or written
-    │   └── RecordError                  a status record that is not one
-    │       └── LaterRecord              one that a later version of this program wrote
+    │   ├── RecordError                  a status record that is not one
+    │   │   └── LaterRecord              one that a later version of this program wrote
+    │   ├── RecordChanged                the record on disk is not the one that a new one was made from
+    │   └── Damaged                      a file does not hold what was written into it
+    ├── Superseded              exit 0   the run is somebody else's now: this process touches it no more
     ├── RunOwned                exit 75  a live process owns this run directory
-    ├── LockHeld                exit 75  another tick is at work
+    ├── LockHeld                exit 75  another process has the lock
+    │   └── OwnerUnseen                  or had it, and nobody here can know whether it lives
     ├── SchedulerError          exit 1   a scheduler refused, and said why
     │   ├── SubmissionRefused            this submission surely created no job
     │   ├── SubmissionUncertain          this submission may have created one: look for its token, never repeat it
@@ -70,12 +74,28 @@ class LaterRecord(RecordError):
     pass
 
 
+class RecordChanged(StoreError):
+    pass
+
+
+class Damaged(StoreError):
+    pass
+
+
+class Superseded(KdError):
+    exit_code = 0
+
+
 class RunOwned(KdError):
     exit_code = 75
 
 
 class LockHeld(KdError):
     exit_code = 75
+
+
+class OwnerUnseen(LockHeld):
+    pass
 
 
 class SchedulerError(KdError):

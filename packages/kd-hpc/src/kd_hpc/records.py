@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,10 +11,13 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kd_hpc.errors import LaterRecord, RecordError
+from kd_hpc.errors import Damaged, IdentityError, LaterRecord, RecordError
 from kd_hpc.experiment import Experiment
+from kd_hpc.sealed import CHECKSUM, require_object, seal_object
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_SINCE_2 = ("revision", CHECKSUM, "state", "epoch", "attempts", "updated_at", "experiment")
+"""Keys that every record has since version 2; version 1 had neither revision nor checksum."""
 CONFIG_KEYS = {
     "dataset": "dataset",
     "method": "distillation",
@@ -47,6 +51,19 @@ class State(StrEnum):
         return self in (State.SUBMITTING, State.QUEUED, State.IN_PROGRESS)
 
 
+class FileDigest(BaseModel):
+    """What a file held when it was written: SHA-256 in hexadecimal, and its length in bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    size: int
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        return cls(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+
+
 class Attempt(BaseModel):
     """One job, or one start by hand, of a run. Epochs count finished ones of all stages; times are UTC."""
 
@@ -74,6 +91,18 @@ class Attempt(BaseModel):
     """After a memory kill: the least the next attempt must ask for."""
     forgiven: bool = False
     """A person asked for another try: this attempt no longer counts against the run."""
+    assumed_gone: str = ""
+    """Whose end was assumed without proof when the run was taken over, for this attempt or after it."""
+
+    def is_same(self, later: Attempt) -> bool:
+        """True if `later` can be this attempt, known better."""
+        job = self.job_id in (None, later.job_id)
+        return job and (self.number, self.token, self.scheduler) == (later.number, later.token, later.scheduler)
+
+    @property
+    def may_have_run(self) -> bool:
+        """False for an intent that never had a job: it may be taken back."""
+        return bool(self.job_id or self.started_at)
 
     @property
     def job(self) -> tuple[str, str] | None:
@@ -92,6 +121,10 @@ class StatusRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     schema_version: int = SCHEMA_VERSION
+    revision: int = 0
+    """How often the record was written."""
+    checksum: str | None = None
+    """Of the record as it was last read or written: what a new one is made from."""
     state: State = State.NOT_STARTED
     epoch: int = 0
     epochs: int | None = None
@@ -105,6 +138,8 @@ class StatusRecord(BaseModel):
     provenance: dict[str, Any] = {}
     teacher_sha256: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    files: dict[str, FileDigest] = {}
+    """Of a finished run: every file that it left in its directory, by name."""
     reason: str = ""
     remedy: str = ""
     updated_at: datetime | None = None
@@ -130,6 +165,19 @@ class StatusRecord(BaseModel):
     def job_id(self) -> str | None:
         return self.attempt.job_id if self.attempt else None
 
+    def made_from(self, other: StatusRecord) -> Self:
+        """This record as one that replaces `other`, whatever it was made from before."""
+        return self.model_copy(update={"revision": other.revision, CHECKSUM: other.checksum})
+
+    def attempts_lost_in(self, later: StatusRecord) -> tuple[Attempt, ...]:
+        """Attempts that may have run and that `later`, made from this record, does not have in their places."""
+        theirs = later.attempts
+        return tuple(
+            attempt
+            for place, attempt in enumerate(self.attempts)
+            if attempt.may_have_run and not (place < len(theirs) and attempt.is_same(theirs[place]))
+        )
+
     def with_attempt(self, **changes: Any) -> Self:
         """The same record with its latest attempt changed."""
         if self.attempt is None:
@@ -147,24 +195,49 @@ def most_at_once(spans: Iterable[tuple[datetime, datetime]]) -> int:
     return most
 
 
+def sealed(record: StatusRecord) -> StatusRecord:
+    """`record` with its own checksum."""
+    content = json.loads(to_bytes(record.model_copy(update={CHECKSUM: None})))
+    return record.model_copy(update={CHECKSUM: seal_object(content)[CHECKSUM]})
+
+
+def to_bytes(record: StatusRecord) -> bytes:
+    """What a file holds of `record`."""
+    return record.model_dump_json(indent=2, exclude_none=True).encode()
+
+
 def parse_record(content: bytes) -> StatusRecord:
     """The record in `content`. Raises RecordError with the reason, LaterRecord for a record of a later version."""
     try:
         data = json.loads(content)
-    except ValueError as error:
-        raise RecordError(f"not JSON: {error}") from None
-    if isinstance(data, dict) and "schema_version" not in data:
-        data = _upgrade(data)
-    if isinstance(data, dict) and isinstance(version := data["schema_version"], int) and version > SCHEMA_VERSION:
-        raise LaterRecord(
-            f"schema_version {version} is newer than {SCHEMA_VERSION}.", remedy="Install the kd-hpc that wrote it."
-        )
-    try:
-        return StatusRecord.model_validate(data)
+        if not isinstance(data, dict):
+            raise RecordError("not a status record: it is no JSON object")
+        require_object(data)
+        return StatusRecord.model_validate(_of_this_version(data))
+    except Damaged as error:
+        raise RecordError(error.what) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise RecordError(f"not a status record: {where}: {first['msg']}") from None
+    except IdentityError as error:
+        raise RecordError(f"not a status record: {error.what}") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"not JSON: {error}") from None
+
+
+def _of_this_version(data: dict[str, Any]) -> dict[str, Any]:
+    if "schema_version" not in data and CHECKSUM not in data:
+        return _upgrade(data)
+    version = data.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise LaterRecord(
+            f"schema_version {version} is newer than {SCHEMA_VERSION}.", remedy="Install the kd-hpc that wrote it."
+        )
+    missing = [name for name in _SINCE_2 if name not in data]
+    if missing and (version != 1 or CHECKSUM in data):
+        raise RecordError(f"not a status record of version {version}: it has no {', '.join(missing)}")
+    return data
 
 
 def _upgrade(old: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +245,7 @@ def _upgrade(old: dict[str, Any]) -> dict[str, Any]:
     if "status" not in old and not old.get("pbs_job_id"):
         raise RecordError("not a status record: it names neither a state nor a job")
     new = {key: value for key, value in old.items() if key not in ("status", "max_acc", "pbs_job_id")}
-    new["schema_version"] = SCHEMA_VERSION
+    new["schema_version"] = 1
     if "status" in old:
         new["state"] = old["status"]
     elif old.get("pbs_job_id"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 DEFAULT_FOLDER = Path("experiments")
@@ -13,4 +14,4 @@ def with_folder(remedy: str, root: Path) -> str:
     """`remedy` with every command in it made one about runs below `root`, whatever may follow it in the sentence."""
     if root == DEFAULT_FOLDER:
         return remedy
-    return _COMMAND.sub(lambda command: f"{command[0]} --experiments {root}", remedy)
+    return _COMMAND.sub(lambda command: f"{command[0]} --experiments {shlex.quote(str(root))}", remedy)

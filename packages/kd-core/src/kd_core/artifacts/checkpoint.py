@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kd_core.artifacts.torchfile import publish_torch
-from kd_hpc.files import quarantine
+from kd_core.artifacts.torchfile import read_torch, to_bytes
+from kd_hpc.errors import CheckpointError, Damaged, StoreError
+from kd_hpc.fence import Fence
+from kd_hpc.files import NOT_OURS
 
 _SCHEMA = 1
 
@@ -22,44 +22,61 @@ def previous(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
-def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Publish `state` as the checkpoint at `path`; the one it replaces is kept beside it. Raises StoreError."""
+def save_checkpoint(fence: Fence, path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Publish `state` as the checkpoint at `path`; the one it replaces is kept beside it.
+
+    Raises StoreError, Superseded.
+    """
+    content = to_bytes({"schema": _SCHEMA, "identity": dict(identity), **state})
     if path.exists():
-        spare = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):  # a file system without hard links goes without the reserve
-            spare.unlink(missing_ok=True)
-            os.link(path, spare)
-            spare.replace(previous(path))
-    publish_torch(path, {"schema": _SCHEMA, "identity": dict(identity), **state})
+        with contextlib.suppress(StoreError):  # without the reserve rather than not at all
+            fence.keep(path, previous(path))
+    fence.publish(path, content)
 
 
 def load_checkpoint(
-    path: Path, identity: Mapping[str, Any], device: torch.device
+    fence: Fence, path: Path, identity: Mapping[str, Any], device: torch.device
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """The newest usable checkpoint at `path`, or None, and what was wrong with those that are not.
 
-    An unusable one, torn or of another run, is moved aside with its reason; it is never overwritten.
+    An unusable one, torn or of another run, is moved aside with its reason; it is never overwritten. Raises
+    CheckpointError where reading fails, which says nothing about the file.
     """
     complaints: list[str] = []
     for candidate in (path, previous(path)):
-        if not candidate.exists():
-            continue
-        reason = ""
-        try:
-            content = torch.load(candidate, map_location=device, weights_only=True)
-            reason = _mismatch(content, identity)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            reason = f"it cannot be read: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        if not reason:
+        content, reason = _read(candidate, identity, device)
+        if content is not None:
             return content, complaints
-        complaints.append(f"{candidate} was not used and moved to {quarantine(candidate, reason).name}: {reason}")
+        if reason:
+            aside = fence.set_aside(candidate, reason)
+            complaints.append(f"{candidate} was not used and moved to {aside.name}: {reason}")
     return None, complaints
+
+
+def _read(path: Path, identity: Mapping[str, Any], device: torch.device) -> tuple[dict[str, Any] | None, str]:
+    """The checkpoint at `path`, or what is wrong with it; neither where there is none."""
+    try:
+        content = read_torch(path, device)
+    except FileNotFoundError:
+        return None, ""
+    except Damaged as error:
+        return None, error.what
+    except OSError as error:
+        if error.errno in NOT_OURS:
+            return None, str(error.strerror)
+        raise CheckpointError(
+            f"{path} cannot be read now: {error.strerror}.", remedy="Nothing is lost: mend that, then try again."
+        ) from None
+    reason = _mismatch(content, identity)
+    return (None, reason) if reason else (content, "")
 
 
 def _mismatch(content: Any, identity: Mapping[str, Any]) -> str:
     if not isinstance(content, dict) or content.get("schema") != _SCHEMA:
         return f"it is no checkpoint of schema {_SCHEMA}"
-    theirs = content["identity"]
+    theirs = content.get("identity")
+    if not isinstance(theirs, dict):
+        return "it does not say of which run it is"
     for key in identity:
         if theirs.get(key) != identity[key]:
             return f"it is of another run: {key} is {theirs.get(key)!r}, not {identity[key]!r}"

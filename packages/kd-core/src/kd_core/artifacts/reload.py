@@ -6,12 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
-from kd_core.artifacts.weights import load_network
+from kd_core.artifacts.weights import load_network, read_weights
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.networks.base import Network
 from kd_core.runtime.device import choose_device
-from kd_hpc.errors import CheckpointError, UsageError
+from kd_hpc.errors import UsageError
 from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import StatusRecord
@@ -28,13 +28,10 @@ def experiment_at(run: str) -> Experiment:
     return Experiment(**fields).require_known()
 
 
-def load_weights(path: Path, experiment: Experiment, device: torch.device) -> Network:
-    """The run's network, in eval mode, with the weights in `path`. Raises CheckpointError."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", remedy="Train that run first.") from None
-    return load_network(content, path, experiment, device).eval()
+def load_weights(store: Store, experiment: Experiment, file: str, device: torch.device) -> Network:
+    """The run's network, in eval mode, with its weights in `file`. Raises CheckpointError."""
+    path = store.directory(experiment) / file
+    return load_network(read_weights(store, experiment, file), path, experiment, device).eval()
 
 
 def test_loader(store: Store, experiment: Experiment, data: Path, device: str) -> Loader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from kd_core.data.loaders import Batch
 from kd_core.networks.base import Network
-from kd_hpc.files import publish
+from kd_hpc.fence import Fence
+from kd_hpc.sealed import seal_archive
 
 REPRESENTATIONS_BEST = "representations_best.npz"
 
@@ -41,5 +43,8 @@ def extract(model: Network, batches: Iterable[Batch]) -> dict[str, NDArray[np.ge
     return {**arrays, "item_index": np.arange(len(arrays["labels"]), dtype=np.int64)}
 
 
-def save_representations(path: Path, arrays: dict[str, Any]) -> None:
-    publish(path, lambda stream: np.savez(stream, **arrays))
+def save_representations(fence: Fence, path: Path, arrays: dict[str, Any]) -> None:
+    """Publish `arrays`. Raises StoreError, Superseded."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    fence.publish(path, seal_archive(buffer.getvalue()))

@@ -1,4 +1,4 @@
-"""Publishing what `torch.save` makes."""
+"""What `torch.save` makes, with a digest over every byte of it, and reading it back only if that holds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,34 @@ from typing import Any
 
 import torch
 
-from kd_hpc.files import publish_bytes
+from kd_hpc.errors import Damaged
+from kd_hpc.files import MOST_BYTES, read_regular
+from kd_hpc.sealed import require_archive, seal_archive
 
 
-def publish_torch(path: Path, content: Any) -> None:
-    """Publish `content` at `path`. Raises StoreError.
+def to_bytes(content: Any) -> bytes:
+    """The file of `content`.
 
-    Made in memory first: writing straight to a file, torch.save turns a full disk into a RuntimeError without a cause.
+    Made in memory: writing straight to a file, torch.save turns a full disk into a RuntimeError without a cause.
     """
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    publish_bytes(path, buffer.getvalue())
+    return seal_archive(buffer.getvalue())
+
+
+def read_torch(path: Path, device: torch.device) -> Any:
+    """What the file at `path` holds. Raises OSError where it cannot be read, Damaged where it is not what was written.
+
+    torch.load alone looks at no checksum: it takes a flipped bit for another weight.
+    """
+    return parse_torch(read_regular(path, MOST_BYTES), device)
+
+
+def parse_torch(content: bytes, device: torch.device) -> Any:
+    """The same of bytes that were read already."""
+    require_archive(content)
+    try:
+        return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except Exception as error:  # of whatever kind: the unpickler and the archive's reader each have many
+        said = str(error).strip().splitlines()
+        raise Damaged(f"it cannot be read: {said[0] if said else type(error).__name__}") from None

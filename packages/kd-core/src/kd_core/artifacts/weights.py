@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kd_core.artifacts.torchfile import publish_torch
+from kd_core.artifacts.torchfile import parse_torch, to_bytes
 from kd_core.networks import build
 from kd_core.networks.base import Network
 from kd_core.runtime.device import place
 from kd_hpc.catalogue import DATASETS
-from kd_hpc.errors import CheckpointError
+from kd_hpc.errors import CheckpointError, Damaged
 from kd_hpc.experiment import Experiment
+from kd_hpc.fence import Fence
+from kd_hpc.files import MOST_BYTES, read_regular
+from kd_hpc.records import FileDigest, StatusRecord
+from kd_hpc.sealed import require_archive
+from kd_hpc.store import Store
 
 
-def save_weights(path: Path, state: Mapping[str, Any]) -> None:
-    """Publish `state` for any machine: on the CPU, in the ordinary memory layout."""
+def save_weights(fence: Fence, path: Path, state: Mapping[str, Any], **more: Any) -> None:
+    """Publish `state`, and `more` of what it is, for any machine: on the CPU, in the ordinary memory layout."""
     weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    publish_torch(path, {"weights": weights})
+    fence.publish(path, to_bytes({"weights": weights, **more}))
+
+
+def read_weights(store: Store, experiment: Experiment, file: str) -> bytes:
+    """The weight file called `file` of a run, which is the one that the run's own record names if it names one.
+
+    Raises CheckpointError.
+    """
+    path = store.directory(experiment) / file
+    again = f"Put it back from a copy, or train that run again: kd-hpc retry --anew {experiment.label}"
+    try:
+        content = read_regular(path, MOST_BYTES)
+        require_archive(content)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist.", remedy="Train that run first.") from None
+    except Damaged as error:
+        raise CheckpointError(f"{path} cannot be used: {error.what}.", remedy=again) from None
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}.", remedy="Mend that, then try again."
+        ) from None
+    record = store.read(experiment)
+    known = record.files.get(file) if isinstance(record, StatusRecord) and record.is_done else None
+    if known and known != FileDigest.of(content):
+        raise CheckpointError(f"{path} is not the file that its run left behind.", remedy=again)
+    return content
 
 
 def load_network(content: bytes, path: Path, experiment: Experiment, device: torch.device) -> Network:
     """The network of `experiment` with the weights in `content`, read from `path`. Raises CheckpointError."""
     model = build(experiment.student, DATASETS[experiment.dataset].classes)
     try:
-        model.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["weights"])
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        model.load_state_dict(parse_torch(content, torch.device("cpu"))["weights"])
+    except (Damaged, RuntimeError, LookupError, TypeError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{path} does not hold the weights of a {experiment.student}: {reason}", remedy="Train that run again."

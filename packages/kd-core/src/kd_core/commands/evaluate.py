@@ -36,7 +36,7 @@ def evaluate(
     if weights not in ("best", "last"):
         raise UsageError(f"--weights {weights} is not known.", remedy="Say best or last.")
     store, experiment = Store(experiments), experiment_at(run)
-    model = load_weights(store.directory(experiment) / f"{weights}.pth", experiment, choose_device(device))
+    model = load_weights(store, experiment, f"{weights}.pth", choose_device(device))
     score = score_of(model, test_loader(store, experiment, data, device).test(), torch.float32)
     if as_json:
         print_json({"run": run, "weights": weights, **score._asdict()})

@@ -24,12 +24,20 @@ def extract(
     from kd_core.artifacts.representations import REPRESENTATIONS_BEST, save_representations
     from kd_core.artifacts.representations import extract as representations_of
     from kd_core.runtime.device import choose_device
+    from kd_hpc.claim import owned
+    from kd_hpc.records import StatusRecord
     from kd_hpc.store import BEST, LAST, REPRESENTATIONS, Store
 
     store, experiment = Store(experiments), experiment_at(run)
-    directory = store.directory(experiment)
+    models = {
+        file: load_weights(store, experiment, weights, choose_device(device))
+        for weights, file in ((LAST, REPRESENTATIONS), (BEST, REPRESENTATIONS_BEST))
+    }
     loader = test_loader(store, experiment, data, device)
-    for weights, file in ((LAST, REPRESENTATIONS), (BEST, REPRESENTATIONS_BEST)):
-        model = load_weights(directory / weights, experiment, choose_device(device))
-        save_representations(directory / file, representations_of(model, loader.test()))
-        print(directory / file)
+    with owned(store, experiment, role="kd-core extract") as mine:
+        for file, model in models.items():
+            save_representations(mine.fence, mine.directory / file, representations_of(model, loader.test()))
+            print(mine.directory / file)
+        if isinstance(record := mine.read(), StatusRecord):
+            files = record.files | {file: mine.fence.digests[file] for file in models}
+            mine.write(record.model_copy(update={"files": files}))

@@ -79,16 +79,22 @@ def train(
         from kd_core.run import Request, train_runs
 
         failures += train_runs(Request(store, open_runs, recipe, data, device, job))
-    for failure in failures[1:]:
+    _raise(failures)
+
+
+def _raise(failures: list[KdError]) -> None:
+    """Tell why runs were not trained, and end with the first reason; who was superseded ends well."""
+    told = sorted(failures, key=lambda failure: failure.exit_code == 0)
+    for failure in told[1:]:
         print(f"kd-core: {failure}", file=sys.stderr)
-    if failures:
-        raise failures[0]
+    if told:
+        raise told[0]
 
 
 def _open_runs(store: Store, asked: list[Experiment], job: JobIdentity) -> tuple[list[Experiment], list[KdError]]:
     """The runs that are this process's to train, and why others are not; those that are done or not ours are told."""
-    from kd_hpc.claim import Superseded, inspect
-    from kd_hpc.errors import KdError
+    from kd_hpc.claim import inspect
+    from kd_hpc.errors import KdError, Superseded
 
     open_runs, failures = [], list[KdError]()
     for experiment in asked:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple
 
 import torch
 
-from kd_core.artifacts.weights import load_network
+from kd_core.artifacts.weights import load_network, read_weights
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_hpc.errors import CheckpointError, TeacherError
 from kd_hpc.experiment import Experiment
-from kd_hpc.records import State, StatusRecord
+from kd_hpc.records import FileDigest, State, StatusRecord
 from kd_hpc.store import BEST, Store
 
 
@@ -39,19 +38,17 @@ def load_teacher(
     _require_completed(store, run)
     path = store.directory(run) / BEST
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise TeacherError(f"{path} cannot be read: {error.strerror}.", remedy=_train_first(store, run)) from None
-    sha256 = hashlib.sha256(content).hexdigest()
-    if expected is not None and sha256 != expected:
-        raise TeacherError(
-            f"{path} is not the teacher this run was started with (SHA-256 {sha256[:12]}, recorded {expected[:12]}).",
-            remedy=f"Put that teacher back, or move {store.directory(student)} away and start it anew.",
-        )
-    try:
+        content = read_weights(store, run, BEST)
+        sha256 = FileDigest.of(content).sha256
+        if expected is not None and sha256 != expected:
+            raise TeacherError(
+                f"{path} is not the teacher this run was started with (SHA-256 {sha256[:12]}, recorded "
+                f"{expected[:12]}).",
+                remedy=f"Put that teacher back, or move {store.directory(student)} away and start it anew.",
+            )
         model = load_network(content, path, run, device)
     except CheckpointError as error:
-        raise TeacherError(error.what, remedy=_train_first(store, run)) from None
+        raise TeacherError(error.what, remedy=error.remedy) from None
     return Teacher(freeze(model.requires_grad_(False).eval(), dtype, fold=fold), str(run.path / BEST), sha256)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-from kd_hpc.files import publish_text
+from kd_hpc.fence import Fence
+from kd_hpc.sealed import seal_object
 from kd_hpc.store import METRICS
 
 _PLAIN = ("train_loss", "train_acc", "test_loss", "test_acc", "lr", "seconds", "students", "skipped_steps")
@@ -40,5 +40,6 @@ class Curves:
     def epochs(self) -> int:
         return len(self.data["test_acc"])
 
-    def publish(self, directory: Path) -> None:
-        publish_text(directory / METRICS, json.dumps(self.data, indent=1))
+    def publish(self, fence: Fence) -> None:
+        """Write metrics.json into the run directory. Raises StoreError, Superseded."""
+        fence.publish(fence.directory / METRICS, json.dumps(seal_object(self.data), indent=1).encode())

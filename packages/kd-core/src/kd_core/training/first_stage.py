@@ -8,7 +8,9 @@ same bytes, and the last one published stands.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from kd_core.artifacts.checkpoint import load_checkpoint, previous, save_checkpoint
+from kd_core.artifacts.torchfile import read_torch
 from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
 from kd_core.networks.base import Outputs
@@ -25,8 +28,10 @@ from kd_core.runtime.device import place
 from kd_core.teacher.load import Teacher
 from kd_core.training.student import cosine
 from kd_core.training.update import Updater
+from kd_hpc.errors import Damaged, StoreError
+from kd_hpc.fence import Fence
 from kd_hpc.recipe import Recipe
-from kd_hpc.store import CHECKPOINT
+from kd_hpc.store import CHECKPOINT, SHARED
 
 _OF_STUDENTS = {
     "epochs", "label_smoothing", "temperature", "weights", "representation_epochs", "watchdog_skips", "loader",
@@ -47,8 +52,8 @@ class TeachersStage:
     loader: Loader
     device: torch.device
     seed: int
-    own: Path
-    """The run's directory."""
+    fence: Fence
+    """Of the run's own directory."""
     shared: Path
     """The teacher's."""
     on_epoch: OnEpoch
@@ -56,20 +61,52 @@ class TeachersStage:
     def __call__(
         self, name: str, make: Callable[[], nn.Module], loss: Callable[[Any, Outputs], Tensor]
     ) -> Mapping[str, Any]:
-        own, checkpoint = self.own / f"{name}.pth", self.own / f"{name}.checkpoint.pth"
+        directory = self.fence.directory
+        own, checkpoint = directory / f"{name}.pth", directory / f"{name}.checkpoint.pth"
         parts = (name, self.teacher.sha256[:12], str(self.recipe.paraphraser_epochs), self.recipe_key)
-        shared = self.shared / f"{'-'.join(filter(None, parts))}.pth"
-        weights = _saved(own if (self.own / CHECKPOINT).exists() else shared, self.device)
+        shared = self.shared / f"{SHARED.join(filter(None, parts))}.pth"
+        kept = (own, shared) if (directory / CHECKPOINT).exists() else (shared,)
+        weights = next((found for path in kept if (found := self._saved(name, path))), None)
         if weights is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed_of(name, self.seed))
                 module = make()
             weights = _Training(self, name, place(module, self.device), loss, checkpoint).finish()
-            save_weights(shared, weights)
-        save_weights(own, weights)
+            with suppress(StoreError):  # the teacher's other students can also train it themselves
+                self._save(name, shared, weights)
+        self._save(name, own, weights)
         for path in (checkpoint, previous(checkpoint)):
-            path.unlink(missing_ok=True)
+            self.fence.remove(path)
         return weights
+
+    def identity(self, name: str) -> dict[str, Any]:
+        """What the weights depend on, but for data set and seed, which are the teacher's."""
+        epochs = self.recipe.paraphraser_epochs
+        return {"stage": name, "teacher_sha256": self.teacher.sha256, "epochs": epochs, "recipe": self.recipe_key}
+
+    def _save(self, name: str, path: Path, weights: Mapping[str, Any]) -> None:
+        save_weights(self.fence, path, weights, made_from=self.identity(name))
+
+    def _saved(self, name: str, path: Path) -> dict[str, Any] | None:
+        """The weights at `path`; None where there are none that were made so: then training them again is right.
+
+        A file that is damaged is said to be, and moved aside if it is the run's own.
+        """
+        try:
+            content = read_torch(path, self.device)
+            if content.get("made_from", self.identity(name)) == self.identity(name):
+                return dict(content["weights"])
+            reason = "it was made from another teacher or recipe"
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            reason = f"it cannot be read: {error.strerror}"
+        except (Damaged, AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = error.what if isinstance(error, Damaged) else f"it holds no {name}"
+        ours = path.parent == self.fence.directory
+        moved = f" and moved to {self.fence.set_aside(path, reason).name}" if ours else ""
+        print(f"{path} was not used{moved}: {reason}", file=sys.stderr)
+        return None
 
     @property
     def recipe_key(self) -> str | None:
@@ -98,7 +135,7 @@ class _Training:
             self.updater.optimizer.lr = cosine(recipe.lr, self.epoch, recipe.paraphraser_epochs)
             self.losses.append(self._train_epoch())
             self.epoch += 1
-            save_checkpoint(self.checkpoint, self._identity, self._state())
+            save_checkpoint(self.stage.fence, self.checkpoint, self.stage.identity(self.name), self._state())
             self.stage.on_epoch(self.name, self.epoch, self.losses[-1])
         return dict(self.module.state_dict())
 
@@ -111,12 +148,6 @@ class _Training:
             total, count = total + loss.detach() * len(labels), count + len(labels)
         return float(total) / count
 
-    @property
-    def _identity(self) -> dict[str, Any]:
-        stage, epochs = self.stage, self.stage.recipe.paraphraser_epochs
-        teacher = stage.teacher.sha256
-        return {"stage": self.name, "teacher_sha256": teacher, "epochs": epochs, "recipe": stage.recipe_key}
-
     def _state(self) -> dict[str, Any]:
         return {
             "epoch": self.epoch,
@@ -126,17 +157,11 @@ class _Training:
         }
 
     def _resume(self) -> None:
-        state, _ = load_checkpoint(self.checkpoint, self._identity, self.stage.device)
+        stage = self.stage
+        state, complaints = load_checkpoint(stage.fence, self.checkpoint, stage.identity(self.name), stage.device)
+        for complaint in complaints:
+            print(complaint, file=sys.stderr)
         if state is not None:
             self.module.load_state_dict(state["model"])
             self.updater.load_state_dict(state["updater"])
             self.epoch, self.losses = state["epoch"], state["losses"]
-
-
-def _saved(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The weights at `path`, or None where there are none that can be read."""
-    try:
-        weights: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)["weights"]
-    except Exception:  # whatever is wrong with it, training it again is right
-        return None
-    return weights

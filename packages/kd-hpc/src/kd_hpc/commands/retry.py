@@ -27,7 +27,10 @@ def retry(
     anew: Annotated[
         bool, typer.Option("--anew", help="Begin at epoch 0; the present run directory is kept in .kd/aside.")
     ] = False,
-    gone: Annotated[bool, typer.Option("--gone", help="You know that nothing works on it any more.")] = False,
+    gone: Annotated[
+        bool,
+        typer.Option("--gone", help="You know that nothing works on it any more, also where nobody here can see that."),
+    ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
@@ -40,6 +43,9 @@ def retry(
     From the beginning: kd-hpc retry --anew Digits/pure/ResNet20/0
 
     All that failed of one method: kd-hpc retry 'Cifar100/rkd/*' --state failed
+
+    After a machine was renamed or is lost: kd-hpc retry --gone Digits/pure/ResNet20/0; without a run, only what a
+    kd-hpc that is gone left locked. What was taken over by mistake can write nothing more.
     """
     from kd_hpc.inspection.find_run import campaign_of
     from kd_hpc.inspection.selection import find_runs
@@ -48,14 +54,27 @@ def retry(
     from kd_hpc.schedulers.registry import make
     from kd_hpc.store import Store
 
-    require_runs(runs, state)
+    only_locks = gone and not runs and not state
+    if not only_locks:
+        require_runs(runs, state)
     store = Store(experiments)
     control = store.root / CONTROL
-    found = find_runs(
-        store, runs or [], state or [], campaign_file=campaign, worthwhile=lambda row: row.needs_person or anew or gone
+    found = (
+        []
+        if only_locks
+        else find_runs(
+            store,
+            runs or [],
+            state or [],
+            campaign_file=campaign,
+            worthwhile=lambda row: row.needs_person or anew or gone,
+        )
     )
     chosen = dict.fromkeys(run.require_experiment() for run in found)
-    with tick_lock(control):
+    with tick_lock(control, gone=gone):
+        if only_locks:
+            print("No other kd-hpc has the right to change runs any more.", file=sys.stderr)
+            return
         retries = []
         for experiment in chosen:
             known = campaign_of(store, experiment, campaign)

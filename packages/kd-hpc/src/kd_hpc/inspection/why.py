@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_hpc.claim import owner
+from kd_hpc.claim import owner, take_over
 from kd_hpc.durations import ago
 from kd_hpc.errors import KdError
 from kd_hpc.experiment import Experiment
@@ -15,14 +15,16 @@ from kd_hpc.inspection.find_run import FoundRun, campaign_of
 from kd_hpc.planning.decision import Decision, Plan
 from kd_hpc.planning.planner import plan
 from kd_hpc.planning.situation import Situation
+from kd_hpc.queueing.runner import CONTROL, TAKE_OVER_TICKS, tick_owner
 from kd_hpc.queueing.session import Session, open_session
 from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.remedies import with_folder
 from kd_hpc.schedulers.base import Gone, Live, Observation
 from kd_hpc.schedulers.own_jobs import JobRef
-from kd_hpc.store import Store, read_record
+from kd_hpc.store import Store, Unreadable, read_record
 
-TYPED = ("remedy", "next")
+_NEXT = "next"
+TYPED = ("remedy", _NEXT)
 """Links that hold a command to copy."""
 
 
@@ -38,7 +40,7 @@ def chain(store: Store, found: FoundRun, campaign_file: Path | None) -> list[Lin
     """Everything known about the run, from its identity to what to type next."""
     links = [Link("run", str(store.root / found.path)), *_record_links(found)]
     links += _teacher_links(store, found.experiment)
-    links += _owner_links(store, found)
+    links += [*_owner_links(store, found), *_tick_links(store)]
     known = campaign_of(store, found.experiment, campaign_file)
     if known is None or found.experiment is None:
         return [*links, Link("campaign", "none that was queued here plans this run; name one with --campaign")]
@@ -46,7 +48,8 @@ def chain(store: Store, found: FoundRun, campaign_file: Path | None) -> list[Lin
     situation = session.runner.look()
     links.append(Link("campaign", f"{known[1].name} ({known[0]})"))
     links += [*_scheduler_links(session, situation, found), *_decision_links(plan(situation), found)]
-    return [Link(link.kind, with_folder(link.says, store.root) if link.kind in TYPED else link.says) for link in links]
+    once = list(dict.fromkeys(reversed(links)))[::-1]
+    return [Link(link.kind, with_folder(link.says, store.root) if link.kind in TYPED else link.says) for link in once]
 
 
 def as_json(links: list[Link]) -> list[dict[str, Any]]:
@@ -95,6 +98,8 @@ def _attempt(attempt: Attempt) -> Iterator[str]:
         yield f"epochs {attempt.start_epoch} to {attempt.end_epoch}"
     if attempt.detail:
         yield f"ended: {attempt.detail}" + (f" [{attempt.cause}]" if attempt.cause else "")
+    if attempt.assumed_gone:
+        yield f"taken over from {attempt.assumed_gone}"
     if attempt.charged:
         yield "counts against the run's budget" if not attempt.forgiven else "was forgiven"
 
@@ -115,11 +120,34 @@ def _owner_links(store: Store, found: FoundRun) -> Iterator[Link]:
     try:
         last = owner(store.root / found.path)
     except KdError as error:
-        yield Link("owner", str(error))
+        yield Link("owner", f"nobody knows: {error.what}")
+        yield Link(_NEXT, take_over(found.label))
         return
+    alive = last.is_alive() if last else False
     if last:
-        alive = {True: "alive", False: "gone", None: "on another machine: nobody here can know whether it lives"}
-        yield Link("owner", f"{last.process}, {alive[last.is_alive()]}")
+        says = {True: "alive", False: "gone", None: "which cannot be seen from here: nobody here can know"}[alive]
+        yield Link("owner", f"{last.process}, {says}")
+    if alive is None and not _is_over(found.record):
+        yield Link(_NEXT, take_over(found.label))
+
+
+def _is_over(record: StatusRecord | Unreadable | None) -> bool:
+    """True if whoever owned the run last stands in nobody's way."""
+    if not isinstance(record, StatusRecord):
+        return False
+    return record.is_done or bool(record.attempt and record.attempt.ended_at)
+
+
+def _tick_links(store: Store) -> Iterator[Link]:
+    """Only where nothing can be changed because of somebody whom nobody here can see."""
+    control = store.root / CONTROL
+    try:
+        last = tick_owner(control)
+    except KdError:
+        return  # the next tick takes over what it cannot read
+    if last and last.is_alive() is None:
+        yield Link("ticks", f"{last} has the right to change runs, and cannot be seen from here")
+        yield Link(_NEXT, TAKE_OVER_TICKS)
 
 
 def _scheduler_links(session: Session, situation: Situation, found: FoundRun) -> Iterator[Link]:
@@ -152,4 +180,4 @@ def _decision_links(found_plan: Plan, found: FoundRun) -> Iterator[Link]:
     if decision.ending:
         yield Link("ending", f"{decision.ending.cause.name}: {decision.ending.detail}")
     if decision.remedy:
-        yield Link("next", decision.remedy)
+        yield Link(_NEXT, decision.remedy)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kd_hpc.claim import owner
-from kd_hpc.errors import FolderError, RunOwned, UsageError
+from kd_hpc.claim import by_runner, owned, owner, take_over
+from kd_hpc.errors import Damaged, FolderError, RunOwned, UsageError
 from kd_hpc.experiment import Experiment
+from kd_hpc.fence import sweep_rooms
+from kd_hpc.files import read_regular
 from kd_hpc.queueing.evidence import CANCELLED
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live
 from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
-from kd_hpc.store import STATUS, Store, Unreadable
+from kd_hpc.store import RUNNER, STATUS, OpenRun, Store, Unreadable
 
 
 @dataclass(frozen=True)
 class Retry:
-    """What a retry would do to `experiment`, as a sentence; `record` is what its record becomes, None for none."""
+    """What a retry would do to `experiment`, as a sentence; `record` is what its record becomes, None for none.
+
+    `gone`: a person's word that nothing works on it, which counts where nobody here can see whether its owner lives.
+    """
 
     experiment: Experiment
     says: str
     record: StatusRecord | None = None
     anew: bool = False
     is_needless: bool = False
+    gone: bool = False
 
 
 def plan_retry(store: Store, experiment: Experiment, scheduler: OwnJobs | None, *, anew: bool, gone: bool) -> Retry:
@@ -33,8 +39,16 @@ def plan_retry(store: Store, experiment: Experiment, scheduler: OwnJobs | None, 
     `scheduler` is asked whether its job lives, where there is one to ask; `gone` is a person's word that nothing works
     on it. Raises RunOwned where something may, UsageError for a run that can only begin anew.
     """
-    record, label = store.read(experiment), experiment.label
-    _require_nobody_at_work(store, experiment, record, scheduler, gone=gone)
+    record = store.read(experiment)
+    unseen = _require_nobody_at_work(store, experiment, record, scheduler, gone=gone)
+    planned = replace(_plan(store, experiment, record, anew=anew), gone=gone)
+    if not (gone and unseen):
+        return planned
+    return replace(planned, says=f"{planned.says}; {unseen} is taken for gone", is_needless=False)
+
+
+def _plan(store: Store, experiment: Experiment, record: StatusRecord | Unreadable | None, *, anew: bool) -> Retry:
+    label = experiment.label
     if anew:
         return Retry(experiment, f"{label}: its directory is moved aside, and it begins at epoch 0", anew=True)
     if isinstance(record, Unreadable):
@@ -52,18 +66,36 @@ def plan_retry(store: Store, experiment: Experiment, scheduler: OwnJobs | None, 
 
 
 def carry_out(store: Store, retry: Retry, aside: Path) -> None:
-    """Do it; `aside` is the folder that keeps what is moved away."""
-    directory = store.directory(retry.experiment)
-    if retry.anew:
-        _move(directory, aside / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ") / retry.experiment.path)
-        return
-    if isinstance(unreadable := store.read(retry.experiment), Unreadable):
-        store.quarantine_record(unreadable)
-        for reason in directory.glob(f"{STATUS}.quarantined.*.reason"):
-            reason.rename(reason.with_suffix(".cleared"))
-    elif retry.record:
-        store.write(retry.experiment, retry.record)
-    (directory / CANCELLED).unlink(missing_ok=True)
+    """Do it; `aside` is the folder that keeps what is moved away. Raises RunOwned, StoreError, FolderError."""
+    experiment, directory = retry.experiment, store.directory(retry.experiment)
+    if not directory.exists():
+        raise UsageError(f"{directory} does not exist: the next kd-hpc queue begins it.")
+    ours = by_runner(store.read(experiment))
+    with owned(store, experiment, role=RUNNER, may_take_from=lambda owner: retry.gone or ours(owner)) as run:
+        if retry.anew:
+            _move(directory, aside / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ") / experiment.path)
+            return
+        found = run.read()
+        if isinstance(found, Unreadable):
+            _clear(run, found)
+        elif retry.record and found is not None:
+            run.write(_assuming(retry.record, run.fence.bid.doubtful))
+        run.fence.remove(directory / CANCELLED)
+
+
+def _clear(run: OpenRun, unreadable: Unreadable) -> None:
+    """Set the record aside, and let the notes that say why no longer count."""
+    if unreadable.path.name == STATUS:
+        run.fence.set_aside(unreadable.path, unreadable.reason)
+    for reason in run.directory.glob(f"{STATUS}.quarantined.*.reason"):
+        run.fence.publish(reason.with_suffix(".cleared"), read_regular(reason))
+        run.fence.remove(reason)
+
+
+def _assuming(record: StatusRecord, doubtful: str) -> StatusRecord:
+    if not doubtful or not record.attempts:
+        return record
+    return record.with_attempt(assumed_gone=f"{doubtful}; a person said that it is gone")
 
 
 def forgive(record: StatusRecord) -> StatusRecord:
@@ -89,42 +121,47 @@ def _require_nobody_at_work(
     scheduler: OwnJobs | None,
     *,
     gone: bool,
-) -> None:
-    last = owner(store.directory(experiment))
-    alive = last.is_alive() if last else None
+) -> str:
+    """The owner whose end nobody can prove from here, in words; empty if there is none. Raises RunOwned."""
+    alive, whom, token = _owner(store, experiment)
     if alive:
         raise RunOwned(
-            f"{experiment.label} is being trained by {last.process if last else ''}.",
+            f"{experiment.label} is being trained by {whom}.",
             remedy=f"Wait for it, or end it: kd-hpc cancel {experiment.label}",
         )
-    attempt = record.attempt if isinstance(record, StatusRecord) else None
-    if not isinstance(record, StatusRecord) or not record.state.has_job or alive is False or gone:
-        return
-    if attempt and attempt.ended_at:
-        return
+    unseen = whom if alive is None else ""
+    if not isinstance(record, StatusRecord) or not record.state.has_job or gone:
+        return unseen
+    attempt = record.attempt
+    if attempt and (attempt.ended_at or (alive is False and token == attempt.token)):
+        return unseen
     seen = None
     if attempt and attempt.job_id and scheduler and attempt.scheduler == scheduler.kind:
         seen = scheduler.look([JobRef(attempt.job_id, attempt.token)]).of(attempt.job_id)
     if isinstance(seen, Gone):
-        return
+        return unseen
     doubt = f"its job {attempt.job_id}" if attempt and attempt.job_id else "whoever trained it"
     known = "is alive" if isinstance(seen, Live) else "may be alive: nobody here can know"
     raise RunOwned(
         f"{experiment.label} is {record.state}, and {doubt} {known}.",
         remedy=f"Wait, or kd-hpc cancel {experiment.label}"
-        + (
-            ""
-            if isinstance(seen, Live)
-            else f"; if you know that nothing works on it: kd-hpc retry --gone {experiment.label}"
-        ),
+        + ("" if isinstance(seen, Live) else f". {take_over(experiment.label)}"),
     )
 
 
+def _owner(store: Store, experiment: Experiment) -> tuple[bool | None, str, str | None]:
+    """Whether the last trainer lives, None where nobody here can know; who it is; and its job's token."""
+    try:
+        last = owner(store.directory(experiment))
+    except Damaged as error:
+        return None, error.what, None
+    return (last.is_alive(), str(last.process), last.token) if last else (False, "", None)
+
+
 def _move(directory: Path, target: Path) -> None:
-    if not directory.exists():
-        raise UsageError(f"{directory} does not exist: the next kd-hpc queue begins it.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         directory.rename(target)
     except OSError as error:
         raise FolderError(f"{directory} cannot be moved to {target}: {error.strerror}.") from error
+    sweep_rooms(target)

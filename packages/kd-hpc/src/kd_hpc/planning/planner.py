@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 
+from kd_hpc.claim import take_over
 from kd_hpc.diagnosis.causes.unknown import UNKNOWN
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.breaker import bad_nodes, on_probation
@@ -127,10 +128,10 @@ class _Planner:
             return Decision(run.experiment, Action.DONE, self._completed(run, record))
         if record.state.is_final:
             return _stopped(run.experiment, record)
+        if record.attempt is not None and record.attempt.ended_at is not None:
+            return self._ready(run, _continues(record), None)
         if record.attempt is None or record.attempt.scheduler == "hand":
             return self._by_hand(run, record)
-        if record.attempt.ended_at is not None:
-            return self._ready(run, _continues(record), None)
         return self._intent(run, record) if record.attempt.job_id is None else self._with_job(run, record)
 
     def _completed(self, run: RunView, record: StatusRecord) -> str:
@@ -146,7 +147,7 @@ class _Planner:
             run.experiment,
             Action.BLOCK,
             f"it is {record.state} with no job on record, and nobody here can know whether a process works on it",
-            remedy=f"If none does: kd-hpc retry {run.experiment.label}",
+            remedy=take_over(run.experiment.label),
         )
 
     def _intent(self, run: RunView, record: StatusRecord) -> Decision | Ready:
@@ -173,16 +174,16 @@ class _Planner:
                 return self._after_death(run, record, gone)
             case Lost(ends_by=ends_by) as lost:
                 until = f", at most until {ends_by.astimezone():%Y-%m-%d %H:%M}" if ends_by else ""
-                return self._left(run, record, lost.reason, f"It waits for that node{until}; if")
+                return self._left(run, record, lost.reason, f"It waits for that node{until}. ")
             case seen:
-                return self._left(run, record, seen.reason if seen else "no word about it", "If")
+                return self._left(run, record, seen.reason if seen else "no word about it", "")
 
     def _left(self, run: RunView, record: StatusRecord, why: str, so_far: str) -> Decision:
         return Decision(
             run.experiment,
             Action.LEAVE,
             f"nobody knows of job {record.job_id}: {why}",
-            remedy=f"{so_far} nothing works on it any more: kd-hpc retry --gone {run.experiment.label}",
+            remedy=so_far + take_over(run.experiment.label),
             job_id=record.job_id,
         )
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from kd_hpc.claim import by_runner, take_over
 from kd_hpc.command import train_arguments
-from kd_hpc.errors import SchedulerUnreachable, StoreError, SubmissionRefused, SubmissionUncertain
+from kd_hpc.errors import (
+    LockHeld,
+    OwnerUnseen,
+    RunOwned,
+    SchedulerUnreachable,
+    StoreError,
+    SubmissionRefused,
+    SubmissionUncertain,
+    Superseded,
+)
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Decision, Ending, Plan
 from kd_hpc.planning.situation import RunView, Situation
@@ -20,6 +31,8 @@ from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.job_names import job_name, new_token
 from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
 from kd_hpc.store import Store, Unreadable
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -51,23 +64,14 @@ class Actions:
         self.avoid = tuple(node.host for node in planned.bad_nodes) if planned.avoids_nodes else ()
         try:
             for decision in planned.decisions:
-                with self._contained(decision):
-                    if not decision.action.is_submission:
-                        self._act(decision)
-                    elif decision.experiment in jobs and not (self.refused or self.unheard):
-                        self._submit(jobs[decision.experiment])
+                if not decision.action.is_submission:
+                    self._act(decision)
+                elif decision.experiment in jobs and not (self.refused or self.unheard):
+                    self._submit(jobs[decision.experiment])
         finally:
             self._tell_scheduler(planned)
         live = tuple(dict.fromkeys((*self.situation.job_ids, *(job.job_id for job in self.to_release))))
         return Report(planned, live, tuple(self.acted), tuple(self.problems), self.refused, self.unheard)
-
-    @contextlib.contextmanager
-    def _contained(self, decision: Decision) -> Iterator[None]:
-        """A run directory that cannot be written is this run's trouble, not the others'."""
-        try:
-            yield
-        except StoreError as error:
-            self.problems.append(f"{decision.experiment.label}: {error}")
 
     def _act(self, decision: Decision) -> None:
         run = self.situation.by_run[decision.experiment]
@@ -76,7 +80,7 @@ class Actions:
         elif self._changes_record(decision) and not self._is_unchanged(run):
             return
         elif decision.action == Action.QUARANTINE and isinstance(run.record, Unreadable):
-            if self.store.quarantine_record(run.record) is None:
+            if not self._set_aside(run, run.record):
                 return
         elif not self._keep_record(run, decision):
             return
@@ -100,13 +104,36 @@ class Actions:
             )
         elif decision.action == Action.ADOPT and decision.job_id:
             record = record.with_attempt(job_id=decision.job_id).model_copy(update={"state": State.QUEUED})
-            self.store.write(run.experiment, record)
+            if self._write(run.experiment, record, decision.ending) is None:
+                return False
             self.to_release.append(self._reference(run, decision.job_id))
             return True
         elif decision.ending is None:
             return False
-        self.store.write(run.experiment, record)
-        return True
+        return self._write(run.experiment, record, decision.ending) is not None
+
+    def _set_aside(self, run: RunView, unreadable: Unreadable) -> bool:
+        ours = by_runner(run.record)
+        act = partial(self.store.set_record_aside, run.experiment, unreadable, may_take_from=ours)
+        return self._tried(run.experiment, act) is not None
+
+    def _write(self, run: Experiment, record: StatusRecord, ending: Ending | None = None) -> StatusRecord | None:
+        """Publish what the planned record has become, after taking from all earlier owners the right to.
+
+        None, and a problem told, where that record is not the one on disk any more, or somebody may be at work.
+        """
+        ours, because = by_runner(self.situation.by_run[run].record), ending.detail if ending else ""
+        return self._tried(run, partial(self.store.write, run, record, may_take_from=ours, because=because))
+
+    def _tried(self, run: Experiment, act: Callable[[], Result]) -> Result | None:
+        """What `act` returns; what goes wrong with one run's directory is told, and ends nothing else."""
+        try:
+            return act()
+        except OwnerUnseen as error:
+            self.problems.append(f"{run.label}: {error.what} {take_over(run.label)}")
+        except (LockHeld, RunOwned, Superseded, StoreError) as error:
+            self.problems.append(f"{run.label}: {error}")
+        return None
 
     def _base(self, run: RunView, ending: Ending | None) -> StatusRecord:
         """The run's record with the end of its latest attempt, or a new one."""
@@ -124,26 +151,38 @@ class Actions:
         decisions = [decision for decision in decisions if self._is_unchanged(by_run[decision.experiment])]
         if not decisions:
             return
-        intents = self._intents(decisions)
-        for run, intent in intents.items():
-            self.store.write(run, intent)
+        endings = {decision.experiment: decision.ending for decision in decisions}
+        drafts = self._intents(decisions).items()
+        intents = {run: intent for run, draft in drafts if (intent := self._write(run, draft, endings[run]))}
+        if not intents:
+            return
+        decisions = [decision for decision in decisions if decision.experiment in intents]
         spec = self._spec(intents)
         try:
             job_id = self.scheduler.submit_held(spec)
         except SubmissionRefused as error:
             self.refused = f"{decisions[0].experiment.label} was not taken: {error}"
             for decision in decisions:
-                record = self._base(by_run[decision.experiment], decision.ending)
-                told = {"reason": f"not taken: {error.what}", "remedy": error.remedy}
-                self.store.write(decision.experiment, record.model_copy(update=told))
+                self._take_back(decision, intents[decision.experiment], error)
         except SubmissionUncertain as error:
             self.unheard = f"{decisions[0].experiment.label}: {error}"
         else:
-            for run, intent in intents.items():
-                queued = intent.with_attempt(job_id=job_id)
-                self.store.write(run, queued.model_copy(update={"state": State.QUEUED}))
-            self.to_release.append(JobRef(job_id, spec.token))
+            self._queued(intents, JobRef(job_id, spec.token))
             self.acted += decisions
+
+    def _take_back(self, decision: Decision, intent: StatusRecord, refusal: SubmissionRefused) -> None:
+        """There is no job: the record is what it would be without the intent, and says why."""
+        base = self._base(self.situation.by_run[decision.experiment], decision.ending)
+        told = {"reason": f"not taken: {refusal.what}", "remedy": refusal.remedy}
+        self._write(decision.experiment, base.model_copy(update=told).made_from(intent))
+
+    def _queued(self, intents: Mapping[Experiment, StatusRecord], job: JobRef) -> None:
+        known = [
+            self._write(run, intent.with_attempt(job_id=job.job_id).model_copy(update={"state": State.QUEUED}))
+            for run, intent in intents.items()
+        ]
+        if all(known):
+            self.to_release.append(job)
 
     def _intents(self, decisions: Sequence[Decision]) -> dict[Experiment, StatusRecord]:
         """What to write before there is a job, for its leader first: one token, and an attempt of its own a run."""

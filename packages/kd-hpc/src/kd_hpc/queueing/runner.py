@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from kd_hpc import locks
 from kd_hpc.campaign import Campaign
-from kd_hpc.errors import LockHeld, StoreError
+from kd_hpc.errors import LockHeld, OwnerUnseen, StoreError
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.planner import plan
 from kd_hpc.planning.situation import RunView, Situation
@@ -19,12 +20,19 @@ from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.lost_jobs import resolved
 from kd_hpc.queueing.tick_report import Report, silence_of
 from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.remedies import with_folder
 from kd_hpc.schedulers.base import Gone, Lost, Snapshot
 from kd_hpc.schedulers.own_jobs import JobRef, OwnJobs
-from kd_hpc.store import Store, Unreadable
+from kd_hpc.store import RUNNER, Store, Unreadable
 
 CONTROL = ".kd"
 """The folder below the experiments where kd-hpc keeps its own files."""
+TAKE_OVER_TICKS = (
+    "If you know that it is gone: kd-hpc retry --gone; if it lives after all, both may submit: a job too many waits in "
+    "the queue, and leaves without training"
+)
+"""What to type where nobody here can know whether the kd-hpc that has the tick lock lives, and what that risks."""
+_TICK_LOCK = "tick-lock"
 
 
 @dataclass
@@ -112,22 +120,33 @@ class Runner:
 
 
 @contextlib.contextmanager
-def tick_lock(control: Path) -> Iterator[None]:
-    """Hold the right to change runs. Raises LockHeld, saying who holds it."""
+def tick_lock(control: Path, *, gone: bool = False) -> Iterator[None]:
+    """Hold the right to change runs. `gone`: a person knows that an owner who cannot be seen from here is gone.
+
+    Raises LockHeld, saying who holds it and what to type.
+    """
     try:
         control.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
             f"{control} cannot be made: {error.strerror}.", remedy="Name another folder with --experiments."
         ) from error
-    try:
-        with locks.held(control / "tick-lock"):
-            yield
-    except LockHeld as error:
-        remedy = error.remedy or (
-            f"Let that kd-hpc finish; if its machine is gone for good, delete {control}/tick-lock.* and try again."
-        )
-        raise LockHeld(error.what, remedy=remedy) from None
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = locks.held(control / _TICK_LOCK, role=RUNNER, may_take_from=lambda owner: gone or owner is None)
+            doubtful = stack.enter_context(lock).doubtful
+        except OwnerUnseen as error:
+            raise LockHeld(error.what, remedy=with_folder(TAKE_OVER_TICKS, control.parent)) from None
+        except LockHeld as error:
+            raise LockHeld(error.what, remedy=error.remedy or "Let that kd-hpc finish.") from None
+        if doubtful:
+            print(f"The right to change runs was taken from {doubtful}.", file=sys.stderr)
+        yield
+
+
+def tick_owner(control: Path) -> locks.Owner | None:
+    """Who has the right to change runs, alive or not; None if nobody ever had. Raises StoreError, LockHeld."""
+    return locks.current_owner(control / _TICK_LOCK)
 
 
 def _reference(attempt: Attempt) -> JobRef:

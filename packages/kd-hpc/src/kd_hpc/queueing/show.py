@@ -47,7 +47,7 @@ def show_plan(plan: Plan, silence: Silence | None, root: Path, *, as_json: bool,
         print_table(("action", "run", "reason"), rows, typed=("run",))
     else:
         print("\n".join(grouped(plan.decisions)))
-    print_remarks(plan, silence)
+    print_remarks(plan, silence, root)
     print_needs(plan, root)
     print(f"{summary(plan)}. Nothing was done.", file=sys.stderr)
 
@@ -61,7 +61,7 @@ def show_report(report: Report, root: Path, *, as_json: bool) -> None:
         return
     for decision in report.acted:
         print(f"{past(decision)} {decision.experiment.label}: {decision.reason}")
-    print_remarks(report.plan, report.silence)
+    print_remarks(report.plan, report.silence, root)
     for problem in filter(None, (*report.problems, report.refused, unheard(report))):
         print(problem, file=sys.stderr)
     print_needs(report.plan, root)
@@ -77,16 +77,18 @@ def past(decision: Decision) -> str:
     return _PAST.get(decision.action, "noted the end of a job of")
 
 
-def print_remarks(plan: Plan, silence: Silence | None) -> None:
+def print_remarks(plan: Plan, silence: Silence | None, root: Path) -> None:
     """On stderr: what could not be known, nodes that fail jobs, and jobs that fill slots for nothing."""
     for sentence in [str(silence)] if silence else remarks(plan):
-        print(sentence, file=sys.stderr)
+        print(with_folder(sentence, root), file=sys.stderr)
 
 
 def remarks(plan: Plan) -> Iterator[str]:
     """What a person should know of the jobs and the cluster, beside the runs."""
     for sentence in plan.unknown:
         yield f"Left alone, its job's state is unknown: {sentence}"
+    left = [decision for decision in plan.decisions if decision.action == Action.LEAVE and decision.remedy]
+    yield from (f"    {decision.remedy}" for decision in left[:1])
     if plan.closed:
         yield _closed(plan)
     yield from node_remarks(plan.bad_nodes, avoided=plan.avoids_nodes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kd_hpc.experiment import Experiment, experiment_at
+from kd_hpc.locks import MayTakeFrom, nobody
 from kd_hpc.planning.situation import Weights
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.job_notes import JobNotes, Stuck
@@ -74,7 +75,14 @@ class SimStore(Store):
         run = self._disk.runs.get(experiment)
         return run.record if run else None
 
-    def write(self, experiment: Experiment, record: StatusRecord) -> StatusRecord:
+    def write(
+        self,
+        experiment: Experiment,
+        record: StatusRecord,
+        *,
+        may_take_from: MayTakeFrom = nobody,
+        because: str = "",
+    ) -> StatusRecord:
         self._disk.step("before a record")
         self._disk.run(experiment).record = record
         self._disk.step("after a record")
@@ -84,13 +92,13 @@ class SimStore(Store):
         self._disk.run(experiment)
         return self.directory(experiment)
 
-    def quarantine_record(self, unreadable: Unreadable) -> Path | None:
+    def set_record_aside(
+        self, experiment: Experiment, unreadable: Unreadable, *, may_take_from: MayTakeFrom = nobody
+    ) -> Path | None:
         if unreadable.path.name != STATUS:
             return None
         target = unreadable.path.with_name(f"{STATUS}.quarantined.0.reason")
-        for run in self._disk.runs.values():
-            if run.record == unreadable:
-                run.record = Unreadable(target, f"quarantined earlier: {unreadable.reason}")
+        self._disk.run(experiment).record = Unreadable(target, f"quarantined earlier: {unreadable.reason}")
         return target
 
 

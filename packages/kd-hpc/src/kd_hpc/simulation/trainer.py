@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from kd_hpc.claim import JobIdentity, Superseded, require_recorded
+from kd_hpc.claim import JobIdentity, require_recorded
+from kd_hpc.errors import Superseded
 from kd_hpc.experiment import Experiment
 from kd_hpc.job_output import banner
 from kd_hpc.records import State, StatusRecord

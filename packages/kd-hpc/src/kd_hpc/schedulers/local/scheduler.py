@@ -1,7 +1,7 @@
 """The embedded scheduler: processes on this machine. It has no daemon; a job is a folder and its supervisor.
 
 FOLDER/ID/  job.json, script   made whole by one rename; a job without `started` is held
-            started            "HOST PID" of its supervisor, by a hard link: at most one start, whoever releases it
+            started            "HOST PID PLACE" of its supervisor, by a hard link: at most one start, whoever releases
             exit               how it ended; written once
 """
 
@@ -21,8 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from kd_hpc.claim import JOB_ID_VARIABLE
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused
+from kd_hpc.process import Place
 from kd_hpc.schedulers.base import (
     Deleted,
     Exceeded,
@@ -130,7 +133,7 @@ class LocalScheduler:
     def _start(self, job_id: str) -> None:
         try:
             subprocess.run(
-                [sys.executable, "-I", "-S", supervise.__file__, str(self.root / job_id)],
+                [sys.executable, "-I", "-S", supervise.__file__, str(self.root / job_id), _here()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -158,9 +161,9 @@ class LocalScheduler:
             return Live(Phase.RUNNING, "running")
         if started is None:
             return Unknown(f"{folder} is gone, and no process on this machine carries its name")
-        host = started.partition(" ")[0]
-        if host not in (os.uname().nodename, "cancelled"):
-            return Unknown(f"it runs on {host}, this is {os.uname().nodename}")
+        host, _, place = _where(started)
+        if host != "cancelled" and not (place.is_here or place.is_over):
+            return Unknown(f"it was started on {host}, and nobody can see from here whether it runs there")
         if (ending := _read(folder / "exit")) is not None:
             return _ended(job_id, ending)
         return Gone(f"{job_id} was started, and no process of it is left", host=host)
@@ -169,8 +172,8 @@ class LocalScheduler:
         """The pid of the job's supervisor, if the process that has it here and now works in the job's folder."""
         import psutil
 
-        host, _, pid = (_read(self.root / job_id / "started") or "").partition(" ")
-        if host != os.uname().nodename or not pid.isdigit():
+        _, pid, place = _where(_read(self.root / job_id / "started") or "")
+        if not place.is_here or not pid.isdigit():
             return None
         try:
             return int(pid) if str(self.root / job_id) in psutil.Process(int(pid)).cmdline() else None
@@ -191,6 +194,20 @@ class LocalScheduler:
     def _name(self, job_id: str) -> str:
         job = _read(self.root / job_id / "job.json")
         return str(json.loads(job)["name"]) if job else ""
+
+
+def _here() -> str:
+    """Where the processes that are started here run, as one word."""
+    return Place.here().model_dump_json()
+
+
+def _where(started: str) -> tuple[str, str, Place]:
+    """Host, pid and place of a job's supervisor; an earlier version wrote no place, and meant its host by name."""
+    host, _, rest = started.partition(" ")
+    pid, _, place = rest.partition(" ")
+    with contextlib.suppress(ValidationError):
+        return host, pid, Place.model_validate_json(place)
+    return host, pid, Place.here() if host == os.uname().nodename else Place(boot="")
 
 
 def _ended(job_id: str, content: str) -> Gone:

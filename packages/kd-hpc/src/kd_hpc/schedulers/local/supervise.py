@@ -1,6 +1,6 @@
 """The program that runs one local job: starts it at most once, ends it at its walltime, keeps its exit status.
 
-Run as `python -I -S supervise.py FOLDER`, so it imports nothing but the standard library's lightest. It outlives
+Run as `python -I -S supervise.py FOLDER PLACE`, so it imports nothing but the standard library's lightest. It outlives
 whoever started it. In FOLDER it reads `job.json` and `script`; `started` is made by a hard link, which exactly one of
 many supervisors, or a cancellation, can do; `exit` appears whole when the job has ended.
 """
@@ -45,11 +45,12 @@ def keep_exit(folder: str, **ending: Any) -> None:
     os.replace(draft, f"{folder}/exit")  # noqa: PTH105
 
 
-def main(folder: str) -> None:
+def main(folder: str, place: str) -> None:
+    """`place` says where this runs, for those who look for it later."""
     if os.fork():
         os._exit(0)
     os.setsid()
-    if not claim(folder, f"{os.uname().nodename} {os.getpid()}"):
+    if not claim(folder, f"{os.uname().nodename} {os.getpid()} {place}"):
         return
     with open(f"{folder}/job.json") as stream:  # noqa: PTH123
         job = json.load(stream)
@@ -97,4 +98,4 @@ def _run(folder: str, walltime: int, environment: dict[str, str]) -> tuple[int, 
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
