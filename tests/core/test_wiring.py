@@ -6,7 +6,8 @@ tests/core/test_reference.py shows that all of it together comes to what plain t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from kd_core.training.first_stage import TeachersStage
 from kd_core.training.loop import train
 from kd_core.training.step import PlainStep
 from kd_core.training.student import Student
+from kd_hpc import fence
 from kd_hpc.claim import JobIdentity
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
@@ -224,12 +226,14 @@ def test_the_fast_step_folds_its_teacher_and_the_plain_one_does_not(step: str, k
     assert type(found.network) is kind
 
 
-def stage(teacher: Path, frozen: Frozen, at: Path, told: list[float]) -> TeachersStage:
+@contextmanager
+def stage(teacher: Path, frozen: Frozen, at: Path, told: list[float]) -> Iterator[TeachersStage]:
     recipe = Recipe(batch_size=64, paraphraser_epochs=3)
-    return TeachersStage(
-        Teacher(frozen, "best.pth", "0" * 64), recipe, few(teacher), CPU, 0, own=at, shared=at,
-        on_epoch=lambda name, finished, loss: told.append(loss),
-    )  # fmt: skip
+    with fence.opened(at) as mine:
+        yield TeachersStage(
+            Teacher(frozen, "best.pth", "0" * 64), recipe, few(teacher), CPU, 0, fence=mine, shared=at,
+            on_epoch=lambda name, finished, loss: told.append(loss),
+        )  # fmt: skip
 
 
 def test_the_first_stage_trains_all_of_its_module(teacher: Path, frozen: Frozen, tmp_path: Path) -> None:
@@ -238,7 +242,8 @@ def test_the_first_stage_trains_all_of_its_module(teacher: Path, frozen: Frozen,
     begun: list[Tensor] = []
 
     def watched(name: str, make: Callable[[], nn.Module], loss: Callable[[Any, Outputs], Tensor]) -> Mapping[str, Any]:
-        return stage(teacher, frozen, tmp_path, told)(name, lambda: remember(make(), begun), loss)
+        with stage(teacher, frozen, tmp_path, told) as trained:
+            return trained(name, lambda: remember(make(), begun), loss)
 
     method.prepare(watched)
     ended = list(method.get_submodule("paraphraser").parameters())
@@ -263,7 +268,8 @@ def test_each_epoch_of_the_first_stage_sees_other_batches(teacher: Path, frozen:
             return frozen(images)
 
     method = METHODS["factor_transfer"].build(student=frozen.widths, teacher=frozen.widths, temperature=4.0)
-    method.prepare(stage(teacher, Watched(), tmp_path, []))
+    with stage(teacher, Watched(), tmp_path, []) as trained:
+        method.prepare(trained)
     first, second = asked[:3], asked[3:6]
     assert len(asked) == 9
     assert not torch.equal(first[0], second[0])
