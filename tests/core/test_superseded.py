@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
@@ -12,19 +16,36 @@ from kd_hpc.store import Store
 from tests.core.processes import Started, start
 from tests.core.runs import arguments, directory, place, status
 from tests.hpc.stopped import snapshot
+from tests.hpc.support import HANGS
 
 ON_A_NODE_THAT_CANNOT_BE_SEEN = """
+import os, signal
 import kd_hpc.process
-kd_hpc.process._here = lambda: {"machine": "node", "hardware": "", "boot": "node", "namespace": "node"}
+from kd_core.run_writer import RunWriter
+kd_hpc.process._here = lambda: {{"machine": "node", "hardware": "", "boot": "node", "namespace": "node"}}
+end_epoch = RunWriter.end_epoch
+
+def stopped_after_one(writer, is_best):
+    end_epoch(writer, is_best)
+    if (writer.experiment.method, writer.student.epoch) == ("{method}", 1):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+RunWriter.end_epoch = stopped_after_one
 """
+"""It stops itself behind the first epoch of the run of `method`."""
 
 
-def stop_after_an_epoch(trainer: Started, root: Path, method: str) -> None:
-    """Stop it wherever it is then; the later it wakes, the more has happened."""
-    while not list(root.glob(f"experiments/Digits/{method}/**/checkpoint.pth")):
-        assert trainer.process.exitcode is None, trainer.log.read_text()
-        trainer.process.join(0.02)
-    os.kill(trainer.process.pid or 0, signal.SIGSTOP)
+@contextlib.contextmanager
+def stopped_trainer(words: list[str], root: Path, method: str) -> Iterator[Started]:
+    trainer = start(words, root / "log", prelude=ON_A_NODE_THAT_CANNOT_BE_SEEN.format(method=method))
+    try:
+        while psutil.Process(trainer.process.pid).status() != psutil.STATUS_STOPPED:
+            assert trainer.process.exitcode is None, trainer.log.read_text()
+            trainer.process.join(0.02)
+        yield trainer
+    finally:
+        trainer.process.kill()
+        trainer.process.join(HANGS)
 
 
 def take_over(root: Path, method: str) -> dict[str, str]:
@@ -41,11 +62,10 @@ def take_over(root: Path, method: str) -> dict[str, str]:
 
 def test_a_trainer_taken_over_while_it_slept_says_so_and_changes_nothing(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
-    trainer = start(arguments(root, "logit", epochs=40), root / "log", prelude=ON_A_NODE_THAT_CANNOT_BE_SEEN)
-    stop_after_an_epoch(trainer, root, "logit")
-    before = take_over(root, "logit")
-    os.kill(trainer.process.pid or 0, signal.SIGCONT)
-    assert trainer.wait() == 0
+    with stopped_trainer(arguments(root, "logit", epochs=3), root, "logit") as trainer:
+        before = take_over(root, "logit")
+        os.kill(trainer.process.pid or 0, signal.SIGCONT)
+        assert trainer.wait() == 0
     said = trainer.log.read_text()
     assert "superseded: this is a start by hand" in said
     assert "Traceback" not in said
@@ -55,12 +75,10 @@ def test_a_trainer_taken_over_while_it_slept_says_so_and_changes_nothing(teacher
 
 def test_of_several_students_only_the_one_that_was_taken_over_ends(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
-    words = [*arguments(root, "logit", epochs=4), "--beside", "rkd:0.5"]
-    trainer = start(words, root / "log", prelude=ON_A_NODE_THAT_CANNOT_BE_SEEN)
-    stop_after_an_epoch(trainer, root, "rkd")
-    before = take_over(root, "rkd")
-    os.kill(trainer.process.pid or 0, signal.SIGCONT)
-    assert trainer.wait() == 0
+    with stopped_trainer([*arguments(root, "logit", epochs=3), "--beside", "rkd:0.5"], root, "rkd") as trainer:
+        before = take_over(root, "rkd")
+        os.kill(trainer.process.pid or 0, signal.SIGCONT)
+        assert trainer.wait() == 0
     assert trainer.log.read_text().count("superseded: ") == 1
     assert snapshot(directory(root, "rkd")) == before
     assert status(root, "logit")["state"] == "completed"
