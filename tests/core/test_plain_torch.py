@@ -11,6 +11,7 @@ import torch
 
 from kd_core.artifacts.weights import save_weights
 from kd_core.networks import build
+from kd_hpc import fence
 from tests.paths import ROOT
 from tests.test_docs import blocks_of
 
@@ -34,7 +35,8 @@ def test_it_computes_what_the_network_computes(name: str, tmp_path: Path, monkey
     assert code.count("\n") <= 15
     network = trained_like(name)
     (tmp_path / RUN).mkdir(parents=True)
-    save_weights(tmp_path / RUN / "best.pth", network.state_dict())
+    with fence.opened(tmp_path / RUN) as mine:
+        save_weights(mine, mine.directory / "best.pth", network.state_dict())
     monkeypatch.chdir(tmp_path)
     plain: dict[str, Any] = {}
     exec(code, plain)
