@@ -13,6 +13,7 @@ from torchvision import transforms
 from torchvision.transforms import functional
 
 from kd_core.data.augment import Crop, NoAugmentation, ResizedCrop, augmentation
+from kd_core.data.sources import SOURCES
 from kd_hpc.errors import UsageError
 from tests.core.published import noise
 
@@ -128,12 +129,11 @@ def test_the_test_images_of_a_crop_are_the_images_themselves() -> None:
 
 
 def test_mirrored_house_numbers_and_digits_are_other_things() -> None:
-    flips = {name: augmentation("auto", name) for name in ("Cifar10", "Cifar100", "TinyImageNet", "FashionMNIST")}
-    assert all(isinstance(how, Crop) and how.flip for how in flips.values())
-    for name in ("SVHN", "Digits"):
-        how = augmentation("auto", name)
+    assert {name for name in SOURCES if not SOURCES[name].mirrored} == {"SVHN", "Digits"}
+    for mirrored in (True, False):
+        how = augmentation("auto", mirrored=mirrored)
         assert isinstance(how, Crop)
-        assert not how.flip
-    assert isinstance(augmentation("resized-crop", "SVHN"), ResizedCrop)
+        assert how.flip == mirrored
+    assert isinstance(augmentation("resized-crop", mirrored=False), ResizedCrop)
     with pytest.raises(UsageError, match="Known: auto, crop-flip, crop, resized-crop, none"):
-        augmentation("cutout", "Cifar10")
+        augmentation("cutout", mirrored=True)

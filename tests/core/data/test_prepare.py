@@ -98,7 +98,7 @@ def test_prepared_arrays_are_the_published_images(
         assert np.array_equal(ours.images, theirs.images)
         assert np.array_equal(ours.labels, theirs.labels)
     assert prepared.sha256 == manifest.sha256
-    assert prepared.classes == {"Cifar100": 100, "TinyImageNet": 200}.get(name, 10)
+    assert prepared.facts.classes == {"Cifar100": 100, "TinyImageNet": 200}.get(name, 10)
     assert sorted(path.name for path in (tmp_path / "data" / name).iterdir()) == sorted([*ARRAYS, MANIFEST])
     assert prepare_dataset(name, tmp_path / "data", folder) == manifest
 

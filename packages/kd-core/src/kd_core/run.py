@@ -89,7 +89,8 @@ def _surroundings(request: Request, records: Sequence[StatusRecord]) -> Surround
     dataset = _dataset(request.data, first.dataset)
     expected = next((record.teacher_sha256 for record in records if record.teacher_sha256), None)
     fold = request.recipe.step == "fast"
-    teacher = None if first.is_pure else load_teacher(request.store, first, expected, device, dtype, fold=fold)
+    classes = dataset.facts.classes
+    teacher = None if first.is_pure else load_teacher(request.store, first, classes, expected, device, dtype, fold=fold)
     loader = make_loader(
         request.recipe.loader,
         dataset,
@@ -140,7 +141,8 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
     writer.begin(recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
     try:
         network, stage = (teacher.network, _first_stage(request, writer, teacher, around)) if teacher else (None, None)
-        student = Student(run.experiment, recipe, network, around.device, around.dtype, stage)
+        classes = around.dataset.facts.classes
+        student = Student(run.experiment, recipe, network, around.device, around.dtype, stage, classes=classes)
         writer.resume(student, around.loader)
     except KdError as error:
         writer.fail(error)

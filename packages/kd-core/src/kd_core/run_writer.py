@@ -14,7 +14,6 @@ from kd_core.artifacts.representations import REPRESENTATIONS_BEST, at_epoch, ex
 from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
 from kd_core.training.student import Student
-from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError, Damaged, KdError, StoreError, Superseded, TrainingError
 from kd_hpc.files import MOST_BYTES, read_regular, sweep_temporaries
 from kd_hpc.recipe import Recipe
@@ -141,7 +140,9 @@ class RunWriter:
 
     def _verdict(self) -> dict[str, Any]:
         accuracy, dataset = self.student.accuracies[-1], self.student.experiment.dataset
-        chance = DATASETS[dataset].chance_accuracy
+        facts = self.record.dataset_facts
+        assert facts is not None, "`begin` has written them"
+        chance = facts.chance_accuracy
         if accuracy >= chance:
             return {"state": State.COMPLETED}
         return {

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kd_hpc.campaign_errors import explain, is_missing
-from kd_hpc.catalogue import SCHEDULERS
+from kd_hpc.catalogue import DATASETS, SCHEDULERS
 from kd_hpc.errors import CampaignError, IdentityError
 from kd_hpc.experiment import Experiment, check_name
 from kd_hpc.recipe import Recipe, Strict
@@ -93,6 +93,23 @@ class Budgets(Strict):
     node_faults: int = Field(2, ge=1)
 
 
+class OwnData(Strict):
+    """A data set of one's own: files in a folder, which `kd-core data prepare` makes arrays of."""
+
+    folder: str = Field(min_length=1)
+    """A folder a class, below train/ and test/ or with `test_fraction`; or a published archive that holds less."""
+    size: int = Field(32, ge=8, le=512, multiple_of=4)
+    """Height and width of every image, in pixels."""
+    test_fraction: float | None = Field(None, gt=0, lt=1)
+    """Of one tree without train/ and test/: this share of each class is the test set."""
+    mirrored: bool = True
+    """Whether a mirrored image is still one of its class, so that augmentation may flip it."""
+    skip_unreadable: bool = False
+    """Leave files out that cannot be read, instead of refusing them all."""
+    subset_of: str | None = None
+    """The published data set whose archive, with fewer classes or images, `folder` holds or is."""
+
+
 class AnalysisSettings(Strict):
     """What the report should take for granted; nothing here changes a run."""
 
@@ -120,6 +137,8 @@ class Campaign(Strict):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     students_per_job: int = Field(1, ge=1)
     """So many distilled runs of one teacher may share a job, and its passes over the images and through the teacher."""
+    data: dict[str, OwnData] = Field({})
+    """Data sets of one's own, which are in no catalogue, by name."""
     recipe: Recipe = Recipe()
     resources: Resources = Resources()
     scheduler: SchedulerSettings = SchedulerSettings()
@@ -146,6 +165,20 @@ class Campaign(Strict):
     def _has_whole_grid(self) -> Self:
         if bool(self.methods) != bool(self.alphas):
             raise ValueError("methods and alphas need each other: list both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _names_its_own_data(self) -> Self:
+        for name, own in self.data.items():
+            check_name("data", name)
+            if name in DATASETS:
+                raise ValueError(f"data.{name}: {name} is a published data set; give yours another name")
+            if name not in self.datasets:
+                raise ValueError(f"data.{name} is not used: add {name!r} to datasets, or delete it")
+            if own.subset_of is not None and own.subset_of not in DATASETS:
+                raise ValueError(f"data.{name}.subset_of: {own.subset_of} is no published data set")
+            if own.subset_of and (needless := own.model_fields_set & {"size", "test_fraction", "skip_unreadable"}):
+                raise ValueError(f"data.{name}.{min(needless)}: an archive with subset_of is taken as it is; delete it")
         return self
 
     @model_validator(mode="after")
@@ -178,7 +211,7 @@ def load_campaign(path: Path) -> Campaign:
     try:
         campaign = Campaign.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         for experiment in campaign.experiments():
-            experiment.require_known()
+            experiment.require_known(campaign.data)
     except IsADirectoryError:
         raise CampaignError(f"{path} is a folder.", remedy="Name the campaign file in it.") from None
     except FileNotFoundError:

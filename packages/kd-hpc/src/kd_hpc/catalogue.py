@@ -8,8 +8,9 @@ docs/guide/a-campaign-of-your-own.md
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from math import sqrt
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class DatasetFacts(NamedTuple):
@@ -19,6 +20,15 @@ class DatasetFacts(NamedTuple):
     train_items: int
     test_items: int
     size: int
+
+    @classmethod
+    def recorded(cls, fields: object) -> Self | None:
+        """What a record says, by name; None where it says nothing of use."""
+        if not isinstance(fields, Mapping) or set(fields) != set(cls._fields):
+            return None
+        if not all(isinstance(number, int) and number > 0 for number in fields.values()):
+            return None
+        return cls(**fields)
 
     @property
     def chance_accuracy(self) -> float:

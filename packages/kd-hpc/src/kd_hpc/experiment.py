@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 MOST_LETTERS = 200
 """Of the directory level that names method and variant: file systems end at 255 bytes."""
 NEW_NAME = "A new one needs its line in kd_hpc/catalogue.py: docs/guide/a-campaign-of-your-own.md"
+OWN_DATA = "One of your own needs [data.{name}] in the campaign file: docs/guide/a-campaign-of-your-own.md"
 
 
 class Experiment(BaseModel):
@@ -126,12 +128,13 @@ class Experiment(BaseModel):
         """For tables and messages: the path itself."""
         return str(self.path)
 
-    def require_known(self) -> Self:
-        """Raise IdentityError unless data set, method and models are in the catalogue; returns itself."""
-        _require("data set", self.dataset, DATASETS)
-        _require("method", self.method, (PURE, *METHODS))
+    def require_known(self, own_datasets: Collection[str] = ()) -> Self:
+        """Raise IdentityError unless method, models and data set are in the catalogue, or it is one of
+        `own_datasets`; returns itself."""
+        _require("data set", self.dataset, (*DATASETS, *own_datasets), OWN_DATA.format(name=self.dataset))
+        _require("method", self.method, (PURE, *METHODS), NEW_NAME)
         for model in filter(None, (self.teacher, self.student)):
-            _require("model", model, MODELS)
+            _require("model", model, MODELS, NEW_NAME)
         return self
 
 
@@ -191,7 +194,7 @@ def _parse_alpha(level: str) -> float | None:
         return None
 
 
-def _require(kind: str, name: str, known: Any) -> None:
+def _require(kind: str, name: str, known: Collection[str], new: str) -> None:
     if name not in known:
-        remedy = did_you_mean(name, known) or f"Known: {', '.join(known)}. {NEW_NAME}"
+        remedy = did_you_mean(name, known) or f"Known: {', '.join(known)}. {new}"
         raise IdentityError(f"{kind} {name!r} is not known.", remedy=remedy)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kd_hpc.catalogue import DATASETS, DatasetFacts
 from kd_hpc.errors import Damaged, IdentityError, LaterRecord, RecordError
 from kd_hpc.experiment import Experiment
 from kd_hpc.sealed import CHECKSUM, require_object, seal_object
@@ -155,6 +156,12 @@ class StatusRecord(BaseModel):
     def progress(self) -> int:
         """Finished epochs of all stages: what an attempt must raise for its death not to count against the run."""
         return self.warmup_epochs + self.epoch
+
+    @property
+    def dataset_facts(self) -> DatasetFacts | None:
+        """Classes and size of its data set: those on record, or a published one's; None where nothing says them."""
+        recorded = DatasetFacts.recorded(self.provenance.get("dataset"))
+        return recorded or (DATASETS.get(self.experiment.dataset) if self.experiment else None)
 
     @property
     def attempt(self) -> Attempt | None:

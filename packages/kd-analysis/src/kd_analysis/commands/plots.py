@@ -21,7 +21,7 @@ def plots(
     Example: kd-analysis plots experiments -o plots
     """
     from kd_analysis.plots import update_plots
-    from kd_analysis.progress import bar
+    from kd_hpc.progress import bar
     from kd_hpc.terminal import print_json
 
     with bar() as step:

@@ -50,12 +50,12 @@ def _write(
 ) -> None:
     from kd_analysis.analysis import analyse
     from kd_analysis.figures.gallery import Gallery
-    from kd_analysis.progress import bar
     from kd_analysis.report.build import build_document
     from kd_analysis.report.sections.provenance import SIDECAR, sidecar
     from kd_analysis.report.write import publish_report, render, require_folder
     from kd_analysis.representations.cache import Cache, default_root
     from kd_hpc.campaign import load_campaign
+    from kd_hpc.progress import bar
 
     plan = load_campaign(campaign) if campaign else None
     root = cache or default_root()
@@ -71,8 +71,8 @@ def _write(
 
 
 def _verify(folder: Path, experiments: Path | None, workers: int) -> None:
-    from kd_analysis.progress import bar
     from kd_analysis.report.verify import verify
+    from kd_hpc.progress import bar
 
     with bar() as step:
         found = verify(folder, experiments, workers, step("geometry"))

@@ -28,6 +28,7 @@ def provenance(device: torch.device, dtype: torch.dtype, dataset: Dataset) -> di
         "threads": torch.get_num_threads(),
         "deterministic": torch.get_deterministic_debug_mode() > 0,
         "data_sha256": dataset.sha256,
+        "dataset": dataset.facts._asdict(),
     }
 
 

@@ -11,7 +11,8 @@ from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.networks.base import Network
 from kd_core.runtime.device import choose_device
-from kd_hpc.errors import UsageError
+from kd_hpc.catalogue import DATASETS
+from kd_hpc.errors import CheckpointError, UsageError
 from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import StatusRecord
@@ -19,19 +20,25 @@ from kd_hpc.store import Store
 
 
 def experiment_at(run: str) -> Experiment:
-    """The run called `run`, its path below the experiments folder. Raises UsageError."""
+    """The run called `run`, its path below the experiments folder, of whatever data set. Raises UsageError."""
     fields = parse_path(PurePosixPath(run))
     if fields is None:
         raise UsageError(
             f"{run!r} is no run.", remedy="Give its path below the experiments folder, as kd-hpc status does."
         )
-    return Experiment(**fields).require_known()
+    return Experiment(**fields).require_known((fields["dataset"],))
 
 
 def load_weights(store: Store, experiment: Experiment, file: str, device: torch.device) -> Network:
     """The run's network, in eval mode, with its weights in `file`. Raises CheckpointError."""
-    path = store.directory(experiment) / file
-    return load_network(read_weights(store, experiment, file), path, experiment, device).eval()
+    content, record = read_weights(store, experiment, file), store.read(experiment)
+    facts = record.dataset_facts if isinstance(record, StatusRecord) else DATASETS.get(experiment.dataset)
+    if facts is None:
+        raise CheckpointError(
+            f"The record of {experiment.label} does not say how many classes {experiment.dataset} has.",
+            remedy="Train that run again.",
+        )
+    return load_network(content, store.directory(experiment) / file, experiment, facts.classes, device).eval()
 
 
 def test_loader(store: Store, experiment: Experiment, data: Path, device: str) -> Loader:

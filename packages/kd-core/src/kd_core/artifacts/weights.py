@@ -12,7 +12,6 @@ from kd_core.artifacts.torchfile import parse_torch, to_bytes
 from kd_core.networks import build
 from kd_core.networks.base import Network
 from kd_core.runtime.device import place
-from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import CheckpointError, Damaged
 from kd_hpc.experiment import Experiment
 from kd_hpc.fence import Fence
@@ -53,9 +52,9 @@ def read_weights(store: Store, experiment: Experiment, file: str) -> bytes:
     return content
 
 
-def load_network(content: bytes, path: Path, experiment: Experiment, device: torch.device) -> Network:
+def load_network(content: bytes, path: Path, experiment: Experiment, classes: int, device: torch.device) -> Network:
     """The network of `experiment` with the weights in `content`, read from `path`. Raises CheckpointError."""
-    model = build(experiment.student, DATASETS[experiment.dataset].classes)
+    model = build(experiment.student, classes)
     try:
         model.load_state_dict(parse_torch(content, torch.device("cpu"))["weights"])
     except (Damaged, RuntimeError, LookupError, TypeError, AttributeError) as error:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kd_core.commands.options import DataOption
 from kd_hpc.catalogue import DATASETS
+
+if TYPE_CHECKING:
+    from kd_core.data.decode import Advance
+    from kd_core.data.images import Manifest
 
 app = typer.Typer(
     help="Prepare and verify data sets; jobs only read them.",
@@ -16,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-NameArgument = Annotated[str, typer.Argument(help=f"{', '.join(DATASETS)}.")]
+NameArgument = Annotated[str, typer.Argument(help=f"{', '.join(DATASETS)}, or one of your own.")]
 
 
 @app.command()
@@ -24,17 +30,54 @@ def prepare(
     name: NameArgument,
     data: DataOption = Path("data"),
     local: Annotated[Path | None, typer.Option("--from", help="Folder that already holds the published files.")] = None,
+    campaign: Annotated[
+        Path | None, typer.Option(help="The campaign file that says what NAME is: [data.NAME].")
+    ] = None,
+    subset: Annotated[
+        bool, typer.Option("--subset", help="With --from: an archive of NAME's structure that holds less of it.")
+    ] = False,
 ) -> None:
-    """Download a data set, check it, and leave arrays for jobs.
+    """Leave arrays for jobs: of a published data set, downloaded and checked, or of your own image files.
 
     Example: kd-core data prepare Cifar10
 
     From files that you have: kd-core data prepare SVHN --from downloads
+
+    Your own, [data.Clothing] in a campaign file: kd-core data prepare Clothing --campaign campaigns/clothing.toml
+
+    A part of a published one: kd-core data prepare TinyImageNet --subset --from tiny-imagenet-20.zip
     """
+    from kd_hpc.progress import bar
+
+    with bar() as step:
+        manifest, remarks = _prepare(name, data, local, campaign, subset, step("images"))
+    for remark in remarks:
+        print(f"kd-core: {manifest.name}: {remark}", file=sys.stderr)
+    what = f"{len(manifest.files)} files, content {manifest.sha256[:12]}"
+    print(f"{manifest.name} is prepared in {data / manifest.name}: {what}.")
+
+
+def _prepare(
+    name: str, data: Path, local: Path | None, campaign: Path | None, subset: bool, advance: Advance
+) -> tuple[Manifest, Sequence[str]]:
+    from kd_hpc.errors import UsageError
+
+    if subset:
+        if local is None or campaign is not None:
+            raise UsageError("--subset needs --from and no --campaign.", remedy="Name the archive: --from FILE.zip")
+        from kd_core.data.own import prepare_part
+
+        return prepare_part(name, local, data)
+    if campaign is not None:
+        from kd_core.data.own import prepare_own
+        from kd_hpc.campaign import load_campaign
+
+        described = load_campaign(campaign).data
+        if name in described:
+            return prepare_own(name, described[name], data, advance)
     from kd_core.data.prepare import prepare_dataset
 
-    manifest = prepare_dataset(name, data, local)
-    print(f"{name} is prepared in {data / name}: {len(manifest.files)} files, content {manifest.sha256[:12]}.")
+    return prepare_dataset(name, data, local), ()
 
 
 @app.command()

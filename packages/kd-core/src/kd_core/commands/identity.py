@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from kd_hpc.errors import UsageError
 from kd_hpc.experiment import Experiment
 
@@ -14,6 +16,7 @@ def experiment_from(
     teacher: str | None,
     student: str | None,
     seed: int,
+    own_datasets: Collection[str] = (),
 ) -> Experiment:
     """A pure run from --model, a distilled one from --method. Raises UsageError for anything between."""
     if (model is None) == (method is None):
@@ -26,12 +29,12 @@ def experiment_from(
             raise UsageError(
                 "--alpha, --teacher and --student belong to --method.", remedy="Leave away them or --model."
             )
-        return Experiment(dataset=dataset, student=model, seed=seed).require_known()
+        return Experiment(dataset=dataset, student=model, seed=seed).require_known(own_datasets)
     if student is None:
         raise UsageError("--student is missing.", remedy="Name the network to train with --student.")
     return Experiment(
         dataset=dataset, method=str(method), alpha=alpha, teacher=teacher, student=student, seed=seed
-    ).require_known()
+    ).require_known(own_datasets)
 
 
 def students_beside(first: Experiment, words: list[str]) -> list[Experiment]:
@@ -51,4 +54,4 @@ def _beside(first: Experiment, word: str) -> Experiment:
     except ValueError:
         raise UsageError(f"--beside {word!r} is not METHOD:ALPHA.", remedy="Write, say, --beside rkd:0.5") from None
     fields = {**first.model_dump(), "method": method, "alpha": strength}
-    return Experiment(**fields).require_known()
+    return Experiment(**fields).require_known((first.dataset,))

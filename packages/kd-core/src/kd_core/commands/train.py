@@ -68,7 +68,8 @@ def train(
     from kd_hpc.store import Store
 
     recipe: Recipe = context.obj
-    first = experiment_from(dataset, model, method, alpha, teacher, student, seed)
+    own_datasets = [folder.parent.name for folder in data.glob("*/manifest.json")]
+    first = experiment_from(dataset, model, method, alpha, teacher, student, seed, own_datasets)
     experiments_asked = [first, *students_beside(first, beside or [])]
     if problem := recipe.unknown_weight(tuple(run.method for run in experiments_asked if not run.is_pure)):
         raise UsageError(f"--weight: {problem}", remedy="Mend its spelling, or leave it away.")

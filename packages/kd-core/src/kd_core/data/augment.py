@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from kd_core.data.resize import enlarge_boxes
-from kd_core.data.sources import SOURCES
 from kd_hpc.errors import UsageError
 
 
@@ -105,10 +104,10 @@ class NoAugmentation:
 _LOG_RATIO = float(torch.log(torch.tensor(4 / 3, dtype=torch.float64)))
 
 
-def augmentation(name: str, dataset: str) -> Augmentation:
-    """The augmentation called `name`; "auto" is crop-flip, or crop where a mirrored image is another thing."""
+def augmentation(name: str, *, mirrored: bool) -> Augmentation:
+    """The augmentation called `name`; "auto" is crop-flip, or crop where a `mirrored` image is another thing."""
     if name == "auto":
-        name = "crop-flip" if SOURCES[dataset].mirrored else "crop"
+        name = "crop-flip" if mirrored else "crop"
     match name:
         case "crop-flip":
             return Crop(flip=True)

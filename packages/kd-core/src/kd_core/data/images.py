@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,14 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kd_hpc.catalogue import DATASETS
+from kd_hpc.catalogue import DATASETS, DatasetFacts
 from kd_hpc.errors import DataError, FolderError, UsageError
 from kd_hpc.files import publish, publish_text
 
 MANIFEST = "manifest.json"
 
+YOURS = (
+    "One of your own is prepared from the campaign file that describes it: kd-core data prepare NAME --campaign FILE."
+)
+
 Bytes = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Channels = tuple[float, float, float]
 
 
 class Split(NamedTuple):
@@ -28,17 +34,33 @@ class Split(NamedTuple):
     labels: Labels
 
 
+class OwnFacts(BaseModel):
+    """What the catalogue and a source say of a published data set, of one that is somebody's own; see `Source`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    class_names: tuple[str, ...]
+    mean: Channels
+    deviation: Channels
+    mirrored: bool
+
+
 class Dataset(NamedTuple):
-    """Both splits of a data set, and the hash of their content that goes into every record."""
+    """Both splits of a data set, and the hash of their content that goes into every record.
+
+    `own` is None for a published one.
+    """
 
     name: str
     train: Split
     test: Split
     sha256: str
+    own: OwnFacts | None = None
 
     @property
-    def classes(self) -> int:
-        return DATASETS[self.name].classes
+    def facts(self) -> DatasetFacts:
+        classes = len(self.own.class_names) if self.own else DATASETS[self.name].classes
+        return DatasetFacts(classes, len(self.train.labels), len(self.test.labels), self.train.images.shape[-1])
 
 
 class Manifest(BaseModel):
@@ -49,13 +71,26 @@ class Manifest(BaseModel):
     name: str
     source: str
     files: dict[str, str]
+    own: OwnFacts | None = None
+    left_out: tuple[str, ...] = ()
+    """Files that could not be read and were not to stop the others."""
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256("".join(self.files[name] for name in sorted(self.files)).encode()).hexdigest()
+        """Of everything that training sees."""
+        parts = [self.files[name] for name in sorted(self.files)]
+        return hashlib.sha256("".join([*parts, self.own.model_dump_json() if self.own else ""]).encode()).hexdigest()
 
 
-def save_dataset(root: Path, name: str, source: str, train: Split, test: Split) -> Manifest:
+def save_dataset(
+    root: Path,
+    name: str,
+    source: str,
+    train: Split,
+    test: Split,
+    own: OwnFacts | None = None,
+    left_out: Sequence[str] = (),
+) -> Manifest:
     """Publish a data set below `root`; the manifest comes last, so a folder with one is whole."""
     folder = root / name
     try:
@@ -64,7 +99,8 @@ def save_dataset(root: Path, name: str, source: str, train: Split, test: Split) 
         raise FolderError(f"{folder} cannot be made: {error.strerror}.", remedy="Name another with --data.") from None
     for file, array in _files(train, test).items():
         publish(folder / file, partial(np.save, arr=array, allow_pickle=False))
-    manifest = Manifest(name=name, source=source, files={file: _sha256(folder / file) for file in _files(train, test)})
+    files = {file: _sha256(folder / file) for file in _files(train, test)}
+    manifest = Manifest(name=name, source=source, files=files, own=own, left_out=tuple(left_out))
     publish_text(folder / MANIFEST, manifest.model_dump_json(indent=2))
     return manifest
 
@@ -75,15 +111,16 @@ def load_dataset(root: Path, name: str) -> Dataset:
     arrays = {file: np.load(root / name / file, allow_pickle=False) for file in manifest.files}
     train = Split(arrays["train_images.npy"], arrays["train_labels.npy"])
     test = Split(arrays["test_images.npy"], arrays["test_labels.npy"])
-    return Dataset(name, train, test, manifest.sha256)
+    return Dataset(name, train, test, manifest.sha256, manifest.own)
 
 
 def verify_dataset(root: Path, name: str) -> Manifest:
     """The manifest of a data set whose files all have the content it names. Raises UsageError, DataError."""
-    if name not in DATASETS:
-        raise UsageError(f"data set {name!r} is not known.", remedy=f"Known: {', '.join(DATASETS)}.")
     folder = root / name
+    if name not in DATASETS and not (folder / MANIFEST).exists():
+        raise UsageError(f"data set {name!r} is not known.", remedy=f"Known: {', '.join(DATASETS)}. {YOURS}")
     again = f"Prepare it again: kd-core data prepare {name} --data {root}"
+    again += "" if name in DATASETS else " --campaign FILE"
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
@@ -91,6 +128,8 @@ def verify_dataset(root: Path, name: str) -> Manifest:
         raise DataError(f"{name} is not prepared in {root}.", remedy=remedy) from None
     except (OSError, ValidationError) as error:
         raise DataError(f"{folder / MANIFEST} is unreadable ({type(error).__name__}).", remedy=again) from None
+    if name not in DATASETS and manifest.own is None:
+        raise DataError(f"{folder / MANIFEST} does not say what {name} is.", remedy=again)
     if manifest.name != name or not manifest.files:
         raise DataError(f"{folder} holds {manifest.name}, by its {MANIFEST}, not {name}.", remedy=again)
     for file, expected in manifest.files.items():

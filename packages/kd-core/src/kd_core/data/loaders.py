@@ -69,7 +69,7 @@ def make_loader(
     kind: str, dataset: Dataset, *, seed: int, batch_size: int, augment: str, device: torch.device
 ) -> Loader:
     """The loader called `kind`: "device" keeps all bytes on the device, "workers" feeds it from processes."""
-    how = augmentation(augment, dataset.name)
+    how = augmentation(augment, mirrored=(dataset.own or SOURCES[dataset.name]).mirrored)
     cls = DeviceLoader if kind == "device" else WorkerLoader
     return cls(dataset, seed, batch_size, how, device)
 
@@ -81,7 +81,7 @@ class _LoaderBase(ABC):
         self.dataset, self.seed, self.batch_size = dataset, seed, batch_size
         self.augment, self.device = augment, device
         self.steps = -(-len(dataset.train.labels) // batch_size)
-        size, source = dataset.train.images.shape[-1], SOURCES[dataset.name]
+        size, source = dataset.train.images.shape[-1], dataset.own or SOURCES[dataset.name]
         # of a whole image's size: broadcast over channels-last images, they would take six times as long
         self._mean, self._deviation = (
             _channels_last((255 * torch.tensor(values, device=device)).view(1, 3, 1, 1).expand(1, 3, size, size))

@@ -27,7 +27,14 @@ class Teacher(NamedTuple):
 
 
 def load_teacher(
-    store: Store, student: Experiment, expected: str | None, device: torch.device, dtype: torch.dtype, *, fold: bool
+    store: Store,
+    student: Experiment,
+    classes: int,
+    expected: str | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    fold: bool,
 ) -> Teacher:
     """The teacher of `student`, frozen for asking in `dtype`: same data set, same seed, completed, best weights.
 
@@ -46,7 +53,7 @@ def load_teacher(
                 f"{expected[:12]}).",
                 remedy=f"Put that teacher back, or move {store.directory(student)} away and start it anew.",
             )
-        model = load_network(content, path, run, device)
+        model = load_network(content, path, run, classes, device)
     except CheckpointError as error:
         raise TeacherError(error.what, remedy=error.remedy) from None
     return Teacher(freeze(model.requires_grad_(False).eval(), dtype, fold=fold), str(run.path / BEST), sha256)

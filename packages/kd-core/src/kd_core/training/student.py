@@ -41,10 +41,15 @@ class Student:
         device: torch.device,
         dtype: torch.dtype,
         first_stage: FirstStage | None = None,
+        *,
+        classes: int | None = None,
     ) -> None:
-        """`first_stage` is for a method that has one; without it such a method refuses its first step."""
+        """`first_stage` is for a method that has one; without it such a method refuses its first step.
+
+        `classes` is needed for a data set that is not in the catalogue.
+        """
         self.experiment, self.recipe, self.device, self.dtype = experiment, recipe, device, dtype
-        self.model = place(new_student(experiment), device)
+        self.model = place(new_student(experiment, classes or DATASETS[experiment.dataset].classes), device)
         self.objective = _objective(experiment, recipe, self.model, teacher, first_stage)
         extra = place(self.objective.method, device).parameters() if self.objective.method else ()
         trained = [*self.model.parameters(), *(parameter for parameter in extra if parameter.requires_grad)]
@@ -166,9 +171,9 @@ class Student:
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
 
 
-def new_student(experiment: Experiment) -> Network:
+def new_student(experiment: Experiment, classes: int) -> Network:
     """An untrained network whose weights depend on its name and the seed alone: equal for every method and alpha."""
-    return seeded(lambda: build(experiment.student, DATASETS[experiment.dataset].classes), experiment, "model")
+    return seeded(lambda: build(experiment.student, classes), experiment, "model")
 
 
 def seeded(make: Callable[[], Made], experiment: Experiment, purpose: str) -> Made:

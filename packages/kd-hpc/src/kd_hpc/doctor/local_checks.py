@@ -104,6 +104,8 @@ def prepared_data(place: Place) -> Iterator[Check]:
     folder = Path(place.campaign.resources.data)
     for name in place.campaign.datasets:
         command = f"kd-core data prepare {name}"
+        if name in place.campaign.data:
+            command += f" --campaign {place.file}"
         try:
             files = json.loads((folder / name / "manifest.json").read_bytes())["files"]
             missing = [file for file in files if not (folder / name / file).is_file()]

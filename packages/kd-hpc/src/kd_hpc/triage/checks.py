@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from kd_hpc.catalogue import DATASETS
 from kd_hpc.records import CONFIG_KEYS, State
 from kd_hpc.triage.run_directory import Run, identity_of
 from kd_hpc.variant import format_alpha
@@ -62,9 +61,10 @@ def _metrics(run: Run) -> Iterator[Finding]:
 
 
 def _chance(run: Run) -> Iterator[Finding]:
-    facts = DATASETS.get(run.identity.dataset)
+    facts = run.dataset_facts
     if facts is None:
-        yield Finding("unknown_dataset", Severity.NOTE, "data set not in the catalogue: chance level not checked")
+        unknown = "neither the catalogue nor its record says how many classes its data set has"
+        yield Finding("unknown_dataset", Severity.NOTE, f"{unknown}: chance level not checked")
         return
     bound = facts.chance_accuracy
     if run.epochs > 0 and run.acc_last < bound and (run.state == State.COMPLETED or run.epochs >= 10):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from kd_hpc.catalogue import PURE
+from kd_hpc.catalogue import DATASETS, PURE, DatasetFacts
 from kd_hpc.errors import IdentityError, UsageError
 from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.records import StatusRecord
@@ -152,6 +152,12 @@ class Run:
         if self.record and self.record.acc_best is not None:
             return self.record.acc_best
         return max((value for value in self.curves.test_acc if math.isfinite(value)), default=math.nan)
+
+    @property
+    def dataset_facts(self) -> DatasetFacts | None:
+        """Classes and size of its data set; None where neither its record nor the catalogue says them."""
+        recorded = self.record.dataset_facts if self.record else None
+        return recorded or DATASETS.get(self.identity.dataset)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from kd_analysis.accuracy.names import show_alpha
 from kd_analysis.analysis import Analysis
 from kd_analysis.report.document import Text
 from kd_analysis.stats.intervals import all_equal
-from kd_hpc.catalogue import DATASETS
 
 NO_INTERVAL = "A dash stands where there is no interval: for one value, and for several that agree exactly."
 MOST_NAMED = 8
@@ -18,12 +17,6 @@ MOST_NAMED = 8
 def starred(tied: Iterable[bool]) -> str:
     """What a caption adds where a figure stars its n."""
     return " * These seeds agree exactly: no interval." if any(tied) else ""
-
-
-def step_of(dataset: str) -> float | None:
-    """The least difference in accuracy that the test set can show, points; None where its size is unknown."""
-    facts = DATASETS.get(dataset)
-    return 100 / facts.test_items if facts else None
 
 
 def ties_note(analysis: Analysis) -> Iterator[Text]:
@@ -36,7 +29,7 @@ def ties_note(analysis: Analysis) -> Iterator[Text]:
         if what := _tied(cell):
             found.setdefault(cell.setting.dataset, []).append(f"{cell.method} {show_alpha(cell.alpha)} ({what})")
     for dataset, names in found.items():
-        yield Text(f"{dataset}: all seeds agree exactly in {_listed(names)}. {_meaning(dataset)}", "limits")
+        yield Text(f"{dataset}: all seeds agree exactly in {_listed(names)}. {_meaning(analysis, dataset)}", "limits")
 
 
 def _tied(cell: Cell) -> str:
@@ -50,9 +43,11 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _meaning(dataset: str) -> str:
-    facts, step = DATASETS.get(dataset), step_of(dataset)
-    grain = f", whose {facts.test_items:,} items give steps of {step:.2g} points," if facts else ""
+def _meaning(analysis: Analysis, dataset: str) -> str:
+    facts = next((item.run.dataset_facts for item in analysis.tree.runs if item.run.identity.dataset == dataset), None)
+    grain = ""
+    if facts:
+        grain = f", whose {facts.test_items:,} items give steps of {100 / facts.test_items:.2g} points,"
     return (
         f"The test set{grain} cannot tell these seeds apart; that is no proof that they do not differ, so neither an "
         "interval nor a number of seeds needed is claimed."

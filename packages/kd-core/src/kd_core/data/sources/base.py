@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from kd_core.data.images import Split
-
-Channels = tuple[float, float, float]
+from kd_core.data.images import Channels, Split
 
 
 class PublishedFile(NamedTuple):
@@ -36,3 +34,5 @@ class Source(NamedTuple):
     deviation: Channels
     mirrored: bool = True
     """Whether a mirrored image is still one of its class, so that `auto` augmentation may flip it."""
+    read_subset: Callable[[Path], tuple[Split, Split, tuple[str, ...]]] | None = None
+    """Both splits and the names of the classes of an archive that has the published structure and holds less."""
