@@ -20,10 +20,11 @@ def halves(left: tuple[int, int, int], right: tuple[int, int, int], size: int = 
     return pixels
 
 
-def photo(path: Path, pixels: Pixels, mode: str = "RGB", **options: object) -> Path:
+def photo(path: Path, pixels: Pixels, mode: str = "RGB", exif: Image.Exif | bytes = b"") -> Path:
     """The file at `path`, its folder made, in the format that its suffix says."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).convert(mode).save(path, **options)
+    image = Image.fromarray(pixels)
+    (image.quantize(16) if mode == "P" else image.convert(mode)).save(path, exif=exif)
     return path
 
 
@@ -48,7 +49,7 @@ def two_classes(folder: Path, train: int = 3, test: int = 2, size: int = 16) -> 
     """A sound tree: warm/ and cold/ under train/ and test/, no image like another."""
     for side, count in (("train", train), ("test", test)):
         for place in range(count):
-            shade = 10 * place + (5 if side == "test" else 0)
+            shade = 2 * place + (1 if side == "test" else 0)
             photo(folder / side / "warm" / f"{place}.png", halves(RED, (shade, 0, 0), size))
             photo(folder / side / "cold" / f"{place}.png", halves(BLUE, (0, 0, shade), size))
     return folder

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from kd_core.data.decode import MOST_PIXELS, decode_files
 from kd_core.data.images import Dataset, load_dataset
@@ -22,6 +23,7 @@ from tests.core.photos import BLUE, GREY, RED, Pixels, halves, photo, turned, tw
 from tests.core.processes import run
 
 WHITE = (255, 255, 255)
+_fit = ImageOps.fit
 
 
 def prepare(folder: Path, root: Path, **described: object) -> tuple[Prepared, Dataset]:
@@ -33,7 +35,8 @@ def decoded(path: Path, size: int = 16) -> Pixels:
     """(size, size, 3) of one file."""
     images, problems = decode_files([path], size, lambda done, of: None)
     assert not problems
-    return images[0].transpose(1, 2, 0)
+    pixels: Pixels = images[0].transpose(1, 2, 0)
+    return pixels
 
 
 # One file
@@ -105,12 +108,26 @@ def test_of_an_oblong_image_the_middle_is_taken(upright: bool, tmp_path: Path) -
     pixels = np.zeros((90, 30, 3), np.uint8)
     pixels[30:60] = RED
     found = decoded(photo(tmp_path / "a.png", pixels if upright else pixels.transpose(1, 0, 2)), size=8)
-    assert (found == RED).all()
+    assert (found[2:6, 2:6] == RED).all()
+    assert (found[:, :, 0] > 150).all()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 500), (17, 13), (16, 17)])
 def test_any_size_becomes_the_size_asked_for(width: int, height: int, tmp_path: Path) -> None:
     assert (decoded(photo(tmp_path / "a.png", np.full((height, width, 3), RED, np.uint8))) == RED).all()
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coarse = Image.fromarray(published.noise(8, 6, 3, seed=2))
+    coarse.resize((400, 300), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg", quality=90)
+    with Image.open(tmp_path / "a.jpg") as image:
+        expected = np.asarray(ImageOps.fit(image, (16, 16), Image.Resampling.BICUBIC)).astype(int)
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(ImageOps, "fit", lambda image, *how: seen.append(image.size) or _fit(image, *how))
+    difference = np.abs(decoded(tmp_path / "a.jpg") - expected)
+    assert seen == [(100, 75)]
+    assert difference.mean() < 2
+    assert difference.max() <= 12
 
 
 def test_sixty_megapixels_are_counted_and_more_than_a_hundred_refused_by_name(tmp_path: Path) -> None:
@@ -228,7 +245,7 @@ def _broken(folder: Path) -> None:
 def test_files_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
     folder = two_classes(tmp_path / "photos")
     _broken(folder)
-    with pytest.raises(DataError, match="3 of 10 files in .* cannot be read as images") as refused:
+    with pytest.raises(DataError, match=r"3 of 10 files in .* cannot be read as images") as refused:
         prepare(folder, tmp_path / "data")
     for name in ("train/warm/0.png", "train/cold/1.png", "test/cold/1.png"):
         assert name in refused.value.what
@@ -254,18 +271,25 @@ def test_a_class_of_which_nothing_can_be_read_is_no_class(tmp_path: Path) -> Non
         prepare(folder, tmp_path / "data", skip_unreadable=True)
 
 
-REFUSED = {
-    "no folder": (lambda folder: shutil.rmtree(folder), {}, "is no folder"),
-    "neither split nor fraction": (lambda folder: shutil.rmtree(folder / "test"), {}, "no train/ and test/"),
-    "both split and fraction": (lambda folder: None, {"test_fraction": 0.2}, "has train/ and test/, and test_fraction"),
-    "class only in train": (lambda folder: shutil.rmtree(folder / "test/warm"), {}, "no test images of warm"),
-    "class only in test": (lambda folder: shutil.rmtree(folder / "train/warm"), {}, "no train images of warm"),
+Change = Callable[[Path], None]
+
+
+def _without(*parts: str) -> Change:
+    def change(folder: Path) -> None:
+        for part in parts:
+            shutil.rmtree(folder / part)
+
+    return change
+
+
+REFUSED: dict[str, tuple[Change, dict[str, object], str]] = {
+    "no folder": (_without(""), {}, "is no folder"),
+    "neither split nor fraction": (_without("test"), {}, "no train/ and test/"),
+    "both split and fraction": (lambda folder: None, {"test_fraction": 0.2}, "has train/ and test/, so test_fraction"),
+    "class only in train": (_without("test/warm"), {}, "no test images of warm"),
+    "class only in test": (_without("train/warm"), {}, "no train images of warm"),
     "empty class": (lambda folder: (folder / "train/none").mkdir(), {}, "no train images of none"),
-    "one class": (
-        lambda folder: [shutil.rmtree(folder / side / "warm") for side in ("train", "test")],
-        {},
-        "fewer than two classes",
-    ),
+    "one class": (_without("train/warm", "test/warm"), {}, "fewer than two classes"),
     "a name that is no UTF-8": (
         lambda folder: (folder / "train" / b"\xff\xfe".decode("utf-8", "surrogateescape")).mkdir(),
         {},
@@ -304,7 +328,7 @@ def test_a_part_of_tiny_imagenet_is_what_its_archive_holds(tmp_path: Path) -> No
     assert data.own
     assert data.own.class_names == tuple(sorted(published.WNIDS))
     assert data.facts == DatasetFacts(3, 6, 12, 64)
-    wnids = [published.WNIDS[number * number % 3] for number in sorted(range(12), key=lambda n: f"val_{n}.JPEG")]
+    wnids = [published.wnid_of(number) for number in sorted(range(12), key=lambda n: f"val_{n}.JPEG")]
     assert [data.own.class_names[label] for label in data.test.labels] == wnids
 
 

@@ -18,7 +18,10 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 MOST_LETTERS = 200
 """Of the directory level that names method and variant: file systems end at 255 bytes."""
 NEW_NAME = "A new one needs its line in kd_hpc/catalogue.py: docs/guide/a-campaign-of-your-own.md"
-OWN_DATA = "One of your own needs [data.{name}] in the campaign file: docs/guide/a-campaign-of-your-own.md"
+OWN_DATA = (
+    "One of your own needs [data.{name}] in the campaign file, then: kd-core data prepare {name} --campaign FILE "
+    "(docs/guide/a-campaign-of-your-own.md)"
+)
 
 
 class Experiment(BaseModel):

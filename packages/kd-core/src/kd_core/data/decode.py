@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from kd_core.data.images import Bytes
 
 MOST_PIXELS = 100_000_000
 _WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+_ENOUGH = 4
+"""A JPEG so many times as large as asked for, or more, is decoded at half, a quarter or an eighth of its size."""
 _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
 
@@ -49,7 +52,7 @@ def decode_all(items: Sequence[Item], size: int, pixels: Callable[[Item], Bytes]
         except Exception as error:  # whatever a broken file does to its reader
             problems[place] = f"{type(error).__name__}: {error}".partition("\n")[0]
 
-    with _no_limit_but_ours(), ThreadPoolExecutor(_WORKERS) as pool:
+    with _words_of_our_own(), ThreadPoolExecutor(_WORKERS) as pool:
         for done, _ in enumerate(pool.map(fill, range(len(items))), start=1):
             advance(done, len(items))
     return Decoded(images, dict(sorted(problems.items())))
@@ -66,6 +69,7 @@ def _read_square(path: Path, size: int) -> Bytes:
         width, height = image.size
         if width * height > MOST_PIXELS:
             raise ValueError(f"{width} x {height} pixels are more than {MOST_PIXELS // 10**6} million")
+        image.draft(None, (_ENOUGH * size, _ENOUGH * size))
         square = ImageOps.fit(_coloured(_upright(image)), (size, size), Image.Resampling.BICUBIC)
         return np.asarray(square).transpose(2, 0, 1)
 
@@ -89,10 +93,11 @@ def _coloured(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _no_limit_but_ours() -> Iterator[None]:
-    """PIL's own limit warns, which is no help to a user; ours names the file."""
+def _words_of_our_own() -> Iterator[None]:
+    """PIL warns of large images and damaged tags in words that name no file; ours do."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
