@@ -64,6 +64,31 @@ SLIPS = {
     ),
     "a slip in a method": ({"methods": '["logits"]'}, "", "method 'logits' is not known. Did you mean logit?"),
     "a slip in a data set": ({"datasets": '["digit"]'}, "", "data set 'digit' is not known. Did you mean Digits?"),
+    "images nobody trains on": (
+        {},
+        '[data.Mine]\nfolder = "mine"',
+        "data.Mine is not used: add 'Mine' to datasets, or delete it. Mend those lines.",
+    ),
+    "images by a published name": (
+        {},
+        '[data.Digits]\nfolder = "mine"',
+        "data.Digits: Digits is a published data set; give yours another name. Mend those lines.",
+    ),
+    "a part of an unknown archive": (
+        {"datasets": '["Mine"]'},
+        '[data.Mine]\nfolder = "mine"\nsubset_of = "ImageNet"',
+        "data.Mine.subset_of: ImageNet is no published data set. Mend those lines.",
+    ),
+    "a part resized": (
+        {"datasets": '["Mine"]'},
+        '[data.Mine]\nfolder = "mine"\nsubset_of = "TinyImageNet"\nsize = 32',
+        "data.Mine.size: an archive with subset_of is taken as it is; delete it. Mend those lines.",
+    ),
+    "images without a folder": (
+        {"datasets": '["Mine"]'},
+        "[data.Mine]\nsize = 32",
+        "data.Mine.folder is missing. Add a line folder = ...",
+    ),
     "a slip in a model": ({"teacher": '"Resnet20"'}, "", "model 'Resnet20' is not known. Did you mean ResNet20?"),
 }
 
@@ -86,6 +111,8 @@ def test_a_slip_is_explained_in_the_files_own_terms(
 
 def test_the_file_without_a_slip_is_a_campaign(tmp_path: Path) -> None:
     assert len(load_campaign(written(tmp_path, {}, "")).experiments()) == 3
+    own = written(tmp_path, {"datasets": '["Digits", "Mine"]'}, '[data.Mine]\nfolder = "mine"')
+    assert len(load_campaign(own).experiments()) == 6
 
 
 @pytest.mark.parametrize("typed", ["digits", "digits.toml", "campaigns/digit.toml", "Digits.toml"])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from kd_core.commands.data import prepare as prepare_command
 from kd_core.data.decode import MOST_PIXELS, decode_files
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.own import Prepared, prepare_own, prepare_part
@@ -342,6 +343,12 @@ def test_a_part_is_refused_where_it_makes_no_sense(tmp_path: Path) -> None:
     (tmp_path / "tiny-imagenet-1.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match="cannot be read as a part"):
         prepare_part("TinyImageNet", tmp_path, tmp_path / "data")
+
+
+@pytest.mark.parametrize("typed", [{}, {"local": Path("a.zip"), "campaign": Path("a.toml")}])
+def test_a_part_needs_its_archive_and_nothing_else(typed: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--subset needs --from and no --campaign"):
+        prepare_command("TinyImageNet", data=tmp_path / "data", subset=True, **typed)
 
 
 # As a user: typed, trained, looked at
