@@ -10,6 +10,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
+from tests.added_package import write_source
 from tests.paths import BIN, ROOT
 
 HEAVY = Path(pydantic.__file__).parents[1]
@@ -64,3 +65,8 @@ def test_installed_programs_help_train_and_report_far_from_the_repository(enviro
     assert "Digits/pure/ResNetBaby/0" in run([environment / "bin/kd-hpc", "why", "Digits/pure/ResNetBaby/0"], tmp_path)
     run([environment / "bin/kd-analysis", "report", "experiments", "-o", "report", "--no-pdf"], tmp_path)
     assert "ResNetBaby" in (tmp_path / "report/report.html").read_text()
+    # and somebody's own package beside them
+    source = write_source(tmp_path / "kd-overlap")
+    how: list[str | Path] = ["--no-deps", "--offline", "--no-build-isolation", "--python", environment / "bin/python"]
+    run([BIN / "uv", "pip", "install", *how, source], tmp_path)
+    assert "overlap 2" in run([environment / "bin/kd-core", "methods"], tmp_path)

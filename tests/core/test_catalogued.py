@@ -22,7 +22,7 @@ FOLDER = Path(networks.__path__[0])
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The catalogue names a network Toy, and networks lie in a folder of ours; the file that Toy may have."""
-    monkeypatch.setitem(catalogue.MODELS, "Toy", None)
+    monkeypatch.setitem(catalogue.MODELS.own, "Toy", None)
     monkeypatch.setattr(catalogued, "__file__", str(tmp_path / "catalogued.py"))
     monkeypatch.setattr(networks, "__path__", [str(tmp_path / "networks")])
     (tmp_path / "networks").mkdir()
@@ -66,7 +66,9 @@ def test_a_method_that_calls_itself_by_another_name_is_refused(monkeypatch: pyte
 
 
 def test_an_unknown_name_is_told_where_its_line_is_missing() -> None:
-    with pytest.raises(IdentityError, match=r"Known: .*ResNet112.*needs its line in kd_hpc/catalogue.py: docs/guide"):
+    with pytest.raises(
+        IdentityError, match=r"Known: .*ResNet112.*needs its line in kd_hpc/catalogue.py, or a package: docs/guide"
+    ):
         Experiment(dataset="Digits", student="Toy", seed=0).require_known()
     with pytest.raises(KeyError):
         METHODS["toy"]

@@ -25,7 +25,7 @@ PURE_RUNS = st.builds(
 DISTILLED = st.builds(
     Experiment,
     dataset=st.sampled_from(list(DATASETS)),
-    method=st.sampled_from(METHODS),
+    method=st.sampled_from(list(METHODS)),
     alpha=st.floats(0, 1),
     teacher=st.sampled_from(list(MODELS)),
     student=st.sampled_from(list(MODELS)),

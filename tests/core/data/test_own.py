@@ -24,7 +24,6 @@ from tests.core.photos import BLUE, GREY, RED, Pixels, halves, photo, turned, tw
 from tests.core.processes import run
 
 WHITE = (255, 255, 255)
-_fit = ImageOps.fit
 
 
 def prepare(folder: Path, root: Path, **described: object) -> tuple[Prepared, Dataset]:
@@ -123,8 +122,13 @@ def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path: Path, monkey
     coarse.resize((400, 300), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg", quality=90)
     with Image.open(tmp_path / "a.jpg") as image:
         expected = np.asarray(ImageOps.fit(image, (16, 16), Image.Resampling.BICUBIC)).astype(int)
-    seen: list[tuple[int, int]] = []
-    monkeypatch.setattr(ImageOps, "fit", lambda image, *how: seen.append(image.size) or _fit(image, *how))
+    fit, seen = ImageOps.fit, list[tuple[int, int]]()
+
+    def watched(image: Image.Image, size: tuple[int, int], method: Image.Resampling) -> Image.Image:
+        seen.append(image.size)
+        return fit(image, size, method)
+
+    monkeypatch.setattr(ImageOps, "fit", watched)
     difference = np.abs(decoded(tmp_path / "a.jpg") - expected)
     assert seen == [(100, 75)]
     assert difference.mean() < 2

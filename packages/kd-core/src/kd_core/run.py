@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from kd_core.artifacts.provenance import provenance
+from kd_core.artifacts.provenance import packages_of, provenance
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.run_writer import RunWriter
@@ -137,6 +137,8 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
     }
     recipe = request.recipe.of(run.experiment.method)
     facts = provenance(around.device, around.dtype, around.dataset)
+    if added := packages_of(run.experiment):
+        facts["packages"] = added
     writer = RunWriter(run, record, identity, give_up=claim.close)
     writer.begin(recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
     try:

@@ -3,14 +3,18 @@
 Each has its line here, because a login node and a laptop check names without torch, and one file in kd-core that holds
 what it stands for: in `data/sources/`, `methods/` or `networks/`, called like it in small letters. How to add one:
 docs/guide/a-campaign-of-your-own.md
+
+Another installed package may add more by entry points, each an object of one of the three kinds below.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import KeysView, Mapping
 from math import sqrt
 from typing import NamedTuple, Self
+
+from kd_hpc.installed import Names
 
 
 class DatasetFacts(NamedTuple):
@@ -37,7 +41,27 @@ class DatasetFacts(NamedTuple):
         return 100 * (guess + 4 * sqrt(guess * (1 - guess) / self.test_items))
 
 
-DATASETS: dict[str, DatasetFacts] = {
+class AddedDataset(NamedTuple):
+    """What an entry point of the group kd.datasets leads to; `code` is a kd_core.data.sources.base.Source."""
+
+    facts: DatasetFacts
+    code: str
+
+
+class AddedNetwork(NamedTuple):
+    """What one of kd.networks leads to; `code` makes a kd_core.networks.base.Network of the number of classes."""
+
+    code: str
+
+
+class AddedMethod(NamedTuple):
+    """What one of kd.methods leads to: its terms with their weights; `code` is a kd_core.methods.base.Method."""
+
+    weights: Mapping[str, float]
+    code: str
+
+
+DATASETS: Names[DatasetFacts] = Names("kd.datasets", AddedDataset, lambda added: added.facts) | {
     "Cifar10": DatasetFacts(10, 50_000, 10_000, 32),
     "Cifar100": DatasetFacts(100, 50_000, 10_000, 32),
     "SVHN": DatasetFacts(10, 73_257, 26_032, 32),
@@ -46,7 +70,9 @@ DATASETS: dict[str, DatasetFacts] = {
     "Digits": DatasetFacts(10, 1_433, 364, 8),
 }
 
-MODELS: dict[str, tuple[int, int, int] | None] = {
+Blocks = tuple[int, int, int]
+
+MODELS: Names[Blocks | None] = Names[Blocks | None]("kd.networks", AddedNetwork, lambda added: None) | {
     "ResNet112": (18, 18, 18),
     "ResNet56": (9, 9, 9),
     "ResNet20": (3, 3, 3),
@@ -54,7 +80,7 @@ MODELS: dict[str, tuple[int, int, int] | None] = {
 }
 """Blocks in each of a residual network's three stages; None for a network with a file of its own in networks/."""
 
-LOSS_TERMS: dict[str, dict[str, float]] = {
+LOSS_TERMS: Names[Mapping[str, float]] = Names("kd.methods", AddedMethod, lambda added: added.weights) | {
     "logit": {"kl": 1.0},
     "factor_transfer": {"factor": 500.0},
     "attention_transfer": {"attention": 1.0},
@@ -64,7 +90,7 @@ LOSS_TERMS: dict[str, dict[str, float]] = {
 }
 """Each method's loss terms with their default weights, which a recipe may change by name: "rkd.angle"."""
 
-METHODS: tuple[str, ...] = tuple(LOSS_TERMS)
+METHODS: KeysView[str] = LOSS_TERMS.keys()
 
 SCHEDULERS: tuple[str, ...] = ("local", "pbs", "slurm")
 """Each is a file of that name in kd_hpc/schedulers/kinds, from which everything particular to it is reached."""

@@ -17,7 +17,7 @@ from kd_hpc.variant import Control, Variant, arm, format_alpha, parse_variant, s
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 MOST_LETTERS = 200
 """Of the directory level that names method and variant: file systems end at 255 bytes."""
-NEW_NAME = "A new one needs its line in kd_hpc/catalogue.py: docs/guide/a-campaign-of-your-own.md"
+NEW_NAME = "A new one needs its line in kd_hpc/catalogue.py, or a package: docs/guide/a-campaign-of-your-own.md"
 OWN_DATA = (
     "One of your own needs [data.{name}] in the campaign file, then: kd-core data prepare {name} --campaign FILE "
     "(docs/guide/a-campaign-of-your-own.md)"
@@ -134,8 +134,8 @@ class Experiment(BaseModel):
     def require_known(self, own_datasets: Collection[str] = ()) -> Self:
         """Raise IdentityError unless method, models and data set are in the catalogue, or it is one of
         `own_datasets`; returns itself."""
-        _require("data set", self.dataset, (*DATASETS, *own_datasets), OWN_DATA.format(name=self.dataset))
-        _require("method", self.method, (PURE, *METHODS), NEW_NAME)
+        _require("data set", self.dataset, DATASETS, OWN_DATA.format(name=self.dataset), own_datasets)
+        _require("method", self.method, METHODS, NEW_NAME, (PURE,))
         for model in filter(None, (self.teacher, self.student)):
             _require("model", model, MODELS, NEW_NAME)
         return self
@@ -197,7 +197,8 @@ def _parse_alpha(level: str) -> float | None:
         return None
 
 
-def _require(kind: str, name: str, known: Collection[str], new: str) -> None:
-    if name not in known:
-        remedy = did_you_mean(name, known) or f"Known: {', '.join(known)}. {new}"
+def _require(kind: str, name: str, known: Collection[str], new: str, also: Collection[str] = ()) -> None:
+    if name not in also and name not in known:
+        names = (*also, *known)
+        remedy = did_you_mean(name, names) or f"Known: {', '.join(names)}. {new}"
         raise IdentityError(f"{kind} {name!r} is not known.", remedy=remedy)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
-from kd_hpc.catalogue import LOSS_TERMS
+from kd_hpc.catalogue import LOSS_TERMS, PURE
 from kd_hpc.near import did_you_mean
 
 Weight = Annotated[float, Field(ge=0)]
@@ -110,4 +110,4 @@ class Recipe(Strict):
 
 def terms_of(methods: tuple[str, ...]) -> tuple[str, ...]:
     """The loss terms of `methods`, as a weight names them: "rkd.angle"."""
-    return tuple(f"{method}.{term}" for method in methods for term in LOSS_TERMS.get(method, {}))
+    return tuple(f"{method}.{term}" for method in methods if method != PURE for term in LOSS_TERMS.get(method, {}))

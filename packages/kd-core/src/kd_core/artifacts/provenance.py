@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from kd_core.data.images import Dataset
+from kd_hpc.catalogue import DATASETS, LOSS_TERMS, MODELS
+from kd_hpc.experiment import Experiment
 
 
 def provenance(device: torch.device, dtype: torch.dtype, dataset: Dataset) -> dict[str, Any]:
@@ -30,6 +32,18 @@ def provenance(device: torch.device, dtype: torch.dtype, dataset: Dataset) -> di
         "data_sha256": dataset.sha256,
         "dataset": dataset.facts._asdict(),
     }
+
+
+def packages_of(experiment: Experiment) -> dict[str, str]:
+    """What of the run's data set, method and networks other packages add: by name, the package with its version."""
+    asked = (
+        (DATASETS, experiment.dataset),
+        (LOSS_TERMS, experiment.method),
+        (MODELS, experiment.teacher or ""),
+        (MODELS, experiment.student),
+    )
+    found = {name: names.package(name) for names, name in asked}
+    return {name: package for name, package in found.items() if package}
 
 
 def code_sha256() -> str:

@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-NameArgument = Annotated[str, typer.Argument(help=f"{', '.join(DATASETS)}, or one of your own.")]
+NameArgument = Annotated[str, typer.Argument(help=f"{', '.join(DATASETS.own)}, or one of your own.")]
 
 
 @app.command()

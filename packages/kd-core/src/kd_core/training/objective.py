@@ -55,6 +55,6 @@ class Objective:
 def _other_terms(method: str, terms: Iterable[str], named: Iterable[str]) -> UsageError:
     found, known = (", ".join(name for name in names if name != CE) for names in (terms, named))
     return UsageError(
-        f"{method} computes the terms {found}, but its line in kd_hpc/catalogue.py names {known or 'none'}.",
-        remedy="Name each term there, with its weight: docs/guide/a-campaign-of-your-own.md",
+        f"{method} computes the terms {found}, but the catalogue names {known or 'none'}.",
+        remedy="Name each term there, or in its package's facts, with its weight: docs/guide/a-campaign-of-your-own.md",
     )

@@ -102,7 +102,7 @@ def _line_name(fields: dict[str, Any], *, several_pairs: bool) -> str:
 
 def _importance(fields: dict[str, Any], name: str, teachers: set[str | None]) -> tuple[object, ...]:
     is_pure = fields["method"] == PURE
-    return (not is_pure, is_pure and fields["student"] not in teachers, _place(fields["method"], METHODS), name)
+    return (not is_pure, is_pure and fields["student"] not in teachers, _place(fields["method"], list(METHODS)), name)
 
 
 def _place(name: str, known: Sequence[str]) -> tuple[int, str]:

@@ -6,4 +6,11 @@ from kd_core.catalogued import Catalogued
 from kd_core.data.sources.base import Source
 from kd_hpc.catalogue import DATASETS
 
-SOURCES: Catalogued[Source] = Catalogued("data set", DATASETS, "data/sources", "SOURCE")
+SOURCES: Catalogued[Source] = Catalogued(
+    "data set",
+    DATASETS,
+    "data/sources",
+    "SOURCE",
+    "kd_core.data.sources.base.Source",
+    lambda thing: isinstance(thing, Source),
+)
