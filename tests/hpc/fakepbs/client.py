@@ -1,4 +1,4 @@
-"""The fake PBS commands: qsub, qstat, qselect, qrls and qdel, told apart by the name they are called by."""
+"""The fake PBS commands: qsub, qstat, qselect, qrls, qhold, qdel, pbsnodes, told apart by how they are called."""
 
 from __future__ import annotations
 
@@ -237,10 +237,12 @@ def full(job: dict[str, Any]) -> str:
         "Keep_Files": job["keep"] or "n",
         "Output_Path": f"vm:{job['output']}",
         "Resource_List.mem": f"{job['memory']}kb",
+        "Resource_List.walltime": spelled(job["walltime"]),
         "stime": job.get("stime"),
         "Variable_List": f"PBS_O_HOME=/home/{job['user']},PBS_O_LANG=C.UTF-8,PBS_O_LOGNAME={job['user']}",
         "comment": job.get("comment"),
         "run_count": job.get("run_count"),
+        "substate": job.get("substate"),
         "Exit_status": job.get("exit_status"),
         "Submit_arguments": job["arguments"],
         "project": job["project"],
@@ -248,6 +250,10 @@ def full(job: dict[str, Any]) -> str:
     }
     lines += [wrapped(f"    {key} = {value}") for key, value in attributes.items() if value is not None]
     return "\n".join([*lines, ""])
+
+
+def spelled(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def wrapped(line: str) -> str:
@@ -267,7 +273,9 @@ def table(jobs: list[dict[str, Any]]) -> None:
 
 def whole_server() -> None:
     say(f"Server: {server.settings()['server']}\n    server_state = Active")
-    say(f"    pbs_version = 23.06.06\n    job_history_enable = {server.settings()['history']}\n")
+    limit = server.settings()["max_queued"]
+    limits = f"    max_queued = [u:PBS_GENERIC={limit}]\n" if limit else ""
+    say(f"    pbs_version = 23.06.06\n{limits}    job_history_enable = {server.settings()['history']}\n")
 
 
 def queues(operands: list[str]) -> None:
@@ -280,7 +288,8 @@ def queues(operands: list[str]) -> None:
             for key in ("max_queued", "max_run")
             if queue.get(key) is not None
         )
-        say(f"Queue: {name}\n    queue_type = Execution\n{limits}    enabled = True\n    started = True\n")
+        enabled = queue.get("enabled", True)
+        say(f"Queue: {name}\n    queue_type = Execution\n{limits}    enabled = {enabled}\n    started = True\n")
 
 
 def qselect(arguments: list[str], fault: dict[str, Any] | None) -> None:
@@ -311,14 +320,29 @@ def for_each(arguments: list[str], change: Any) -> None:
 def release(content: dict[str, Any], job_id: str) -> None:
     job = content["jobs"][job_id]
     if job["state"] == "H" and job.get("hold", "u") == "u":
-        content["jobs"][job_id]["state"] = "Q"
+        content["jobs"][job_id] |= {"state": "Q", "comment": None}
+
+
+def hold(content: dict[str, Any], job_id: str) -> None:
+    """A user's own hold on a job that waits; the comment tells it from the hold of a submission."""
+    job = content["jobs"][job_id]
+    held = {"state": "H"} if job["state"] == "Q" else {}
+    content["jobs"][job_id] |= {**held, "hold": "u", "comment": f"Job held by {me()} on {server.now()}"}
 
 
 def delete(content: dict[str, Any], job_id: str) -> None:
+    if content["jobs"][job_id]["state"] == "R" and server.settings()["mom_is_down"]:
+        raise Refused(222, f"qdel: Server could not connect to MOM {job_id}")
     if content["jobs"][job_id]["state"] == "R":
         (server.HOME / f"delete.{job_id}").touch()
     else:
         server.finish(content, job_id, "terminated", None)
+
+
+def pbsnodes(arguments: list[str], fault: dict[str, Any] | None) -> None:
+    state = "down" if server.settings()["mom_is_down"] else "free"
+    for host in arguments:
+        say(f"{host}\n     Mom = {host}\n     ntype = PBS\n     state = {state}\n     pcpus = 1\n")
 
 
 COMMANDS: dict[str, Callable[[list[str], dict[str, Any] | None], None]] = {
@@ -326,7 +350,9 @@ COMMANDS: dict[str, Callable[[list[str], dict[str, Any] | None], None]] = {
     "qstat": qstat,
     "qselect": qselect,
     "qrls": lambda arguments, fault: for_each(arguments, release),
+    "qhold": lambda arguments, fault: for_each(arguments, hold),
     "qdel": lambda arguments, fault: for_each(arguments, delete),
+    "pbsnodes": pbsnodes,
 }
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ DEFAULTS: dict[str, Any] = {
     "node_faults": 0,
     "launch_faults": 0,
     "direct_write": True,
+    "mom_is_down": False,
+    "max_queued": None,
     "queues": {"gpu_1": {"enabled": True, "max_queued": 10, "max_run": 4, "walltime": 43200, "ngpus": 1}},
     "faults": [],
 }

@@ -16,7 +16,7 @@ from typing import Any
 from tests.hpc.support import HANGS
 from tests.paths import ROOT
 
-COMMANDS = ("qsub", "qstat", "qselect", "qrls", "qdel")
+COMMANDS = ("qsub", "qstat", "qselect", "qrls", "qhold", "qdel", "pbsnodes")
 
 
 class FakePbs:
@@ -79,18 +79,63 @@ class FakePbs:
         """The running job's time is over."""
         (self.home / f"walltime.{job_id}").touch()
 
+    def lose_node(self, job_id: str) -> None:
+        """The server loses touch with the job's node and gives the job up; its processes live on."""
+        self._end_without_a_word(job_id, -20, substate=93, processes=False)
+        self.set(mom_is_down=True)
+
+    def restart_mom(self, job_id: str) -> None:
+        """The node's daemon restarts and kills the job."""
+        self._end_without_a_word(job_id, -4, substate=91, processes=True)
+
+    def forget_everything(self) -> None:
+        """A server installed anew: no job is known, and numbers begin where they began before."""
+        with self._locked():
+            (self.home / "state.json").unlink()
+
+    def add_job(self, job_id: str, **facts: Any) -> None:
+        """A job of somebody's, in whatever state."""
+        job: dict[str, Any] = {
+            "id": job_id,
+            "name": "strange",
+            "queue": "gpu_1",
+            "state": "Q",
+            "user": "somebody",
+            "keep": "n",
+        }
+        job |= {"project": "x", "output": "", "error": "", "memory": 1, "walltime": 60, "ctime": "", "arguments": ""}
+        with self._locked():
+            content = self._content()
+            content["jobs"][job_id] = job | facts
+            (self.home / "state.json").write_text(json.dumps(content))
+
+    def _end_without_a_word(self, job_id: str, status: int, *, substate: int, processes: bool) -> None:
+        with self._locked():
+            content = self._content()
+            job = content["jobs"][job_id]
+            pids = [job["mom"], *([job["session"]] if processes else [])]
+            comment = f"{job['comment']} and failed"
+            job |= {"state": "F", "exit_status": status, "substate": substate, "comment": comment}
+            (self.home / "state.json").write_text(json.dumps(content))
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
     def stop(self) -> None:
         """Kill what still runs."""
         for job in self.jobs.values():
-            for pid in filter(None, (job.get("mom"), job.get("session"))):
+            lives_on = job["state"] != "F" or job.get("exit_status") == -20
+            for pid in filter(None, (job.get("mom"), job.get("session"))) if lives_on else ():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    if job["state"] != "F":
-                        os.killpg(pid, signal.SIGKILL)
+                    os.killpg(pid, signal.SIGKILL)
 
     def _state(self) -> dict[str, Any]:
         with self._locked():
-            path = self.home / "state.json"
-            return json.loads(path.read_text()) if path.exists() else {"jobs": {}, "calls": []}
+            return self._content()
+
+    def _content(self) -> dict[str, Any]:
+        path = self.home / "state.json"
+        return json.loads(path.read_text()) if path.exists() else {"next": 7002781, "jobs": {}, "calls": []}
 
     def _control(self) -> dict[str, Any]:
         path = self.home / "control.json"

@@ -214,6 +214,8 @@ def test_the_limits_that_bind_this_user_are_read_live(text: str, expected: Limit
 
 
 SUBMITTED = [item for item in transcript(FAILURES) if item.command.startswith("qsub") and item.exit_status]
+for name in ("20_qsub_options.txt", "22_limits_hooks.txt"):
+    SUBMITTED += [item for item in transcript(name) if "| qsub" in item.command and item.exit_status]
 REFUSED = [item for item in SUBMITTED if item.exit_status != 160]
 UNCERTAIN = [item for item in SUBMITTED if item.exit_status == 160]
 UNCERTAIN += [item for item in transcript(STOPPED) if "qsub" in item.command]
@@ -230,7 +232,7 @@ def spec(tmp_path: Path) -> JobSpec:
 
 
 def test_every_way_to_be_refused_was_recorded() -> None:
-    assert {item.exit_status for item in REFUSED} >= {1, 2, 5, 6, 8, 38, 154, 166, 170, 173, 187, 188}
+    assert {item.exit_status for item in REFUSED} >= {1, 2, 5, 6, 8, 32, 38, 39, 154, 166, 170, 173, 187, 188, 189, 198}
     assert len(UNCERTAIN) >= 9
 
 

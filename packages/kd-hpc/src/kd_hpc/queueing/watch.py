@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from kd_hpc.errors import LockHeld
-from kd_hpc.planning.decision import Action, Decision, Plan
+from kd_hpc.planning.decision import Action, Plan
 from kd_hpc.planning.planner import plan
 from kd_hpc.queueing.events import Events
 from kd_hpc.queueing.live_display import Display, make_display
@@ -19,6 +19,7 @@ from kd_hpc.schedulers.registry import kind
 
 INCOMPLETE = 3
 _GLANCE_SECONDS = 1.0
+_AT_WORK = (Action.LEAVE, Action.RELEASE, Action.ADOPT)
 
 
 def watch(session: Session) -> int:
@@ -51,7 +52,8 @@ def _is_over(report: Report) -> bool:
     if report.silence:
         return not report.silence.passes
     if report.refused or report.plan.closed:
-        return not live_jobs(report.plan)
+        was_submitted = any(decision.action.is_submission for decision in report.acted)
+        return not was_submitted and not any(decision.action in _AT_WORK for decision in report.plan.decisions)
     return report.plan.is_settled and not report.unheard
 
 
@@ -85,12 +87,6 @@ def _wait(session: Session, jobs: Sequence[str], display: Display) -> None:
 
 def _closed(found: Plan) -> str:
     return f"{found.closed.says}. {found.closed.remedy}" if found.closed else ""
-
-
-def live_jobs(plan: Plan) -> list[Decision]:
-    """Decisions about runs that have a job now, or will have once they are carried out."""
-    with_job = (Action.LEAVE, Action.RELEASE, Action.ADOPT, Action.SUBMIT, Action.RESUBMIT)
-    return [decision for decision in plan.decisions if decision.action in with_job]
 
 
 def _say_how_to_come_back(session: Session) -> None:
