@@ -107,6 +107,7 @@ class FakePbs:
         with self._locked():
             content = self._content()
             content["jobs"][job_id] = job | facts
+            content["next"] = max(content["next"], int(job_id.partition(".")[0]) + 1)
             (self.home / "state.json").write_text(json.dumps(content))
 
     def _end_without_a_word(self, job_id: str, status: int, *, substate: int, processes: bool) -> None:

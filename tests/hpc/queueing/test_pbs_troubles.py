@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import pytest
 
@@ -22,7 +23,7 @@ from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 from kd_hpc.store import Store
 from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.schedulers.test_pbs_campaign import drive, hold_trainers, let_trainers_go, record, runner
-from tests.hpc.support import KD_HPC, PURE, TEACHER, campaign_file, kd_hpc, wait_until
+from tests.hpc.support import HANGS, KD_HPC, PURE, TEACHER, campaign_file, kd_hpc, wait_until
 
 CAMPAIGN = """\
 name = "tiny"
@@ -346,7 +347,7 @@ def test_a_start_up_files_remark_beside_good_answers_changes_nothing(place: Path
 def test_a_run_folder_that_cannot_be_written_is_its_own_trouble_alone(place: Path, fakepbs: FakePbs) -> None:
     in_the_way = place / "experiments" / TEACHER.path
     in_the_way.parent.mkdir(parents=True)
-    in_the_way.write_text("a file where a folder should be")
+    in_the_way.symlink_to(place / "a disk that is not there")
     done = kd_hpc("queue", "tiny.toml", cwd=place)
     assert done.returncode == 1
     assert TEACHER.label in done.stderr
@@ -361,17 +362,19 @@ def test_watching_beside_another_tick_waits_for_it_and_watches(place: Path, fake
     )
     text = CAMPAIGN.replace('kind = "pbs"', 'kind = "local"')
     campaign_file(place, text, "here.toml")
-    with subprocess.Popen(
-        [sys.executable, "-c", holder], cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        watcher = subprocess.Popen(
-            [KD_HPC, "queue", "here.toml", "--watch"], cwd=place, stdout=subprocess.PIPE, text=True
-        )
-        assert watcher.stdout is not None
-        said = watcher.stdout.readline()
-        assert f"process {process.pid}" in said
-        process.communicate()
-        watcher.communicate()
-    assert watcher.returncode == 0
+    words = [KD_HPC, "queue", "here.toml", "--watch"]
+    holding = subprocess.Popen([sys.executable, "-c", holder], cwd=place, stdin=PIPE, stdout=PIPE, text=True)
+    watching = None
+    try:
+        assert holding.stdout is not None
+        assert holding.stdout.readline() == "held\n"
+        watching = subprocess.Popen(words, cwd=place, stdin=DEVNULL, stdout=PIPE, text=True)
+        assert watching.stdout is not None
+        assert f"process {holding.pid}" in watching.stdout.readline()
+        holding.communicate(timeout=HANGS)
+        watching.communicate(timeout=HANGS)
+        assert watching.returncode == 0
+    finally:
+        for process in filter(None, (holding, watching)):
+            process.kill()
+            process.communicate()
