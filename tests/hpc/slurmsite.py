@@ -38,7 +38,7 @@ class SlurmSite:
             (folder / f"gpu{number}").symlink_to("/dev/null")
         self.host = socket.gethostname().partition(".")[0]
         self.conf.write_text(self._configuration())
-        (folder / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-1]\n")
+        (folder / "gres.conf").write_text(f"Name=gpu Type=v100 File={folder}/gpu[0-1]\n")
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -120,7 +120,7 @@ KillWait=2
 MinJobAge=3600
 SchedulerParameters=sched_min_interval=0,batch_sched_delay=0
 GresTypes=gpu
-NodeName={self.host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000 Gres=gpu:2 State=UNKNOWN
+NodeName={self.host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000 Gres=gpu:v100:2 Feature=gpus State=UNKNOWN
 PartitionName=gpu_1 Nodes={self.host} Default=YES MaxTime=12:00:00 State=UP
 """
 

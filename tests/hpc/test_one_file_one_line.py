@@ -35,6 +35,10 @@ def missing_line(campaign):
     return "" if campaign.resources.queue else 'queue = "NAME"'
 
 
+def refused(directive):
+    return ""
+
+
 def kill_line(stderr):
     return None
 

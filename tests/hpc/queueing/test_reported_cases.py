@@ -16,8 +16,9 @@ CASES = Path(__file__).parents[1] / "fixtures/cases"
 @pytest.fixture
 def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the case's campaign, its commands first on the PATH."""
-    folder = tmp_path / request.param
-    shutil.copytree(CASES / request.param, folder)
+    case: str = request.param
+    folder = tmp_path / case
+    shutil.copytree(CASES / case, folder)
     for command in (folder / "bin").iterdir():
         command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")

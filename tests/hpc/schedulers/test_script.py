@@ -51,7 +51,7 @@ def test_nothing_but_the_trainer_runs_and_it_gets_exactly_its_arguments(
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("field", ["queue", "project", "venv", "data", "gpu_type", "modules"])
+@pytest.mark.parametrize("field", ["queue", "project", "venv", "data", "gpu_type", "modules", "partition", "account"])
 @given(word=WORDS)
 @settings(max_examples=40, deadline=None)
 def test_values_that_reach_a_command_line_are_refused_or_harmless(field: str, word: str) -> None:

@@ -17,6 +17,8 @@ from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import Runner
 from kd_hpc.schedulers.base import Gone, JobSpec, Live, Observation, Phase, Unknown
 from kd_hpc.schedulers.own_jobs import OwnJobs
+from kd_hpc.schedulers.readiness import Level
+from kd_hpc.schedulers.slurm.doctor import partition_checks
 from kd_hpc.schedulers.slurm.scheduler import SlurmScheduler
 from kd_hpc.store import Store
 from tests.hpc.slurmsite import SlurmSite, why_not
@@ -139,7 +141,8 @@ def test_the_job_gets_what_it_asked_for_and_not_this_environment(
     site: SlurmSite, slurm: SlurmScheduler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KD_SECRET", "not for the job")
-    asked = spec(tmp_path / "run", shell="env")
+    more = {"gpu_type": "v100", "directives": ("--nice=7", "--exclusive", "-C gpus")}
+    asked = spec(tmp_path / "run", shell="env", resources=ASKS.model_copy(update=more))
     (tmp_path / "run" / "logs").write_text("an earlier attempt\n")
     job_id = slurm.submit_held(asked)
     shown = site.run("scontrol", "show", "job", job_id)
@@ -148,7 +151,10 @@ def test_the_job_gets_what_it_asked_for_and_not_this_environment(
         "MinMemoryNode=100M",
         "Partition=gpu_1",
         "Requeue=0",
-        "gres:gpu:1",
+        "gres:gpu:v100:1",
+        "Nice=7",
+        "OverSubscribe=NO",
+        "Features=gpus",
         "Comment=tokA",
     ):
         assert word in shown
@@ -158,6 +164,23 @@ def test_the_job_gets_what_it_asked_for_and_not_this_environment(
     assert environment.startswith("an earlier attempt\n== kd job tokA ==\n")
     assert "KD_TOKEN=tokA" in environment
     assert "KD_SECRET" not in environment
+
+
+@pytest.mark.parametrize(
+    ("asks", "level", "words"),
+    [
+        ({}, Level.OK, "of any type"),
+        ({"gpu_type": "v100"}, Level.OK, "of type v100"),
+        ({"gpu_type": "V100"}, Level.WRONG, "types there: v100"),
+    ],
+)
+def test_the_doctor_holds_the_gpus_against_what_the_partition_has(
+    site: SlurmSite, asks: dict[str, str], level: Level, words: str
+) -> None:
+    printed = site.run("sinfo", "-h", "-o", "%R %a %l %G", "-p", "gpu_1")
+    *_, found = partition_checks(printed, ASKS.model_copy(update=asks))
+    assert (found.name, found.level) == ("GPUs", level)
+    assert words in found.finding
 
 
 def test_a_controller_restart_between_hold_and_release_harms_no_job(site: SlurmSite, tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ PLACEHOLDER = "YOUR-PROJECT-CODE"
 _MEMORY = re.compile(r"[1-9][0-9]{0,6}(mb|gb)")
 _WALLTIME = re.compile(r"[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]")
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@:=-]*")
+_DIRECTIVE = re.compile(r"--?[A-Za-z][A-Za-z-]*(?:[= ][A-Za-z0-9/._+@:=,-]+)?")
+_OTHER_NAMES = {"partition": "queue", "account": "project"}
+"""What Slurm calls them."""
 
 Alpha = Annotated[float, Field(ge=0, le=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -41,6 +44,19 @@ class Resources(Strict):
     modules: tuple[str, ...] = ()
     venv: str | None = None
     data: str = "data"
+    directives: tuple[str, ...] = ()
+    """More options for the scheduler's submit command, one each, such as "--qos=long" or "-W group_list=physics"."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, given: Any) -> Any:
+        """`partition` is the queue, `account` the project."""
+        if not isinstance(given, dict):
+            return given
+        for other, name in _OTHER_NAMES.items():
+            if other in given and name in given:
+                raise ValueError(f"resources.{other} and resources.{name} are two names of one thing: keep one")
+        return {_OTHER_NAMES.get(key, key): value for key, value in given.items()}
 
     @field_validator("walltime")
     @classmethod
@@ -65,6 +81,16 @@ class Resources(Strict):
                     f"{word!r} could change the meaning of a job script; use letters, digits and / . _ + @ : = -"
                 )
         return value
+
+    @field_validator("directives")
+    @classmethod
+    def _directive(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if not _DIRECTIVE.fullmatch(value):
+                raise ValueError(
+                    f"{value!r} is not one option such as --qos=long; use letters, digits and / . _ + @ : = , - in it"
+                )
+        return values
 
     @property
     def walltime_seconds(self) -> int:

@@ -9,6 +9,7 @@ from typing import Protocol, cast
 
 from kd_hpc.campaign import Campaign
 from kd_hpc.catalogue import SCHEDULERS
+from kd_hpc.errors import CampaignError
 from kd_hpc.schedulers.base import KillLine, Scheduler
 from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.schedulers.readiness import Check, Place
@@ -28,6 +29,10 @@ class Kind(Protocol):
         """The line under [resources] without which this scheduler takes no job; empty if nothing is missing."""
         ...
 
+    def refused(self, directive: str) -> str:
+        """Why its submit command is not given an option that a campaign adds; empty if it is."""
+        ...
+
     def kill_line(self, stderr: str) -> KillLine | None:
         """What this scheduler wrote into a job's stderr when it killed it; None if it did not."""
         ...
@@ -43,8 +48,16 @@ def kind(name: str) -> Kind:
 
 
 def make(campaign: Campaign, control: Path) -> OwnJobs:
-    """The scheduler of `campaign`, which touches nothing but this user's own jobs."""
-    return OwnJobs(kind(campaign.scheduler.kind).make(campaign, control))
+    """The scheduler of `campaign`, which touches nothing but this user's own jobs.
+
+    Raises CampaignError for an option that it must not be given.
+    """
+    found = kind(campaign.scheduler.kind)
+    for directive in campaign.resources.directives:
+        if why := found.refused(directive):
+            what = f"{campaign.name}: {directive!r} in resources.directives is not given to {campaign.scheduler.kind}"
+            raise CampaignError(f"{what}: {why}.", remedy="Mend that line.")
+    return OwnJobs(found.make(campaign, control))
 
 
 def kill_line(stderr: str) -> KillLine | None:

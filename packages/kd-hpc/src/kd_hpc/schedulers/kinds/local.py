@@ -9,7 +9,7 @@ from kd_hpc.campaign import Campaign
 from kd_hpc.schedulers.local.scheduler import LocalScheduler, kill_line
 from kd_hpc.schedulers.readiness import Check, Level, Place
 
-__all__ = ["LOOK_EVERY", "checks", "kill_line", "make", "missing_line"]
+__all__ = ["LOOK_EVERY", "checks", "kill_line", "make", "missing_line", "refused"]
 
 LOOK_EVERY = 5.0
 
@@ -20,6 +20,10 @@ def make(campaign: Campaign, control: Path) -> LocalScheduler:
 
 def missing_line(campaign: Campaign) -> str:
     return ""
+
+
+def refused(directive: str) -> str:
+    return "there is no submit command here to give it to"
 
 
 def checks(place: Place) -> Iterator[Check]:

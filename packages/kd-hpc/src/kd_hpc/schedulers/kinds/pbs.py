@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from kd_hpc.campaign import PLACEHOLDER, Campaign
+from kd_hpc.schedulers.pbs.directives import refused
 from kd_hpc.schedulers.pbs.doctor import checks
 from kd_hpc.schedulers.pbs.kill_lines import kill_line
 from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 
-__all__ = ["LOOK_EVERY", "checks", "kill_line", "make", "missing_line"]
+__all__ = ["LOOK_EVERY", "checks", "kill_line", "make", "missing_line", "refused"]
 
 LOOK_EVERY = 60.0
 

@@ -154,7 +154,8 @@ def qsub_arguments(spec: JobSpec, *, direct_write: bool = True) -> list[str]:
     arguments += ["-k", "oed"] if direct_write else []
     arguments += ["-P", asks.project] if asks.project else []
     arguments += ["-q", asks.queue] if asks.queue else []
-    return [*arguments, "-l", chunk, "-l", f"walltime={asks.walltime}"]
+    added = [word for directive in asks.directives for word in directive.split(" ")]
+    return [*arguments, "-l", chunk, "-l", f"walltime={asks.walltime}", *added]
 
 
 def _require_submittable(spec: JobSpec) -> None:

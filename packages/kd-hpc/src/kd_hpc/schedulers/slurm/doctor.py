@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from kd_hpc.campaign import Resources
 from kd_hpc.schedulers.batch import current_user
 from kd_hpc.schedulers.readiness import Check, Level, Place, remarks_check, unreachable_check
 from kd_hpc.schedulers.shell import call
@@ -28,12 +30,29 @@ def checks(place: Place) -> Iterator[Check]:
     else:
         finding = "no accounts: a job that ended minutes ago tells its cause by stderr alone"
         yield Check("job history", Level.WARNING, finding, "sacct")
-    yield _partition(place.campaign.resources.queue)
+    asks = place.campaign.resources
+    where = ["-p", asks.queue] if asks.queue else []
+    partitions = call(["sinfo", "-h", "-o", "%R %a %l %G", *where], timeout=TIMEOUT).stdout
+    yield from partition_checks(partitions, asks)
 
 
-def _partition(queue: str | None) -> Check:
-    partition = call(["sinfo", "-h", "-o", "%R %a %l", *(["-p", queue] if queue else [])], timeout=TIMEOUT)
-    found = [line for line in partition.stdout.splitlines() if " up " in line]
-    if found:
-        return Check("queue", Level.OK, f"partition {found[0].split()[0]}, up, at most {found[0].split()[-1]}")
-    return Check("queue", Level.WRONG, f"no partition {queue or ''} is up", "sinfo")
+def partition_checks(sinfo: str, asks: Resources) -> Iterator[Check]:
+    """What `sinfo -o "%R %a %l %G"` says of the partitions that jobs may go to, held against what they ask for."""
+    up = [line.split(maxsplit=3) for line in sinfo.splitlines() if " up " in line]
+    if not up:
+        yield Check("queue", Level.WRONG, f"no partition {asks.queue or ''} is up", "sinfo")
+        return
+    yield Check("queue", Level.OK, f"partition {up[0][0]}, up, at most {up[0][2]}")
+    if asks.gpus:
+        yield _gpus(" ".join(columns[-1] for columns in up), asks)
+
+
+def _gpus(gres: str, asks: Resources) -> Check:
+    types = sorted(set(re.findall(r"\bgpu:([A-Za-z][^:,\s]*):", gres)))
+    if not re.search(r"\bgpu\b", gres):
+        return Check("GPUs", Level.WRONG, "no node of that partition has any", "sinfo -o '%P %G'")
+    if asks.gpu_type and asks.gpu_type not in types:
+        there = f"types there: {', '.join(types)}" if types else "they have no types there: leave gpu_type out"
+        return Check("GPUs", Level.WRONG, f"no gpu_type {asks.gpu_type}; {there}", "sinfo -o '%P %G'")
+    which = f"of type {asks.gpu_type}" if asks.gpu_type else "of any type"
+    return Check("GPUs", Level.OK, f"{asks.gpus} a job, {which}")

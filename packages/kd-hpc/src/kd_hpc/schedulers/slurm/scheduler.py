@@ -119,10 +119,12 @@ def sbatch_arguments(spec: JobSpec) -> list[str]:
     arguments += [f"--output={_literal(directory / LOGS)}", f"--error={_literal(directory / ERRORS)}"]
     arguments += ["--nodes=1", "--ntasks=1", f"--cpus-per-task={asks.cores}", f"--time={asks.walltime}"]
     arguments += [f"--mem={asks.memory.removesuffix('b').upper()}"]
-    arguments += [f"--gres=gpu:{asks.gpus}"] if asks.gpus else []
+    kind = f"{asks.gpu_type}:" if asks.gpu_type else ""
+    arguments += [f"--gres=gpu:{kind}{asks.gpus}"] if asks.gpus else []
     arguments += [f"--partition={asks.queue}"] if asks.queue else []
     arguments += [f"--exclude={','.join(spec.avoid)}"] if spec.avoid else []
-    return arguments + ([f"--account={asks.project}"] if asks.project else [])
+    arguments += [f"--account={asks.project}"] if asks.project else []
+    return arguments + [word for directive in asks.directives for word in directive.split(" ")]
 
 
 def _literal(path: os.PathLike[str]) -> str:
