@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kd_hpc.command import flag, recipe_arguments, train_arguments
 from kd_hpc.errors import CampaignError
 from kd_hpc.recipe import Recipe, terms_of
 from tests.hpc.support import STUDENT
+from tests.paths import ROOT
 
 CAMPAIGN = """
 name = "small"
@@ -76,11 +78,11 @@ def test_every_method_names_its_terms_without_torch() -> None:
 
 
 def test_a_job_is_told_the_weights_of_the_methods_it_trains() -> None:
-    recipe = Recipe(weights={"rkd.angle": 2.0, "nst.nst": 3.0, "logit.kl": 4.0})
+    recipe = Recipe(weights={"rkd.angle": 5.0, "nst.nst": 3.0, "logit.kl": 4.0})
     rkd, nst = (STUDENT.model_copy(update={"method": method}) for method in ("rkd", "nst"))
     alone, both = (train_arguments(rkd, recipe, Path("/e"), Path("/d"), beside=others) for others in ((), (nst,)))
-    assert [word for word in alone if "=" in word] == ["rkd.angle=2.0"]
-    assert [word for word in both if "=" in word] == ["rkd.angle=2.0", "nst.nst=3.0"]
+    assert [word for word in alone if "=" in word] == ["rkd.angle=5.0"]
+    assert [word for word in both if "=" in word] == ["rkd.angle=5.0", "nst.nst=3.0"]
 
 
 OTHER: dict[bool, st.SearchStrategy[Any]] = {
@@ -120,6 +122,25 @@ def test_what_makes_no_difference_to_a_run_is_no_difference() -> None:
     theirs = Recipe(epochs=5, weights={"rkd.angle": 3.0}).model_dump(mode="json")
     assert not Recipe(epochs=5).differences(theirs, "nst")
     assert Recipe(epochs=5).differences(theirs, "rkd") == "weights {'rkd.angle': 3.0}, now {}"
+
+
+def test_a_weight_spelled_out_as_the_methods_own_is_no_change() -> None:
+    spelled = Recipe(weights={"rkd.angle": LOSS_TERMS["rkd"]["angle"], "rkd.distance": 0.5})
+    assert spelled.model_dump(mode="json")["weights"] == {"rkd.distance": 0.5}
+    assert recipe_arguments(spelled) == ["--weight", "rkd.distance=0.5"]
+    assert not Recipe(weights={"rkd.angle": 2.0}).differences(Recipe().model_dump(mode="json"), "rkd")
+    assert spelled.weights_of("rkd") == {"distance": 0.5, "angle": 2.0}
+    assert spelled.weights_of("pure") == {}
+
+
+def test_charlie_spells_every_field_and_every_weight_out_and_is_the_default() -> None:
+    path = ROOT / "campaigns/charlie.toml"
+    written = tomllib.loads(path.read_text())["recipe"]
+    assert set(written) == set(Recipe.model_fields)
+    charlie = load_campaign(path)
+    assert set(written["weights"]) == set(terms_of(charlie.methods))
+    assert charlie.recipe.model_dump() == Recipe().model_dump()
+    assert len(charlie.experiments()) == 240
 
 
 def test_what_an_earlier_version_let_pass_is_read_and_continued() -> None:

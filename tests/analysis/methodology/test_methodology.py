@@ -24,10 +24,13 @@ from kd_analysis.methodology.chapter import (
     as_markdown,
 )
 from kd_analysis.methodology.facts import methodology
+from kd_analysis.methodology.practice import PRACTICE, page
 from kd_analysis.reading.runs_table import collect
 from kd_analysis.report.latex import escape_latex
 from kd_hpc.campaign import load_campaign
+from kd_hpc.catalogue import LOSS_TERMS
 from kd_hpc.experiment import Experiment
+from kd_hpc.recipe import Recipe
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
 from tests.paths import ROOT
@@ -105,7 +108,8 @@ def test_what_records_show_is_stated_with_its_count(experiments: Path) -> None:
 
 
 def test_times_a_kind_of_run_against_arithmetic(experiments: Path) -> None:
-    (grid,) = (part.grid for part in methodology(collect(experiments)).parts if part.grid)
+    (grid,) = (part.grid for part in methodology(collect(experiments)).parts if part.title == "Training time")
+    assert grid is not None
     hours = f"{32 * 150 / 3600:.2f} ({30 * 150 / 3600:.2f}–{34 * 150 / 3600:.2f})"
     assert grid.rows == (("Cifar10", "pure", "ResNet56", "2", "32.0 (30.0–34.0)", hours),)
 
@@ -153,9 +157,48 @@ def hostile_chapter() -> Chapter:
     return Chapter(HOSTILE, HOSTILE, (Part(HOSTILE, (Fact(HOSTILE, HOSTILE, HOSTILE),), grid), Part("empty")))
 
 
-@pytest.mark.parametrize("which", ["hostile", "beta"])
-def test_latex_is_well_formed(which: str, beta: Path, tmp_path: Path) -> None:
-    text = as_latex(hostile_chapter() if which == "hostile" else methodology(collect(beta)))
+def test_the_page_of_the_recipe_is_the_table_that_is_quoted() -> None:
+    assert (ROOT / "docs/recipe.md").read_text() == page()
+
+
+def test_every_field_of_the_recipe_stands_in_a_row_with_its_value() -> None:
+    rows = {field: row for rows in PRACTICE.values() for row in rows for field in row.fields}
+    assert set(rows) == set(Recipe.model_fields)
+    for name, field in Recipe.model_fields.items():
+        if isinstance(field.default, int | float | str):
+            assert str(field.default).removesuffix(".0") in rows[name].ours, name
+
+
+def test_every_method_has_a_row_with_its_own_weights() -> None:
+    rows = {row.subject: row for row in PRACTICE["Methods"]}
+    assert set(rows) - {"weights"} == set(LOSS_TERMS)
+    for method, terms in LOSS_TERMS.items():
+        assert re.search(rf"weights? {' and '.join(f'{weight:g}' for weight in terms.values())}$", rows[method].ours)
+
+
+def test_the_recipe_is_quoted_with_what_runs_have_otherwise(experiments: Path) -> None:
+    store = Store(experiments)
+    run = Experiment(dataset="Cifar10", student="ResNet56", seed=0)
+    record = store.read(run)
+    assert isinstance(record, StatusRecord)
+    store.write(run, record.model_copy(update={"recipe": {"epochs": 150, "lr": 0.05}}))
+    parts = {part.title: part.grid for part in methodology(collect(experiments)).parts}
+    grid = parts["Recipe: optimisation"]
+    assert grid is not None
+    rows = {row[0]: row for row in grid.rows}
+    assert rows["learning rate"][2] == "0.1, a cosine to 0 over the epochs; here lr 0.05 (1)"
+    assert rows["epochs"][2] == "150"
+    assert "of 2 runs" in grid.note
+
+
+def test_of_runs_of_another_trainer_no_recipe_is_claimed(beta: Path) -> None:
+    assert not [part for part in methodology(collect(beta)).parts if part.title.startswith("Recipe")]
+
+
+@pytest.mark.parametrize("which", ["hostile", "beta", "ours"])
+def test_latex_is_well_formed(which: str, beta: Path, experiments: Path, tmp_path: Path) -> None:
+    chapters = {"beta": beta, "ours": experiments}
+    text = as_latex(hostile_chapter() if which == "hostile" else methodology(collect(chapters[which])))
     assert_well_formed(text)
     if shutil.which("pdflatex"):
         document = "\\documentclass{article}\n\\begin{document}\n" + text + "\\end{document}\n"
@@ -180,9 +223,11 @@ def assert_well_formed(text: str) -> None:
         open_environments += [name] if word == "begin" else []
     assert not open_environments
     assert not re.search(r"[%$#_~^]", bare)
-    tables = re.findall(r"\\begin\{tabular\}\{@\{\}(l+)@\{\}\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL)
-    assert len(tables) == text.count(r"\begin{tabular}") == 1
-    for columns, body in tables:
+    kinds = r"\\begin\{tabular\}\{@\{\}(l+|(?:p\{0\.\d+\\linewidth\})+)@\{\}\}(.*?)\\end\{tabular\}"
+    tables = re.findall(kinds, text, flags=re.DOTALL)
+    assert len(tables) == text.count(r"\begin{tabular}") > 0
+    for spelled, body in tables:
+        columns = re.sub(r"p\{.*?\}", "p", spelled)
         for row in (line for line in body.splitlines() if line.endswith((r"\\", r"\\ \hline"))):
             assert len(re.findall(r"(?<!\\)&", row)) + 1 == len(columns), row
 

@@ -139,8 +139,10 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
     facts = provenance(around.device, around.dtype, around.dataset)
     if added := packages_of(run.experiment):
         facts["packages"] = added
+    if teacher:
+        facts |= {"teacher": teacher.provenance, "weights": recipe.weights_of(run.experiment.method)}
     writer = RunWriter(run, record, identity, give_up=claim.close)
-    writer.begin(recipe, {**facts, "teacher": teacher.provenance} if teacher else facts)
+    writer.begin(recipe, facts)
     try:
         network, stage = (teacher.network, _first_stage(request, writer, teacher, around)) if teacher else (None, None)
         classes = around.dataset.facts.classes

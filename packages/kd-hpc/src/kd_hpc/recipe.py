@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator
 from pydantic_core import PydanticKnownError
 
 from kd_hpc.catalogue import LOSS_TERMS, PURE
@@ -70,6 +70,11 @@ class Recipe(Strict):
             raise ValueError(f"epoch {never[0]} never ends; epochs are 1 to {last}")
         return epochs
 
+    @field_serializer("weights")
+    def _other_than_the_methods_own(self, weights: dict[str, float]) -> dict[str, float]:
+        """Spelled out as the method's own, a weight is no change, and so it is not written."""
+        return {name: weight for name, weight in weights.items() if weight != _own_weight(name)}
+
     @classmethod
     def recorded(cls, fields: Mapping[str, Any]) -> Recipe:
         """The recipe that a record tells, unchecked: an earlier version knew fewer fields and refused less."""
@@ -83,6 +88,10 @@ class Recipe(Strict):
             return ""
         trained = f"{' and '.join(dict.fromkeys(methods))} have {', '.join(known)}" if known else "pure runs have none"
         return " ".join(filter(None, (f"{wrong!r} is no loss term here: {trained}.", did_you_mean(wrong, known))))
+
+    def weights_of(self, method: str) -> dict[str, float]:
+        """The weight of each loss term of `method`, by its name there: {"distance": 1, "angle": 2}."""
+        return {term: self.weights.get(f"{method}.{term}", own) for term, own in LOSS_TERMS.get(method, {}).items()}
 
     def of(self, *methods: str) -> Self:
         """As far as runs of `methods` depend on it: without the weights of other methods' terms."""
@@ -106,6 +115,12 @@ class Recipe(Strict):
         reached = tuple(epoch for epoch in self.representation_epochs if epoch <= self.epochs)
         recipe = self.of(method).model_copy(update={"representation_epochs": reached})
         return recipe.model_dump(mode="json", warnings=False)
+
+
+def _own_weight(name: str) -> float | None:
+    """That of the loss term `name`, such as "rkd.angle"; None if there is no such term."""
+    method, _, term = name.partition(".")
+    return LOSS_TERMS.get(method, {}).get(term)
 
 
 def terms_of(methods: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from kd_analysis.report.latex import escape_latex
 from kd_analysis.report.markdown import escape as markdown
 
 NOT_ON_RECORD = "not on record"
+WIDEST = 120
+"""Characters of a row that a page is wide enough for."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,21 @@ def _latex(chapter: Chapter) -> Iterator[str]:
 
 
 def _latex_grid(grid: FactTable) -> Iterator[str]:
-    yield from (escape_latex(grid.note), "", r"\medskip\begingroup\scriptsize\setlength{\tabcolsep}{3pt}")
-    yield from (rf"\noindent\begin{{tabular}}{{@{{}}{'l' * len(grid.header)}@{{}}}}", r"\hline")
+    yield from (escape_latex(grid.note), "", r"\medskip\begingroup\scriptsize\setlength{\tabcolsep}{3pt}\sloppy")
+    yield from (rf"\noindent\begin{{tabular}}{{@{{}}{_columns(grid)}@{{}}}}", r"\hline")
     for number, row in enumerate((grid.header, *grid.rows)):
         yield " & ".join(map(escape_latex, row)) + r" \\" + (r" \hline" if number == 0 else "")
     yield from (r"\hline", r"\end{tabular}", r"\par\endgroup")
+
+
+def _columns(grid: FactTable) -> str:
+    """As wide as their words; columns of a table with whole sentences share the width of the page and break lines."""
+    columns = zip(*(grid.header, *grid.rows), strict=True)
+    longest = [max(map(len, cells)) for cells in columns]
+    if sum(longest) <= WIDEST:
+        return "l" * len(longest)
+    shares = [max(10, min(length, 60)) for length in longest]
+    return "".join(rf"p{{{0.93 * share / sum(shares):.3f}\linewidth}}" for share in shares)
 
 
 def _with_source(fact: Fact) -> str:

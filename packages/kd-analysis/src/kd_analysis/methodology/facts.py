@@ -10,10 +10,12 @@ from statistics import fmean
 from typing import Any
 
 from kd_analysis.methodology.chapter import Chapter, Fact, FactTable, Part
+from kd_analysis.methodology.practice import HEADER, PRACTICE
 from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
 from kd_analysis.reading.jobs import in_jobs, jobs_of
 from kd_analysis.reading.runs_table import Tree
 from kd_hpc.campaign import Campaign
+from kd_hpc.recipe import Recipe
 from kd_hpc.records import NOT_SETTINGS, Attempt, StatusRecord, most_at_once
 from kd_hpc.triage.run_directory import Run
 
@@ -38,6 +40,7 @@ def methodology(tree: Tree, campaign: Campaign | None = None) -> Chapter:
         Part("Jobs as planned", tuple(_planned(campaign))),
         Part("Jobs as they ran", tuple(_ran(records, attempts))),
         Part("Training", tuple(_training(runs, records))),
+        *_practice(records),
         Part("Training time", grid=_times(runs)),
         Part("Checkpoints and resubmissions", tuple(_resumption(records, attempts))),
         Part("Determinism", tuple(_determinism(records))),
@@ -112,6 +115,26 @@ def _training(runs: Sequence[Run], records: Sequence[StatusRecord]) -> Iterator[
         yield _counted(name.replace("_", " "), (_shown(found[name]) for found in settings if name in found), "runs")
     if not names:
         yield Fact("recipe")
+
+
+def _practice(records: Sequence[StatusRecord]) -> Iterator[Part]:
+    """The recipe beside other practice, for runs that kd-core trained with one."""
+    recipes = [Recipe.recorded(record.recipe) for record in records if record.recipe]
+    note = f"kd's own recipe beside others; where any of {len(recipes)} runs recorded another value, it follows."
+    for title, rows in PRACTICE.items() if recipes else ():
+        cells = tuple(row._replace(ours=row.ours + _others(row.fields, recipes)).cells for row in rows)
+        yield Part(f"Recipe: {title.lower()}", grid=FactTable(note, HEADER, cells))
+
+
+def _others(fields: Iterable[str], recipes: Sequence[Recipe]) -> str:
+    """Which other values than the default the recipes have of these fields, each with its count."""
+    usual = Recipe().model_dump(mode="json")
+    recorded = [recipe.model_dump(mode="json", warnings=False) for recipe in recipes]
+    values = Counter(
+        (field, _shown(values[field])) for values in recorded for field in fields if values[field] != usual[field]
+    )
+    told = ", ".join(f"{field} {value} ({count})" for (field, value), count in sorted(values.items()))
+    return f"; here {told}" if told else ""
 
 
 def _times(runs: Iterable[Run]) -> FactTable:

@@ -205,6 +205,4 @@ def _objective(
     )
     if first_stage is not None:
         method.prepare(first_stage)
-    named = (name.partition(".") for name in recipe.weights)
-    weights = {term: recipe.weights[f"{owner}.{term}"] for owner, _, term in named if owner == experiment.method}
-    return Objective(method, alpha=experiment.alpha or 0.0, weights=weights)
+    return Objective(method, alpha=experiment.alpha or 0.0, weights=recipe.weights_of(experiment.method))
