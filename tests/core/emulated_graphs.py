@@ -17,14 +17,14 @@ FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "s
 
 
 class EmulatedGraphs:
-    """A Recorder; `spoil` is called before each replay, to inject a fault."""
+    """A Recorder; `spoil` is called before each replay, to inject a fault; `forbidden` cannot be recorded either."""
 
-    def __init__(self, spoil: Callable[[], None] = lambda: None) -> None:
-        self.spoil = spoil
+    def __init__(self, spoil: Callable[[], None] = lambda: None, forbidden: tuple[str, ...] = ()) -> None:
+        self.spoil, self.forbidden = spoil, FORBIDDEN + forbidden
         self.recorded = self.replayed = 0
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        with _Recording() as recording:
+        with _Recording(self.forbidden) as recording:
             work()
         self.recorded += 1
 
@@ -42,13 +42,16 @@ class EmulatedGraphs:
 
 
 class _Recording(TorchDispatchMode):
-    def __init__(self) -> None:
+    def __init__(self, forbidden: tuple[str, ...]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.forbidden = forbidden
         self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        if name in FORBIDDEN or any(_is_mask(index) for index in tree_flatten(args)[0] if name.startswith("index")):
+        if name in self.forbidden or any(
+            _is_mask(index) for index in tree_flatten(args)[0] if name.startswith("index")
+        ):
             raise RuntimeError(f"operation not permitted while recording: {func}")
         result = func(*args, **(kwargs or {}))
         self.operations.append((func, args, kwargs or {}, result))

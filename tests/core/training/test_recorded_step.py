@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from kd_core.bench import Setting, random_images
 from kd_core.data.images import Split, load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.methods import METHODS
@@ -17,9 +19,10 @@ from kd_core.runtime.device import place
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training.cuda_graphs import CudaGraphs
 from kd_core.training.loop import train
-from kd_core.training.step import PlainStep, RecordedStep
+from kd_core.training.step import PlainStep, RecordedStep, Recorder
 from kd_core.training.student import Student
-from kd_hpc.errors import WatchdogStop
+from kd_hpc.catalogue import DATASETS
+from kd_hpc.errors import TrainingError, WatchdogStop
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
 from tests.core.emulated_graphs import EmulatedGraphs
@@ -53,7 +56,7 @@ def student(method: str, frozen: Frozen, dtype: torch.dtype = torch.float32, dev
 
 def outcome(of: Student) -> dict[str, object]:
     curves = {name: values for name, values in of.curves.data.items() if name not in ("seconds", "students")}
-    tensors = {str(place): value.clone() for place, value in enumerate(of.tensors)}
+    tensors = {name: value.clone() for name, value in of.tensors.items()}
     return {"curves": curves, "watchdog": of.updater.state_dict()["watchdog"], **tensors}
 
 
@@ -109,17 +112,19 @@ def test_a_recording_that_gives_other_bits_is_refused_and_said_so(
 ) -> None:
     batches = loader(teacher)
     recorded, plain = student("rkd", frozen), student("rkd", frozen)
-    bias = recorded.model.get_parameter("linear.bias")
+    velocity = recorded.tensors["velocity of linear.bias"]
 
-    def spoil() -> None:
-        bias.data.add_(1e-6)
+    def spoil() -> None:  # what nothing but itself depends on before the next step
+        velocity.copy_(velocity + 1e-6)
 
     graphs = EmulatedGraphs(spoil)
     train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
     train([plain], PlainStep(batches, frozen), batches, lambda student, is_best: None)
     assert_same(recorded, plain)
     assert graphs.replayed == 1
-    assert "it does not give the same bits" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "it does not give the same bits: linear.bias of Digits/rkd/alpha_0.5/" in told
+    assert "and 1 others" in told, "its velocity"
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -145,6 +150,49 @@ def test_a_step_that_cannot_be_recorded_trains_plainly_and_says_why(
     assert_same(recorded, plain)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_recording_refused_inside_the_optimizer_leaves_no_trace(
+    dtype: torch.dtype, teacher: Path, frozen: Frozen
+) -> None:
+    """The scaler has told the optimizer its scale by then; told twice, the next step would divide twice."""
+    batches, graphs = loader(teacher), EmulatedGraphs(forbidden=("_fused_sgd_",))
+    recorded, plain = student("logit", frozen, dtype), student("logit", frozen, dtype)
+    train([plain], PlainStep(batches, frozen), batches, lambda student, is_best: None)
+    train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
+    assert not graphs.recorded
+    assert_same(recorded, plain)
+
+
+def test_a_student_that_fails_where_a_step_is_to_be_recorded_ends_alone(
+    teacher: Path, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches, graphs = loader(teacher), EmulatedGraphs()
+    failing, healthy, alone = student("rkd", frozen), student("logit", frozen), student("logit", frozen)
+    step = failing.step
+
+    def fail_unless_first(*words: Any) -> None:
+        if not failing.begins_epoch:
+            raise TrainingError("It fails.")
+        step(*words)
+
+    monkeypatch.setattr(failing, "step", fail_unless_first)
+    train([failing, healthy], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
+    train([alone], PlainStep(batches, frozen), batches, lambda student, is_best: None)
+    assert isinstance(failing.failure, TrainingError)
+    assert graphs.recorded, "without it"
+    assert_same(healthy, alone)
+
+
+def test_a_parameter_that_no_loss_depends_on_is_refused_by_name(teacher: Path, frozen: Frozen) -> None:
+    batches, at_fault = loader(teacher), student("rkd", frozen)
+    idle = torch.nn.Parameter(torch.ones(3))
+    at_fault.updater.parameters["spare.weight"] = idle
+    at_fault.updater.optimizer.parameters.append(idle)
+    train([at_fault], PlainStep(batches, frozen), batches, lambda student, is_best: None)
+    assert isinstance(at_fault.failure, TrainingError)
+    assert "does not depend on spare.weight," in at_fault.failure.what
+
+
 def test_the_watchdog_sees_through_a_recording(teacher: Path, frozen: Frozen) -> None:
     batches, graphs = loader(teacher), EmulatedGraphs()
     failing, healthy = student("rkd", frozen), student("logit", frozen)
@@ -165,20 +213,64 @@ def test_the_watchdog_sees_through_a_recording(teacher: Path, frozen: Frozen) ->
     assert_same(healthy, alone)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
-def test_on_a_gpu_all_methods_together_get_the_bits_each_has_alone(
-    dtype: torch.dtype, teacher: Path, capsys: pytest.CaptureFixture[str]
+def assert_together_and_recorded_is_alone_and_plain(
+    device: torch.device, recorder: Recorder, dtype: torch.dtype, dataset: str, batch: int, network: str
 ) -> None:
-    gpu = torch.device("cuda")
-    make_deterministic()
+    """All methods together and recorded, on random images, against each alone and plain."""
+    facts = DATASETS[dataset]
+    random = random_images(Setting(dataset=dataset, batch_size=batch))
+    batches = make_loader("device", random, seed=0, batch_size=batch, augment="auto", device=device)
     torch.manual_seed(1)
-    network = freeze(place(build("ResNetBaby", 10), gpu).eval(), dtype, fold=True)
-    batches = loader(teacher, device=gpu)
-    together = [student(method, network, dtype, gpu) for method in METHODS]
-    train(together, RecordedStep(PlainStep(batches, network), CudaGraphs()), batches, lambda student, is_best: None)
-    assert "cannot be recorded" not in capsys.readouterr().err
+    frozen = freeze(place(build(network, facts.classes), device).eval(), dtype, fold=True)
+
+    def make(method: str) -> Student:
+        experiment = Experiment(dataset=dataset, method=method, alpha=0.5, teacher=network, student=network, seed=0)
+        torch.manual_seed(2)
+        return Student(experiment, RECIPE, frozen, device, dtype, untrained)
+
+    together = [make(method) for method in METHODS]
+    train(together, RecordedStep(PlainStep(batches, frozen), recorder), batches, lambda student, is_best: None)
     for beside in together:
-        alone = student(beside.experiment.method, network, dtype, gpu)
-        train([alone], PlainStep(batches, network), batches, lambda student, is_best: None)
+        alone = make(beside.experiment.method)
+        train([alone], PlainStep(batches, frozen), batches, lambda student, is_best: None)
         assert_same(beside, alone)
+
+
+def test_a_recorded_step_at_64_pixels_has_the_bits_of_the_plain_one(capsys: pytest.CaptureFixture[str]) -> None:
+    graphs = EmulatedGraphs()
+    assert_together_and_recorded_is_alone_and_plain(CPU, graphs, torch.float32, "TinyImageNet", 3, "ResNetBaby")
+    assert graphs.replayed
+    assert "cannot be recorded" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+@pytest.mark.parametrize(("dataset", "batch"), [("Cifar10", 128), ("Cifar10", 80), ("TinyImageNet", 128)])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_on_a_gpu_all_methods_together_get_the_bits_each_has_alone(
+    dtype: torch.dtype, dataset: str, batch: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_deterministic()
+    assert_together_and_recorded_is_alone_and_plain(
+        torch.device("cuda"), CudaGraphs(), dtype, dataset, batch, "ResNet20"
+    )
+    assert "cannot be recorded" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_on_a_gpu_a_step_that_cannot_be_recorded_says_why_and_leaves_the_gpu_as_it_was(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One method reads a value, which makes the host wait; afterwards another recording works."""
+    make_deterministic()
+    gpu, before = torch.device("cuda"), torch.cuda.current_stream()
+    terms = METHODS["logit"].terms
+    with monkeypatch.context() as patch:
+        patch.setattr(METHODS["logit"], "terms", lambda *words: (float(words[1].logits.sum()), terms(*words))[1])
+        assert_together_and_recorded_is_alone_and_plain(gpu, CudaGraphs(), dtype, "Cifar10", 80, "ResNetBaby")
+        told = capsys.readouterr().err
+        assert "cannot be recorded" in told
+        assert "previous error" not in told, "the second error hides the first"
+    assert torch.cuda.current_stream() == before
+    assert_together_and_recorded_is_alone_and_plain(gpu, CudaGraphs(), dtype, "Cifar10", 80, "ResNetBaby")
+    assert "cannot be recorded" not in capsys.readouterr().err

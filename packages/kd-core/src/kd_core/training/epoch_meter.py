@@ -16,7 +16,7 @@ class EpochMeter:
         self._correct, self._count = torch.zeros((), device=device), torch.zeros((), device=device)
 
     def clear(self) -> None:
-        for value in self.tensors:
+        for value in self.tensors.values():
             value.zero_()
 
     @torch.no_grad()
@@ -34,5 +34,6 @@ class EpochMeter:
         return {name: float(value) / count for name, value in {**self._sums, "correct": self._correct}.items()}
 
     @property
-    def tensors(self) -> list[Tensor]:
-        return [*self._sums.values(), self._correct, self._count]
+    def tensors(self) -> dict[str, Tensor]:
+        sums = {f"sum of {name}": value for name, value in self._sums.items()}
+        return {**sums, "hits": self._correct, "images": self._count}

@@ -122,7 +122,7 @@ class _Training:
         self, stage: TeachersStage, name: str, module: nn.Module, loss: Callable[[Any, Outputs], Tensor], path: Path
     ) -> None:
         self.stage, self.name, self.module, self.loss, self.checkpoint = stage, name, module, loss, path
-        self.updater = Updater(module.parameters(), stage.recipe, stage.device, torch.float32)
+        self.updater = Updater(module.named_parameters(), stage.recipe, stage.device, torch.float32)
         self.epoch = 0
         self.losses: list[float] = []
 

@@ -50,7 +50,7 @@ class SGD:
 
     @property
     def gradients(self) -> list[Tensor]:
-        """One for each parameter: every parameter takes part in every loss."""
+        """One for each parameter; the caller has made sure of that."""
         return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
 
     def zero_grad(self) -> None:
@@ -74,6 +74,11 @@ class SGD:
             nesterov=False,
             maximize=False,
         )
+
+    def forget_step(self) -> None:
+        """Forget what a scaler left for a step that then broke off: the next one would divide by its scale twice."""
+        for name in ("grad_scale", "found_inf"):
+            vars(self).pop(name, None)
 
     def state_dict(self) -> dict[str, Any]:
         return {"velocity": self.velocity}

@@ -8,7 +8,7 @@ students, to change every bit as the plain step does.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -48,10 +48,15 @@ class PlainStep:
         self.loader, self.teacher = loader, teacher
 
     def __call__(self, students: Sequence[Student], inputs: Inputs) -> None:
+        last = self.take(students, inputs)
+        check(students, lambda: last)
+
+    def take(self, students: Sequence[Student], inputs: Inputs) -> tuple[Batch, Outputs | None]:
+        """The step itself, before any watchdog looks; returns what it was taken with."""
         batch, targets = self.look(inputs)
         for student in students:
             guarded(student, lambda student: student.step(batch, targets))
-        check(students, lambda: (batch, targets))
+        return batch, targets
 
     def look(self, inputs: Inputs) -> tuple[Batch, Outputs | None]:
         """The batch, and what the teacher makes of it."""
@@ -82,28 +87,33 @@ class RecordedStep:
         check(students, lambda: self.plain.look(inputs))
 
     def _record(self, inputs: Inputs) -> None:
-        """Take this step plainly, then record it, and keep the recording if it leads to the same bits."""
-        state = [tensor for student in self._students for tensor in student.tensors]
+        """Take this step plainly, then record it, and keep the recording if it leads to the same bits.
+
+        Where a student fails in the plain step nothing is recorded: the next one is, without that student.
+        """
+        state = _state(self._students)
         before = _copies(state)
-        self._work(inputs, one_after_another)
+        self.plain.take(self._students, inputs)
+        if any(student.failure for student in self._students):
+            return
         expected = _copies(state)
         try:
-            _put(state, before)
-            recording = _Recording(inputs, partial(self._work, how=self.recorder.side_by_side), self.recorder)
-            _put(state, before)
+            _put(state.values(), before.values())
+            recording = _Recording(inputs, self._work, self.recorder)
+            _put(state.values(), before.values())
             recording(inputs)
-            problem = "" if _same(state, expected) else "it does not give the same bits"
-        except RuntimeError as error:
-            problem = str(error).strip().partition("\n")[0]
+            problem = _difference(state, expected)
+        except (RuntimeError, KdError) as error:
+            problem = str(error).strip().partition("\n")[0] or type(error).__name__
         if problem:
-            _put(state, expected)
+            _put(state.values(), expected.values())
             self._refuse(problem)
         else:
             self._recordings[_shapes(inputs)] = recording
 
-    def _work(self, inputs: Inputs, how: Callable[[Iterable[Callable[[], None]]], None]) -> None:
+    def _work(self, inputs: Inputs) -> None:
         batch, targets = self.plain.look(inputs)
-        how(partial(student.step, batch, targets) for student in self._students)
+        self.recorder.side_by_side(partial(student.step, batch, targets) for student in self._students)
 
     def _refuse(self, problem: str) -> None:
         self._refused = problem
@@ -132,11 +142,6 @@ def choose_step(kind: str, loader: Loader, teacher: Frozen | None, device: torch
     return RecordedStep(plain, CudaGraphs()) if kind == "fast" and device.type == "cuda" else plain
 
 
-def one_after_another(works: Iterable[Callable[[], None]]) -> None:
-    for work in works:
-        work()
-
-
 def guarded(student: Student, work: Callable[[Student], None]) -> None:
     """`work(student)`; an error of ours ends this student and no other."""
     if student.failure is None:
@@ -156,17 +161,27 @@ def _shapes(inputs: Inputs) -> tuple[torch.Size, ...]:
     return tuple(tensor.shape for tensor in inputs)
 
 
-def _copies(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [tensor.detach().clone() for tensor in tensors]
+def _state(students: Iterable[Student]) -> dict[str, Tensor]:
+    """Everything a step of the students changes on the device, by name."""
+    return {f"{name} of {one.experiment.label}": tensor for one in students for name, tensor in one.tensors.items()}
+
+
+def _copies(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
 @torch.no_grad()
-def _put(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+def _put(places: Iterable[Tensor], values: Iterable[Tensor]) -> None:
     for place, value in zip(places, values, strict=True):
         place.copy_(value)
 
 
-def _same(left: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
-    """Whether all bits are the same; not-a-number counts as equal to itself."""
-    pairs = zip(left, right, strict=True)
-    return all(bool(((a == b) | ((a != a) & (b != b))).all()) for a, b in pairs)
+def _difference(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """Which bits are not the expected ones, in words; empty if all are. Not-a-number counts as equal to itself."""
+    wrong = [name for name, value in state.items() if not _same(value, expected[name])]
+    others = f" and {len(wrong) - 1} others" if wrong[1:] else ""
+    return f"it does not give the same bits: {wrong[0]}{others}" if wrong else ""
+
+
+def _same(left: Tensor, right: Tensor) -> bool:
+    return bool(((left == right) | ((left != left) & (right != right))).all())

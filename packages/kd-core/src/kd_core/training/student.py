@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -51,15 +51,20 @@ class Student:
         self.experiment, self.recipe, self.device, self.dtype = experiment, recipe, device, dtype
         self.model = place(new_student(experiment, classes or DATASETS[experiment.dataset].classes), device)
         self.objective = _objective(experiment, recipe, self.model, teacher, first_stage)
-        extra = place(self.objective.method, device).parameters() if self.objective.method else ()
-        trained = [*self.model.parameters(), *(parameter for parameter in extra if parameter.requires_grad)]
-        self.updater = Updater(trained, recipe, device, dtype)
+        self.updater = Updater(self._trained(), recipe, device, dtype)
         self.meter = EpochMeter(("loss", *self.objective.factors), device)
         self.curves = Curves()
         self.epoch = 0
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
         self.failure: KdError | None = None
+
+    def _trained(self) -> Iterator[tuple[str, Tensor]]:
+        """The network's parameters, then those that the method trains beside it."""
+        yield from self.model.named_parameters()
+        if (method := self.objective.method) is not None:
+            own = place(method, self.device).named_parameters()
+            yield from ((f"{method.name}'s {name}", value) for name, value in own if value.requires_grad)
 
     def begin_epoch(self) -> None:
         """Cosine from lr to 0 over the epochs, a function of the epoch alone."""
@@ -87,9 +92,9 @@ class Student:
         self.updater.require_health(lambda: self._terms_without_gradient(*last()))
 
     @property
-    def tensors(self) -> list[Tensor]:
-        """Everything a step changes on the device."""
-        return [*self.updater.tensors, *self.model.buffers(), *self.meter.tensors]
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a step changes on the device, by name."""
+        return {**self.updater.tensors, **dict(self.model.named_buffers()), **self.meter.tensors}
 
     def end_epoch(self, score: Score, seconds: float, students: int) -> bool:
         """Book the epoch, which trained `students`; True if its weights are the best so far. Raises WatchdogStop."""

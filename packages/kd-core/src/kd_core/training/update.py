@@ -10,14 +10,20 @@ from torch import Tensor
 
 from kd_core.training.gradient_watchdog import GradientWatchdog, non_finite
 from kd_core.training.optimizer import SGD
+from kd_hpc.errors import TrainingError
 from kd_hpc.recipe import Recipe
 
 
 class Updater:
-    """Optimizer, gradient scaler (float16 only) and watchdog of one set of parameters."""
+    """Optimizer, gradient scaler (float16 only) and watchdog of one set of parameters, each with its name."""
 
-    def __init__(self, parameters: Iterable[Tensor], recipe: Recipe, device: torch.device, dtype: torch.dtype) -> None:
-        self.optimizer = SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    def __init__(
+        self, parameters: Iterable[tuple[str, Tensor]], recipe: Recipe, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.parameters = dict(parameters)
+        self.optimizer = SGD(
+            self.parameters.values(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
         self.scaler = torch.amp.GradScaler(device.type) if dtype == torch.float16 else None
         self.watchdog = GradientWatchdog(recipe.watchdog_skips, device)
 
@@ -27,9 +33,13 @@ class Updater:
         return self.scaler.get_scale() if self.scaler else 1.0
 
     def apply(self, loss: Tensor) -> None:
-        """One step downhill, or none where a gradient is not finite; the host reads nothing, so nothing waits."""
+        """One step downhill, or none where a gradient is not finite; the host reads nothing, so nothing waits.
+
+        Raises TrainingError for a parameter that the loss does not depend on.
+        """
         self.optimizer.zero_grad()
         torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
+        self._require_use()
         if self.scaler is None:
             self.optimizer.found_inf = non_finite(self.optimizer.gradients)
             self.optimizer.step()
@@ -44,19 +54,31 @@ class Updater:
         if self.watchdog.has_tripped:
             raise self.watchdog.stop(culprits())
 
+    def _require_use(self) -> None:
+        if unused := [name for name, parameter in self.parameters.items() if parameter.grad is None]:
+            raise TrainingError(
+                f"The loss does not depend on {', '.join(unused[:3])}{' and others' if unused[3:] else ''}, "
+                "which would never be trained.",
+                remedy="Use it in the network's forward or the method's terms, or leave it out.",
+            )
+
     @property
-    def tensors(self) -> list[Tensor]:
-        """Everything `apply` changes on the device; a scaler's only after its first step."""
-        scaler = [self.scaler._scale, self.scaler._growth_tracker] if self.scaler else []
-        return [
-            *(parameter.detach() for parameter in self.optimizer.parameters),
-            *self.optimizer.velocity,
-            *(tensor for tensor in scaler if tensor is not None),
-            *self.watchdog.tensors,
-        ]
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything `apply` changes on the device, by name; a scaler's only after its first step."""
+        scaler = (
+            {"scale": self.scaler._scale, "growth of the scale": self.scaler._growth_tracker} if self.scaler else {}
+        )
+        velocity = zip(self.parameters, self.optimizer.velocity, strict=True)
+        return {
+            **{name: parameter.detach() for name, parameter in self.parameters.items()},
+            **{f"velocity of {name}": value for name, value in velocity},
+            **{name: tensor for name, tensor in scaler.items() if tensor is not None},
+            **self.watchdog.tensors,
+        }
 
     def renew_scaler(self) -> None:
         """Forget a step that broke off between the scaler's parts; the scale stays."""
+        self.optimizer.forget_step()
         if self.scaler:
             state = self.scaler.state_dict()
             self.scaler = torch.amp.GradScaler(self.optimizer.velocity[0].device.type)
