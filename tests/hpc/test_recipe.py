@@ -147,6 +147,7 @@ def test_what_an_earlier_version_let_pass_is_read_and_continued() -> None:
     theirs = {"epochs": 5, "weights": {"rkd.angel": 3.0}, "representation_epochs": [3, 500], "gone": 1}
     assert Recipe.recorded(theirs).epochs == 5
     assert Recipe.recorded(theirs).batch_size == Recipe().batch_size
+    assert recipe_arguments(Recipe.recorded(Recipe().model_dump(mode="json"))) == []
     assert not Recipe(epochs=5, representation_epochs=(3,)).differences(theirs, "rkd")
     assert not Recipe().differences({}, "rkd")
 

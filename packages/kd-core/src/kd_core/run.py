@@ -22,7 +22,7 @@ from kd_core.training.loop import train
 from kd_core.training.step import choose_step, guarded
 from kd_core.training.student import Student
 from kd_hpc.claim import JobIdentity, claimed
-from kd_hpc.errors import DeviceError, KdError, Superseded
+from kd_hpc.errors import DeviceError, Interrupted, KdError, Superseded
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import StatusRecord
@@ -74,7 +74,9 @@ def train_runs(request: Request) -> list[KdError]:
         try:
             return failures + _train(writers, around, request.recipe)
         except torch.OutOfMemoryError as error:
-            raise _out_of_memory(error, request.recipe) from None
+            raise _out_of_memory(error, len(writers)) from None
+        except KeyboardInterrupt:
+            raise _interrupted(writers) from None
 
 
 def _recorded(store: Store, experiment: Experiment) -> StatusRecord:
@@ -184,8 +186,19 @@ def _train(writers: Sequence[RunWriter], around: Surroundings, recipe: Recipe) -
     return [student.failure for student in writer_of if student.failure is not None]
 
 
-def _out_of_memory(error: torch.OutOfMemoryError, recipe: Recipe) -> DeviceError:
+def _out_of_memory(error: torch.OutOfMemoryError, students: int) -> DeviceError:
+    """Fewer students change no run; a smaller batch would be another recipe."""
+    fewer = f"Train fewer students side by side than {students}: students_per_job in the campaign, or fewer --beside"
+    larger = "sk for a GPU with more memory, or one that nobody shares"
     return DeviceError(
-        f"The GPU's memory is full: {str(error).splitlines()[0]}",
-        remedy=f"Lower --batch-size (now {recipe.batch_size}), or ask for a larger GPU.",
+        f"The GPU's memory is full: {str(error).strip().partition(chr(10))[0]}",
+        remedy=f"{fewer}; or a{larger}." if students > 1 else f"A{larger}.",
     )
+
+
+def _interrupted(writers: Sequence[RunWriter]) -> Interrupted:
+    done = [
+        f"{writer.experiment.label} has {writer.student.epoch} of {writer.record.epochs} epochs" for writer in writers
+    ]
+    others = f", and so on for {len(done) - 1} beside it" if done[1:] else ""
+    return Interrupted(f"Interrupted: {done[0]}{others}.", remedy="The same command goes on from there.")

@@ -1,6 +1,7 @@
 """Every error this project raises on purpose, in one tree.
 
     KdError                     exit 1   something failed
+    ├── Interrupted             exit 130 Ctrl-C, with what is kept
     ├── UsageError              exit 2   what was typed or written cannot be meant
     │   ├── CampaignError                a campaign file, with its field
     │   ├── IdentityError                a name or a combination that is no experiment
@@ -44,6 +45,10 @@ class KdError(Exception):
         self.what = what
         self.remedy = remedy
         super().__init__(f"{what} {remedy}".strip())
+
+
+class Interrupted(KdError):
+    exit_code = 130
 
 
 class UsageError(KdError):

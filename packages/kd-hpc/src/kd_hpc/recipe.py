@@ -78,7 +78,9 @@ class Recipe(Strict):
     @classmethod
     def recorded(cls, fields: Mapping[str, Any]) -> Recipe:
         """The recipe that a record tells, unchecked: an earlier version knew fewer fields and refused less."""
-        return cls.model_construct(None, **{name: value for name, value in fields.items() if name in cls.model_fields})
+        known = {name: value for name, value in fields.items() if name in cls.model_fields}
+        several = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}  # as JSON has it
+        return cls.model_construct(None, **known | several)
 
     def unknown_weight(self, methods: tuple[str, ...]) -> str:
         """What is wrong with the first weight that no run of `methods` would use; empty if each has its use."""

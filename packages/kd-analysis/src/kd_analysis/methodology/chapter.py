@@ -12,6 +12,8 @@ from kd_analysis.report.markdown import escape as markdown
 NOT_ON_RECORD = "not on record"
 WIDEST = 120
 """Characters of a row that a page is wide enough for."""
+CHARACTER = 0.0115
+"""Width of one, as a share of the page's: no column is narrower than its longest word."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,14 @@ def _latex_grid(grid: FactTable) -> Iterator[str]:
 
 def _columns(grid: FactTable) -> str:
     """As wide as their words; columns of a table with whole sentences share the width of the page and break lines."""
-    columns = zip(*(grid.header, *grid.rows), strict=True)
+    columns = [*zip(*(grid.header, *grid.rows), strict=True)]
     longest = [max(map(len, cells)) for cells in columns]
     if sum(longest) <= WIDEST:
         return "l" * len(longest)
-    shares = [max(10, min(length, 60)) for length in longest]
-    return "".join(rf"p{{{0.93 * share / sum(shares):.3f}\linewidth}}" for share in shares)
+    words = [max(len(word) for cell in cells for word in cell.split() or [""]) for cells in columns]
+    room = 0.93 - CHARACTER * sum(words)
+    shares = [CHARACTER * word + room * length / sum(longest) for word, length in zip(words, longest, strict=True)]
+    return "".join(rf"p{{{share:.3f}\linewidth}}" for share in shares)
 
 
 def _with_source(fact: Fact) -> str:

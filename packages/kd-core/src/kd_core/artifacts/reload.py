@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
+from kd_core.artifacts.remedies import train_it
 from kd_core.artifacts.weights import load_network, read_weights
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Loader, make_loader
@@ -36,9 +37,10 @@ def load_weights(store: Store, experiment: Experiment, file: str, device: torch.
     if facts is None:
         raise CheckpointError(
             f"The record of {experiment.label} does not say how many classes {experiment.dataset} has.",
-            remedy="Train that run again.",
+            remedy=train_it(store, experiment),
         )
-    return load_network(content, store.directory(experiment) / file, experiment, facts.classes, device).eval()
+    path, again = store.directory(experiment) / file, train_it(store, experiment)
+    return load_network(content, path, experiment, facts.classes, device, again).eval()
 
 
 def test_loader(store: Store, experiment: Experiment, data: Path, device: str) -> Loader:

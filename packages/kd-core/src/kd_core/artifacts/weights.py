@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from kd_core.artifacts.remedies import train_it
 from kd_core.artifacts.torchfile import parse_torch, to_bytes
 from kd_core.networks import build
 from kd_core.networks.base import Network
@@ -33,12 +34,12 @@ def read_weights(store: Store, experiment: Experiment, file: str) -> bytes:
     Raises CheckpointError.
     """
     path = store.directory(experiment) / file
-    again = f"Put it back from a copy, or train that run again: kd-hpc retry --anew {experiment.label}"
+    again = train_it(store, experiment)
     try:
         content = read_regular(path, MOST_BYTES)
         require_archive(content)
     except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist.", remedy="Train that run first.") from None
+        raise CheckpointError(f"{path} does not exist.", remedy=again) from None
     except Damaged as error:
         raise CheckpointError(f"{path} cannot be used: {error.what}.", remedy=again) from None
     except OSError as error:
@@ -52,14 +53,19 @@ def read_weights(store: Store, experiment: Experiment, file: str) -> bytes:
     return content
 
 
-def load_network(content: bytes, path: Path, experiment: Experiment, classes: int, device: torch.device) -> Network:
-    """The network of `experiment` with the weights in `content`, read from `path`. Raises CheckpointError."""
+def load_network(
+    content: bytes, path: Path, experiment: Experiment, classes: int, device: torch.device, again: str
+) -> Network:
+    """The network of `experiment` with the weights in `content`, read from `path`.
+
+    Raises CheckpointError; `again` says how to get others.
+    """
     model = build(experiment.student, classes)
     try:
         model.load_state_dict(parse_torch(content, torch.device("cpu"))["weights"])
     except (Damaged, RuntimeError, LookupError, TypeError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"{path} does not hold the weights of a {experiment.student}: {reason}", remedy="Train that run again."
+            f"{path} does not hold the weights of a {experiment.student}: {reason}.", remedy=again
         ) from None
     return place(model, device)

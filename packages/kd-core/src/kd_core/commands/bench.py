@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kd_core.commands.interrupted import if_interrupted
+
 if TYPE_CHECKING:
     from kd_core.bench import Comparison, Timing, Variant
 
@@ -36,8 +38,9 @@ def bench(
     from kd_hpc.terminal import print_json
 
     setting = timings.Setting(teacher, student, dataset, batch_size, students, rounds, steps, device, amp_dtype)
-    rows = [*timings.compare_steps(setting, method or list(METHODS)), timings.compare_together(setting)]
-    share = timings.checkpoint_share(setting)
+    with if_interrupted("no figure is kept", "One --method, or fewer --rounds, take less time."):
+        rows = [*timings.compare_steps(setting, method or list(METHODS)), timings.compare_together(setting)]
+        share = timings.checkpoint_share(setting)
     if as_json:
         found = {
             "setting": asdict(setting),

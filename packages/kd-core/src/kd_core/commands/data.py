@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kd_core.commands.interrupted import if_interrupted
 from kd_core.commands.options import DataOption
 from kd_hpc.catalogue import DATASETS
 
@@ -49,7 +50,7 @@ def prepare(
     """
     from kd_hpc.progress import bar
 
-    with bar() as step:
+    with if_interrupted("files that came whole are kept", "The same command fetches the rest."), bar() as step:
         manifest, remarks = _prepare(name, data, local, campaign, subset, step("images"))
     for remark in remarks:
         print(f"kd-core: {manifest.name}: {remark}", file=sys.stderr)

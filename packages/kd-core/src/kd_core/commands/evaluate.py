@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kd_core.commands.interrupted import if_interrupted
 from kd_core.commands.options import DataOption, DeviceOption, ExperimentsOption
 
 RunArgument = Annotated[str, typer.Argument(help="The run's path below the experiments folder.")]
@@ -36,8 +37,9 @@ def evaluate(
     if weights not in ("best", "last"):
         raise UsageError(f"--weights {weights} is not known.", remedy="Say best or last.")
     store, experiment = Store(experiments), experiment_at(run)
-    model = load_weights(store, experiment, f"{weights}.pth", choose_device(device))
-    score = score_of(model, test_loader(store, experiment, data, device).test(), torch.float32)
+    with if_interrupted("nothing was written", "The same command begins again."):
+        model = load_weights(store, experiment, f"{weights}.pth", choose_device(device))
+        score = score_of(model, test_loader(store, experiment, data, device).test(), torch.float32)
     if as_json:
         print_json({"run": run, "weights": weights, **score._asdict()})
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kd_core.commands.evaluate import RunArgument
+from kd_core.commands.interrupted import if_interrupted
 from kd_core.commands.options import DataOption, DeviceOption, ExperimentsOption
 
 
@@ -29,15 +30,17 @@ def extract(
     from kd_hpc.store import BEST, LAST, REPRESENTATIONS, Store
 
     store, experiment = Store(experiments), experiment_at(run)
-    models = {
-        file: load_weights(store, experiment, weights, choose_device(device))
-        for weights, file in ((LAST, REPRESENTATIONS), (BEST, REPRESENTATIONS_BEST))
-    }
-    loader = test_loader(store, experiment, data, device)
+    chosen = choose_device(device)
+    with if_interrupted("both files are as they were", "The same command begins again."):
+        loader = test_loader(store, experiment, data, device)
+        made = {
+            file: representations_of(load_weights(store, experiment, weights, chosen), loader.test())
+            for weights, file in ((LAST, REPRESENTATIONS), (BEST, REPRESENTATIONS_BEST))
+        }
     with owned(store, experiment, role="kd-core extract") as mine:
-        for file, model in models.items():
-            save_representations(mine.fence, mine.directory / file, representations_of(model, loader.test()))
+        for file, arrays in made.items():
+            save_representations(mine.fence, mine.directory / file, arrays)
             print(mine.directory / file)
         if isinstance(record := mine.read(), StatusRecord):
-            files = record.files | {file: mine.fence.digests[file] for file in models}
+            files = record.files | {file: mine.fence.digests[file] for file in made}
             mine.write(record.model_copy(update={"files": files}))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kd_hpc.errors import KdError
     from kd_hpc.experiment import Experiment
     from kd_hpc.recipe import Recipe
+    from kd_hpc.records import StatusRecord
     from kd_hpc.store import Store
 
 
@@ -75,7 +76,7 @@ def train(
         raise UsageError(f"--weight: {problem}", remedy="Mend its spelling, or leave it away.")
     store, job = Store(experiments), JobIdentity.from_environment()
     store.require_writable()
-    open_runs, failures = _open_runs(store, experiments_asked, job)
+    open_runs, failures = _open_runs(store, experiments_asked, recipe, job)
     if open_runs:
         from kd_core.run import Request, train_runs
 
@@ -92,7 +93,9 @@ def _raise(failures: list[KdError]) -> None:
         raise told[0]
 
 
-def _open_runs(store: Store, asked: list[Experiment], job: JobIdentity) -> tuple[list[Experiment], list[KdError]]:
+def _open_runs(
+    store: Store, asked: list[Experiment], recipe: Recipe, job: JobIdentity
+) -> tuple[list[Experiment], list[KdError]]:
     """The runs that are this process's to train, and why others are not; those that are done or not ours are told."""
     from kd_hpc.claim import inspect
     from kd_hpc.errors import KdError, Superseded
@@ -106,9 +109,23 @@ def _open_runs(store: Store, asked: list[Experiment], job: JobIdentity) -> tuple
         except KdError as error:
             failures.append(error)
         else:
-            if record.is_done:
+            if not record.is_done:
+                open_runs.append(experiment)
+            elif differs := recipe.differences(record.recipe, experiment.method):
+                failures.append(_done_otherwise(store, experiment, record, differs))
+            else:
                 accuracy = "unknown" if record.acc_last is None else f"{record.acc_last:.2f}"
                 print(f"{experiment.label} is {record.state}: {record.epoch} epochs, test accuracy {accuracy} %.")
-            else:
-                open_runs.append(experiment)
     return open_runs, failures
+
+
+def _done_otherwise(store: Store, experiment: Experiment, record: StatusRecord, differs: str) -> KdError:
+    from kd_hpc.errors import UsageError
+    from kd_hpc.remedies import with_folder
+
+    aside = with_folder(f"kd-hpc retry --anew {experiment.label}", store.root)
+    return UsageError(
+        f"{experiment.label} is {record.state}, with another recipe: {differs}.",
+        remedy=f"It stays as it is. To have both, name another --experiments; to have this instead: {aside}, "
+        "then this command again.",
+    )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from kd_core.artifacts.remedies import train_it
 from kd_core.artifacts.weights import load_network, read_weights
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_hpc.errors import CheckpointError, TeacherError
@@ -53,7 +54,7 @@ def load_teacher(
                 f"{expected[:12]}).",
                 remedy=f"Put that teacher back, or move {store.directory(student)} away and start it anew.",
             )
-        model = load_network(content, path, run, classes, device)
+        model = load_network(content, path, run, classes, device, train_it(store, run))
     except CheckpointError as error:
         raise TeacherError(error.what, remedy=error.remedy) from None
     return Teacher(freeze(model.requires_grad_(False).eval(), dtype, fold=fold), str(run.path / BEST), sha256)
@@ -66,12 +67,7 @@ def _require_completed(store: Store, run: Experiment) -> None:
         return
     if state == State.SUSPECT:
         reason = record.reason if isinstance(record, StatusRecord) else ""
-        raise TeacherError(f"The teacher {run.label} is suspect: {reason}", remedy="Train a better one first.")
-    raise TeacherError(f"The teacher {run.label} is {state}, not completed.", remedy=_train_first(store, run))
-
-
-def _train_first(store: Store, run: Experiment) -> str:
-    return (
-        f"Train it first: kd-core train --experiments {store.root} --dataset {run.dataset} "
-        f"--model {run.student} --seed {run.seed}"
-    )
+        raise TeacherError(
+            f"The teacher {run.label} is suspect: {reason}.", remedy=f"Mend its recipe first. {train_it(store, run)}"
+        )
+    raise TeacherError(f"The teacher {run.label} is {state}, not completed.", remedy=train_it(store, run))

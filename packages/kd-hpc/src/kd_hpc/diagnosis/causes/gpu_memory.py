@@ -18,5 +18,5 @@ _FULL = re.compile(
 def witness(case: Case) -> Finding | None:
     if not (line := case.last(_FULL)):
         return None
-    mending = "Lower batch_size under [recipe], or ask for a GPU that nobody shares"
+    mending = "Lower students_per_job, or ask for a GPU with more memory, or one that nobody shares"
     return Finding(GPU_MEMORY, f"the GPU's memory is full: {short(line[0])}", case.after(mending))
