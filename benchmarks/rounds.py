@@ -9,7 +9,7 @@ import statistics
 
 def spread(values: list[float], unit: str) -> str:
     """The median, and the quartiles in brackets."""
-    low, middle, high = statistics.quantiles(values, n=4)
+    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
     return f"{middle:9.2f} {unit} ({low:.2f} to {high:.2f})"
 
 

@@ -1,12 +1,14 @@
 """How fast is a training step beside the ordinary way of writing it?
 
-    python -m benchmarks.step [--rounds 7] [--steps 1] [--method logit ...] [--students 6] [--with-data] [--json FILE]
+    python -m benchmarks.step [--rounds 7] [--steps 1] [--method logit ...] [--students 6] [--with-data] [--plain]
+        [--device cuda] [--json FILE]
 
 The ordinary way: teacher and student eager and in torch's own memory layout, torch.optim.SGD, autocast and GradScaler
 on a GPU and float32 on a CPU, torchvision's PIL transforms in a DataLoader, `.item()` every step, one student a
 process. Ours is `kd_core`'s fast step. Every round runs all variants in turn; a ratio is the median of the rounds'
 own. On a CPU the seconds are the processor's and data is left out unless asked for (benchmarks/loader.py measures
-it); on a GPU data is always part, with 8 worker processes for the ordinary way.
+it); on a GPU data is always part, with 8 worker processes for the ordinary way. --plain times kd_core's plain step,
+too. On a GPU the JSON tells each variant's peak of memory beside what was there before it.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import cache
 from itertools import cycle, islice
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -143,35 +146,53 @@ def main() -> None:
         students=options.students,
         rounds=options.rounds,
         steps=options.steps,
+        device=options.device,
     )
     with_data = options.with_data or choose_device(setting.device).type == "cuda"
     print(f"{options.teacher} -> {options.student}, batch {setting.batch_size}, torch {torch.__version__}, ", end="")
     print(f"{torch.get_num_threads()} threads; {machine()}")
     print(f"{'':22}{'ordinary':>30}{'one student':>30}{'ratio':>26}", end="")
     print(f"{f'{options.students} students':>30}{'ratio, student images':>26}")
-    results = {}
+    results, peaks = {}, {}
     for method in options.method or METHODS:
-        results[method] = measure(setting, method, with_data=with_data)
+        results[method], peaks[method] = measure(setting, method, with_data=with_data, plain=options.plain)
         show(method, results[method], options.students)
+    found: dict[str, object] = {"setting": asdict(setting), "seconds": results, "peak_bytes": peaks}
     if choose_device(setting.device).type == "cuda":
-        show_floor(setting)
+        found["floor_seconds"] = floor(setting)
+        print(f"floor by the memory traffic of unfused operations: {1000 * floor(setting):.2f} ms a step")
     if options.json:
-        options.json.write_text(json.dumps({"setting": asdict(setting), "seconds": results}, indent=2))
+        options.json.write_text(json.dumps(found, indent=2))
 
 
-def measure(setting: Setting, method: str, *, with_data: bool) -> dict[str, list[float]]:
-    """Seconds a step by variant, round by round; all students are of this method."""
+def measure(
+    setting: Setting, method: str, *, with_data: bool, plain: bool
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Seconds a step by variant, round by round, and peaks in bytes on a GPU; all students are of this method."""
     make_ready()
     usual = Apart(setting, method, with_data)
-    students = same_method(method, setting.students)
-    variants = {
-        "ordinary": usual.seconds,
-        "one": Workload(setting, students[:1], "fast").seconds,
-        "together": Workload(setting, students, "fast").seconds,
-    }
-    times = interleaved(variants, setting.rounds)
-    usual.end()
-    return times
+    try:
+        every = same_method(method, setting.students)
+        kinds = {"one": (every[:1], "fast"), "together": (every, "fast")}
+        kinds |= {"plain": (every[:1], "plain"), "plain together": (every, "plain")} if plain else {}
+        built = {name: with_peak(lambda kind=kind: Workload(setting, *kind)) for name, kind in kinds.items()}  # type: ignore[misc]
+        ours = {name: work.seconds for name, (work, _) in built.items()}
+        times = interleaved({"ordinary": usual.seconds, **ours}, setting.rounds)
+        return times, {name: peak for name, (_, peak) in built.items() if peak}
+    finally:
+        usual.end()
+
+
+def with_peak(make: Callable[[], Workload]) -> tuple[Workload, int]:
+    """What `make` makes, which takes steps meanwhile, and by how many bytes the GPU's memory then grew; 0 on a CPU."""
+    if not torch.cuda.is_available():
+        return make(), 0
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    work = make()
+    torch.cuda.synchronize()
+    return work, torch.cuda.max_memory_allocated() - before
 
 
 def show(method: str, times: dict[str, list[float]], students: int) -> None:
@@ -186,12 +207,12 @@ def show(method: str, times: dict[str, list[float]], students: int) -> None:
     )
 
 
-def show_floor(setting: Setting) -> None:
-    """The least a step of ResNet112 -> ResNet56 takes if every operation reads and writes its tensors once."""
-    floor = FLOOR_SECONDS * FLOOR_BANDWIDTH / bandwidth() * setting.batch_size / 128
-    print(f"floor by the memory traffic of unfused operations, ResNet112 -> ResNet56: {1000 * floor:.2f} ms a step")
+def floor(setting: Setting) -> float:
+    """Seconds of a step of ResNet112 -> ResNet56 if every operation reads and writes its tensors once: the least."""
+    return FLOOR_SECONDS * FLOOR_BANDWIDTH / bandwidth() * setting.batch_size / 128
 
 
+@cache
 def bandwidth() -> float:
     """Bytes a second that this GPU reads and writes when it copies 1 GiB; the best of 20."""
     source = torch.empty(2**30, dtype=torch.uint8, device="cuda")
@@ -214,6 +235,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--with-data", action="store_true")
+    parser.add_argument("--plain", action="store_true", help="kd_core's plain step, too")
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

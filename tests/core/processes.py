@@ -8,7 +8,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -44,6 +45,15 @@ class Started:
         self.process.join(seconds)
         assert self.process.exitcode is not None, f"still running after {seconds} s: {self.log.read_text()}"
         return self.process.exitcode
+
+    def until(self, is_so: Callable[[], bool], seconds: float = 120) -> None:
+        """Return as soon as `is_so()`; a process that ends before, or so much time, fails the test."""
+        end = time.monotonic() + seconds
+        while not is_so():
+            alive = self.process.is_alive()
+            assert alive or is_so(), f"it ended with {self.process.exitcode}: {self.log.read_text()}"
+            assert time.monotonic() < end, f"not so after {seconds} s: {self.log.read_text()}"
+            self.process.join(0.02)
 
     def kill_after(self, seconds: float) -> bool:
         """Send SIGKILL after `seconds`; True if that is what ended it."""

@@ -107,8 +107,7 @@ def test_another_teacher_than_the_recorded_one_is_refused(teacher: Path, tmp_pat
 def test_a_run_begun_with_another_recipe_is_refused_by_name_and_value(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
     begun = start(arguments(root, "logit", epochs=500), root / "log")
-    while not list(root.glob("experiments/Digits/logit/**/checkpoint.pth")):
-        begun.process.join(0.05)
+    begun.until(lambda: any(root.glob("experiments/Digits/logit/**/checkpoint.pth")))
     begun.kill_after(0.0)
     code, output = run(arguments(root, "logit", epochs=7), root / "second")
     assert code == 1
@@ -119,8 +118,7 @@ def test_a_run_begun_with_another_recipe_is_refused_by_name_and_value(teacher: P
 def test_a_run_that_a_live_process_owns_is_refused(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
     first = start(arguments(root, "logit", epochs=500), root / "log")
-    while not list(root.glob("experiments/Digits/logit/**/checkpoint.pth")):
-        first.process.join(0.05)
+    first.until(lambda: any(root.glob("experiments/Digits/logit/**/checkpoint.pth")))
     code, output = run(arguments(root, "logit", epochs=500), root / "second")
     first.kill_after(0.0)
     assert code == 75
@@ -208,8 +206,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_later(teacher
     whole, root = place(teacher, tmp_path / "whole"), place(teacher, tmp_path / "run")
     assert run(arguments(whole, "logit", epochs=20), whole / "log")[0] == 0
     begun = start(arguments(root, "logit", epochs=20), root / "log")
-    while not list(root.glob("experiments/Digits/logit/**/checkpoint.pth")):
-        begun.process.join(0.05)
+    begun.until(lambda: any(root.glob("experiments/Digits/logit/**/checkpoint.pth")))
     begun.kill_after(0.0)
     checkpoint = directory(root, "logit") / "checkpoint.pth"
     before = checkpoint.read_bytes()
@@ -230,8 +227,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     whole, root = place(teacher, tmp_path / "whole"), place(teacher, tmp_path / "run")
     assert run(arguments(whole, "logit", epochs=20), whole / "log")[0] == 0
     begun = start(arguments(root, "logit", epochs=20), root / "log")
-    while not list(root.glob("experiments/Digits/logit/**/checkpoint.previous.pth")):
-        begun.process.join(0.02)
+    begun.until(lambda: any(root.glob("experiments/Digits/logit/**/checkpoint.previous.pth")))
     begun.kill_after(0.0)
     checkpoint = directory(root, "logit") / "checkpoint.pth"
     content = checkpoint.read_bytes()
@@ -304,7 +300,9 @@ def test_students_killed_together_resume_together_to_the_same_bits(teacher: Path
 RKD_HAS_NO_GRADIENT = """
 import torch
 from kd_core.methods.rkd import RKD
-RKD.terms = lambda self, student, teacher: {"angle": torch.sqrt((student.logits * 0).square().sum())}
+def terms(self, student, teacher):
+    return {"distance": student.logits.mean(), "angle": torch.sqrt((student.logits * 0).square().sum())}
+RKD.terms = terms
 """
 
 
@@ -312,8 +310,9 @@ def test_a_student_that_fails_is_free_while_its_neighbour_goes_on(teacher: Path,
     root = place(teacher, tmp_path / "run")
     words = [*arguments(root, "logit", epochs=5, more=("--watchdog-skips", "4")), "--beside", "rkd:0.5"]
     beside = start(words, root / "log", prelude=RKD_HAS_NO_GRADIENT)
-    while not (list(root.glob("experiments/Digits/rkd/**/status.json")) and status(root, "rkd")["state"] == "failed"):
-        beside.process.join(0.02)
+    beside.until(
+        lambda: any(root.glob("experiments/Digits/rkd/**/status.json")) and status(root, "rkd")["state"] == "failed"
+    )
     failed = status(root, "rkd")
     assert beside.process.is_alive()
     assert status(root, "logit")["state"] == "in_progress"

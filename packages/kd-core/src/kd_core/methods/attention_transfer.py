@@ -4,11 +4,12 @@
     L      = mean over the taps of  (1/B) sum_b || Q(student) - Q(teacher) ||_2^2
 
 The paper sums the layers' unsquared distances with beta / 2 before them; its published code squares and takes the mean
-over B and over positions. That mean makes the loss fall with the map's area, so the published weight is 1000. We sum
-over positions, which bounds each tap in [0, 4] whatever its size, and average the taps: constants beside the code's,
-and a weight near 1. Maps of unequal size are compared after averaging the summed squares (not the signed activations,
-as popular code does) down to the smaller, so that what is compared is still energy. Not to be confused with
-gradient-based attention of the same paper, nor with factor transfer.
+over B and over positions, and so do RepDistiller, mdistiller and torchdistill. That mean makes a tap's loss fall with
+the map's area. We sum over positions, which bounds each tap in [0, 4] whatever its size, and average the taps: a tap of
+H * W positions is H * W / 3 of theirs (docs/agreement.md), so their weight of 1000 is no number for here, and weighs
+small maps more than ours does. Maps of unequal size are compared after averaging the summed squares down to the
+smaller, so that what is compared is still energy; RepDistiller and mdistiller average the signed activations. Not to be
+confused with gradient-based attention of the same paper, nor with factor transfer.
 
 Shapes: B images, C channels, H x W positions.
 """

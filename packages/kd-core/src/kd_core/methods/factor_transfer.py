@@ -7,10 +7,10 @@ output is the student's factor F_S.
     L_rec = mean (layer3 - decoder(encoder(layer3)))^2
     L_FT  = mean over B and the factor's elements of | F_S / ||F_S||_2 - F_T / ||F_T||_2 |       (vectors an image)
 
-The paper leaves the norm of that difference open; the published code takes p = 1. As in that code all six layers of
-the paraphraser end in LeakyReLU(0.1) and none has BatchNorm, whose running statistics would go on moving in a
-"frozen" paraphraser left in train mode; ours is kept in eval mode besides. Popular code that has no stage 1, or takes
-normalize(factor.pow(2).mean(1)), is attention transfer on random factors, not this.
+The paper leaves the norm of that difference open; the published code takes p = 1. As in that code all six layers of the
+paraphraser end in LeakyReLU(0.1) and none has BatchNorm, whose running statistics would go on moving in a "frozen"
+paraphraser left in train mode; ours is kept in eval mode besides. Factor loss and paraphraser equal the authors'
+(docs/agreement.md). RepDistiller compares the factors' attention maps instead, which is another loss.
 
 Shapes: B images, C channels, H x W positions.
 """

@@ -2,11 +2,11 @@
 
     L = T^2 * (1/B) sum_b KL( softmax(t_b / T) || softmax(s_b / T) )
 
-Popular code often takes the elementwise mean of the divergence, which divides by K besides B and makes the term a
-hundred times weaker on CIFAR-100, or leaves T^2 out, which makes its weight depend on T. We do neither. Hinton writes
-a cross-entropy with soft targets; the divergence differs from it by the teacher's entropy, which has no gradient, and
-is zero when the two agree. Not to be confused with matching raw logits by squared error (Ba & Caruana 2014), which
-sees the constant that a softmax cannot see, nor with label smoothing.
+The mean is over the batch: over batch and classes it would be a hundred times weaker on CIFAR-100. It equals
+RepDistiller's, mdistiller's and Zagoruyko's (docs/agreement.md); torchdistill leaves T^2 out where it is used without
+cross-entropy. Hinton writes a cross-entropy with soft targets; the divergence differs from it by the teacher's entropy,
+which has no gradient, and is zero when the two agree. Not to be confused with matching raw logits by squared error (Ba
+& Caruana 2014), which sees the constant that a softmax cannot see, nor with label smoothing.
 
 Shapes: B images, K classes.
 """

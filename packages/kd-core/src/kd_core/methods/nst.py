@@ -4,11 +4,11 @@
 
 where s_c and t_c are the channels' maps over H * W positions, each scaled to length 1; mean over the batch. The kernel
 is the paper's polynomial one with d = 2 and c = 0. Each channel is one sample of a distribution, so channels carry no
-order and their numbers may differ. Popular code forms the products by broadcasting to (B, C, C, N), 128 MiB and
-seconds on a CPU; a batched matrix product gives the same numbers from (B, C, C). It often drops the teacher's own term
-too, a constant; we keep it, so that the loss is zero at equality. It sums over the taps; we average three. Not to be
-confused with a squared difference of C x C channel Gram matrices (as in style transfer): that one changes when the
-channels of an identical student are permuted.
+order and their numbers may differ. RepDistiller and mdistiller form the products by broadcasting to (B, C, C, N), 128
+MiB and seconds on a CPU; a batched matrix product gives the same numbers from (B, C, C), see docs/agreement.md. They
+sum over the taps; we average three. The authors' own code was not compared. The teacher's term is a constant that makes
+the loss zero at equality. Not to be confused with a squared difference of C x C channel Gram matrices (as in style
+transfer): that one changes when the channels of an identical student are permuted.
 
 Shapes: B images, C channels, H x W positions, N = H * W.
 """

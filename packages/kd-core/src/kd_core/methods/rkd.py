@@ -11,15 +11,16 @@ As in the authors' code the means run over all pairs and triplets, those with i 
 and the gradient flows through the mean distance. That code takes distances from a Gram matrix floored at 1e-12: equal
 rows then lie 1e-6 apart, and under fp16 the floor is 0 and the gradient NaN. Here distances come from differences,
 equal rows are at distance 0, have no direction, and pass no gradient. Not to be confused with a B x B matrix of
-pairwise cosines, often called "angle": it has no triplets and changes when the embedding is translated. L_D and L_A
-do not change under translation, rotation or scaling of either embedding.
+pairwise cosines, often called "angle": it has no triplets and changes when the embedding is translated. L_D and L_A do
+not change under translation, rotation or scaling of either embedding.
 
-Popular code weighs L_D by 25 and L_A by 50. Beside cross-entropy at equal shares that leaves the label some 6 % of
-the gradient, and the student learns nothing; the defaults here, 1 and 2, are the authors' for metric learning.
+Both equal the authors', RepDistiller's, mdistiller's and torchdistill's (docs/agreement.md). RepDistiller and
+mdistiller weigh L_D by 25 and L_A by 50. Beside cross-entropy at equal shares that leaves the label some 6 % of the
+gradient, and the student learns nothing; the defaults here, 1 and 2, are the authors' for metric learning.
 
-Both gradients are written by hand. Any function of the rows' differences has a gradient of one form,
-g_i = sum_k Z_ik (e_k - e_i) with a symmetric B x B matrix Z, so that of the angles needs no (B, B, D) pass, and walking
-through j in blocks that fit a cache needs no (B, B, B) tensor in memory.
+Both gradients are written by hand. Any function of the rows' differences has a gradient of one form, g_i = sum_k Z_ik
+(e_k - e_i) with a symmetric B x B matrix Z, so that of the angles needs no (B, B, D) pass, and walking through j in
+blocks that fit a cache needs no (B, B, B) tensor in memory.
 
 Shapes: B images, C channels, H x W positions, D = C the size of the embedding.
 """

@@ -1,0 +1,1 @@
+"""Our losses beside those of other code, to rounding."""
