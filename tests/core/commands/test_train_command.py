@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from kd_hpc.errors import LockHeld
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
@@ -321,7 +322,15 @@ def test_a_student_that_fails_is_free_while_its_neighbour_goes_on(teacher: Path,
     store, experiment = Store(root / "experiments"), _student("rkd")
     record = store.read(experiment)
     assert isinstance(record, StatusRecord)
-    store.write(experiment, record.model_copy(update={"state": State.NOT_STARTED, "reason": "", "remedy": ""}))
+
+    def is_free() -> bool:
+        try:
+            store.write(experiment, record.model_copy(update={"state": State.NOT_STARTED, "reason": "", "remedy": ""}))
+        except LockHeld:
+            return False
+        return True
+
+    beside.until(is_free)
     code, output = run(arguments(root, "rkd", epochs=5, more=("--watchdog-skips", "4")), root / "again")
     assert code == 0, output
     content = (directory(root, "rkd") / "status.json").read_bytes()

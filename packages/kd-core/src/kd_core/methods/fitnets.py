@@ -4,7 +4,7 @@
 
 The hint is the teacher's layer2, the guided layer the student's layer1, r a 1x1 convolution from the one's channels to
 the other's, trained with the student. The paper first trains the lower half on this loss alone and then distils; here,
-as in RepDistiller and mdistiller, it stands beside the classification loss throughout. The paper sums squares and halves
+as in RepDistiller and mdistiller, it stands beside classification throughout. The paper sums squares and halves
 them, we take their mean, so that the weight does not depend on the size of the maps. RepDistiller and mdistiller add
 BatchNorm and a ReLU to r; ours is the plain linear map. The student's map is twice as wide, so it is averaged down
 first: averaging and a 1x1 convolution commute, and this order is four times cheaper. Not to be confused with attention
