@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from kd_hpc.errors import KdError
+from kd_hpc.escapes import guard_streams
 
 INTERRUPTED = 130
 
@@ -54,6 +55,7 @@ def run(program: str, app: Callable[[], object]) -> NoReturn:
     """
     debug = "--debug" in sys.argv or bool(os.environ.get("KD_DEBUG"))
     sys.argv = [word for word in sys.argv if word != "--debug"]
+    guard_streams()
     try:
         app()
     except KdError as error:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from kd_hpc.escapes import unguarded
+
 
 @contextmanager
 def bar() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
@@ -17,7 +19,7 @@ def bar() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(file=unguarded(sys.stderr)), transient=True) as progress:
 
         def step(name: str) -> Callable[[int, int], None]:
             task = progress.add_task(name, total=None)

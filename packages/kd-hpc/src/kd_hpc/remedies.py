@@ -6,12 +6,15 @@ import re
 import shlex
 from pathlib import Path
 
+from kd_hpc.escapes import printable
+
 DEFAULT_FOLDER = Path("experiments")
 _COMMAND = re.compile(r"kd-hpc (?:retry|why|cancel|diagnose|status)\b[^;,]*[^;,.?\s]")
 
 
 def with_folder(remedy: str, root: Path) -> str:
-    """`remedy` with every command in it made one about runs below `root`, whatever may follow it in the sentence."""
+    """`remedy`, on one line, with every command in it made one about runs below `root`, whatever follows it there."""
+    remedy = printable(remedy)
     if root == DEFAULT_FOLDER:
         return remedy
     return _COMMAND.sub(lambda command: f"{command[0]} --experiments {shlex.quote(str(root))}", remedy)

@@ -10,7 +10,10 @@ import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from kd_hpc.escapes import control, printable
+
 GAP = "  "
+_ESC = "\x1b"
 _INDENT = "    "
 _FALLBACK = (80, 24)
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36", "bold": "1", "dim": "2"}
@@ -45,7 +48,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, typed: 
 
     Cells of the columns `typed` are never broken: a person copies them.
     """
-    rows = [tuple(row) for row in rows]
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     if not sys.stdout.isatty():
         for row in (header, *rows):
@@ -98,7 +101,7 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
     stream = stream or sys.stdout
     if not style or not text or not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
-    return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m"
+    return f"{control(f'{_ESC}[{_COLOURS[style]}m')}{text}{control(f'{_ESC}[0m')}"
 
 
 def _fitting(widths: Sequence[int], room: int) -> int:

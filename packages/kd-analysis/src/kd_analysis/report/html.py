@@ -12,6 +12,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from kd_analysis.report.document import Bullets, Document, Figure, Section, Table, Text, shown
+from kd_hpc.escapes import visible
 
 HOVER = b"<title>"
 _ID = re.compile(r'\bid="([^"]+)"')
@@ -35,9 +36,10 @@ def render_html(document: Document, svgs: Mapping[str, bytes]) -> str:
     }
     captions = {figure.name: figure.caption for figure in document.figures}
     images = {name: _image(number, svg, captions[name]) for number, (name, svg) in enumerate(svgs.items())}
-    return environment.get_template("report.html.j2").render(
+    page = environment.get_template("report.html.j2").render(
         document=document, images=images, style=sources["page.css"], script=sources["page.js"]
     )
+    return visible(page)
 
 
 def _image(number: int, svg: bytes, caption: str) -> Markup:

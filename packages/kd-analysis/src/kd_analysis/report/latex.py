@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from kd_analysis.report.document import Column, Table, TableValue, shown
+from kd_hpc import escapes
 
 MOST_ROWS = 120
 """Longer tables are read by programs, not set in a thesis."""
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "\n": " ",
-    "−": r"\ensuremath{-}",
-    "∞": r"\ensuremath{\infty}",
-    "±": r"\ensuremath{\pm}",
-    **{special: "\\" + special for special in "&%$#_{}"},
-}
-
-
-def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_SPECIAL.get(character, character) for character in text)
+escape_latex = escapes.latex
 
 
 def to_latex(table: Table) -> str:

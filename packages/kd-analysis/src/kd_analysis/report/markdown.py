@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kd_analysis.report.document import Block, Bullets, Document, Figure, Table, Text, shown
+from kd_hpc import escapes
 
-_SPECIAL = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "*": "\\*", "_": "\\_", "`": "\\`", "\n": " "})
+escape = escapes.markdown
 
 
 def render_markdown(document: Document) -> str:
@@ -45,8 +46,3 @@ def _table(table: Table) -> Iterator[str]:
         cells = (escape(shown(value, column)) for value, column in zip(row, table.columns, strict=True))
         yield "| " + " | ".join(cells) + " |"
     yield ""
-
-
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return text.replace("\\", "\\\\").translate(_SPECIAL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from kd_analysis.report.document import Document
 from kd_analysis.report.sections.provenance import SIDECAR, software
 from kd_analysis.representations.cache import Cache
 from kd_hpc.campaign import load_campaign
-from kd_hpc.errors import UsageError
+from kd_hpc.errors import Damaged, UsageError
+from kd_hpc.files import read_regular
+from kd_hpc.sealed import read_object
 
 TOLERANCE = 1e-9
 
@@ -48,12 +49,12 @@ def verify(
 def _recorded(folder: Path) -> dict[str, Any]:
     path = folder / SIDECAR
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        content = read_object(path)
+    except (OSError, Damaged) as error:
         raise UsageError(
             f"{path} cannot be read: {error}.", remedy="Name a folder that kd-analysis report has written."
         ) from None
-    if not isinstance(content, dict) or not {"experiments", "files", "tables"} <= content.keys():
+    if not {"experiments", "files", "tables"} <= content.keys():
         raise UsageError(f"{path} is no report's record.", remedy="Write the report again.")
     return content
 
@@ -61,7 +62,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
 def _changed_files(folder: Path, recorded: Mapping[str, str]) -> Iterator[str]:
     for name, digest in recorded.items():
         try:
-            content = (folder / name).read_bytes()
+            content = read_regular(folder / name)
         except OSError as error:
             yield f"{name} cannot be read: {error.strerror}"
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from kd_analysis.report.latex import MOST_ROWS, to_latex
 from kd_analysis.report.markdown import render_markdown
 from kd_analysis.report.sections.provenance import SIDECAR
 from kd_hpc.errors import UsageError
+from kd_hpc.escapes import csv_cell
 from kd_hpc.files import publish_bytes
+from kd_hpc.sealed import known_object
 
 Progress = Callable[[int, int], None]
 
@@ -51,8 +52,8 @@ def to_csv(table: Table) -> bytes:
     """Raw values, missing ones empty."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(column.name for column in table.columns)
-    writer.writerows(["" if value is None else value for value in row] for row in table.rows)
+    writer.writerow(csv_cell(column.name) for column in table.columns)
+    writer.writerows([csv_cell(value) for value in row] for row in table.rows)
     return stream.getvalue().encode()
 
 
@@ -68,8 +69,5 @@ def publish_report(output: Path, files: dict[str, bytes]) -> None:
 
 def recorded_files(output: Path) -> set[str]:
     """The files that the sidecar in `output` names; none if there is no readable one."""
-    try:
-        content = json.loads((output / SIDECAR).read_bytes())
-        return set(content["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
+    files = known_object(output / SIDECAR).get("files")
+    return set(files) if isinstance(files, dict) else set()

@@ -14,6 +14,7 @@ from typing import Any
 from kd_hpc.archiving.closed_run import ClosedRun
 from kd_hpc.archiving.readme_section import between
 from kd_hpc.archiving.student_t import t_interval
+from kd_hpc.escapes import markdown, markdown_code
 from kd_hpc.records import NOT_SETTINGS
 from kd_hpc.triage.find_runs import Stray
 
@@ -128,7 +129,7 @@ def _cell(runs: Sequence[ClosedRun]) -> tuple[str, ...]:
 
 
 def _failures(runs: Sequence[ClosedRun]) -> Iterator[str]:
-    rows = [(f"`{r.path}`", r.run.state, r.run.epochs, r.cause) for r in runs if not r.is_completed]
+    rows = [(_Code(r.path), r.run.state, r.run.epochs, r.cause) for r in runs if not r.is_completed]
     if rows:
         yield from _table(("run", "state", "epochs", "cause"), rows)
     else:
@@ -148,11 +149,11 @@ def _failures(runs: Sequence[ClosedRun]) -> Iterator[str]:
 def _issues(runs: Sequence[ClosedRun], strays: Sequence[Stray]) -> Iterator[str]:
     for run in runs:
         if run.doubt:
-            yield f"- `{run.path}` is not counted: {_shown(run.doubt)}"
+            yield f"- {markdown_code(run.path)} is not counted: {_shown(run.doubt)}"
         if run.triaged.usable and not run.counts:
-            yield f"- `{run.path}` says completed, and no accuracy after the last epoch is on record"
+            yield f"- {markdown_code(run.path)} says completed, and no accuracy after the last epoch is on record"
     for stray in strays:
-        yield f"- `{stray.path or '.'}` was not read as a run: {_shown(stray.reason)}"
+        yield f"- {markdown_code(stray.path or '.')} was not read as a run: {_shown(stray.reason)}"
     early = [run for run in runs if run.record and not run.record.experiment]
     if early:
         yield f"- {len(early)} records are of an earlier kind: no job, no times, no versions in them"
@@ -184,6 +185,10 @@ def _table(header: Sequence[str], rows: Rows) -> Iterator[str]:
         yield "| " + " | ".join(_shown(cell) for cell in row) + " |"
 
 
+class _Code(str):
+    """A name, to be shown as code."""
+
+
 def _shown(value: object) -> str:
-    """Text that neither ends a table cell nor reads as HTML or as one of the page's marks."""
-    return str(value).replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+    """Text that neither ends a table cell nor reads as markup or as one of the page's marks."""
+    return markdown_code(value) if isinstance(value, _Code) else markdown(str(value))

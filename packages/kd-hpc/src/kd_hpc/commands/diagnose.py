@@ -35,4 +35,4 @@ def diagnose(
         print_json(finding.as_json())
         return
     for name, value in finding.lines(store.root):
-        print(f"{name:<9}{value}")
+        print(f"{name:<9}{value}".replace("\n", f"\n{'':<9}"))

@@ -12,6 +12,7 @@ from typing import Any
 
 from kd_hpc.campaign import load_campaign
 from kd_hpc.errors import FolderError, KdError
+from kd_hpc.escapes import control
 from kd_hpc.forecasting.forecast_text import ForecastText, look_ahead
 from kd_hpc.inspection.nodes import node_warnings
 from kd_hpc.inspection.overview import Overview, make_overview
@@ -71,17 +72,18 @@ class Glance:
         if not sys.stdout.isatty():
             self.show(everything=False)
             return
-        print("\x1b[?1049h\x1b[?25l", end="")
+        print(control("\x1b[?1049h\x1b[?25l"), end="")
         lines: list[str] = []
         try:
             while True:
                 lines = _screen(everything=False).lines(self.overview())
-                print("\x1b[H" + "\x1b[K\n".join(lines) + "\x1b[K\x1b[J", end="", flush=True)
+                rest = control("\x1b[K")
+                print(control("\x1b[H") + f"{rest}\n".join(lines) + rest + control("\x1b[J"), end="", flush=True)
                 time.sleep(_GLANCE_SECONDS)
         except KeyboardInterrupt:
             raise SystemExit(130) from None
         finally:
-            print("\x1b[?25h\x1b[?1049l", end="")
+            print(control("\x1b[?25h\x1b[?1049l"), end="")
             print("\n".join(lines), flush=True)
             print("No longer watching: nothing else has ended.", file=sys.stderr)
 

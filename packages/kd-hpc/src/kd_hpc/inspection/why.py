@@ -40,16 +40,22 @@ def chain(store: Store, found: FoundRun, campaign_file: Path | None) -> list[Lin
     """Everything known about the run, from its identity to what to type next."""
     links = [Link("run", str(store.root / found.path)), *_record_links(found)]
     links += _teacher_links(store, found.experiment)
-    links += [*_owner_links(store, found), *_tick_links(store)]
-    known = campaign_of(store, found.experiment, campaign_file)
-    if known is None or found.experiment is None:
-        return [*links, Link("campaign", "none that was queued here plans this run; name one with --campaign")]
-    session = open_session(known[0], store.root)
-    situation = session.runner.look()
-    links.append(Link("campaign", f"{known[1].name} ({known[0]})"))
-    links += [*_scheduler_links(session, situation, found), *_decision_links(plan(situation), found)]
+    links += [*_owner_links(store, found), *_tick_links(store), *_campaign_links(store, found, campaign_file)]
     once = list(dict.fromkeys(reversed(links)))[::-1]
     return [Link(link.kind, with_folder(link.says, store.root) if link.kind in TYPED else link.says) for link in once]
+
+
+def _campaign_links(store: Store, found: FoundRun, campaign_file: Path | None) -> Iterator[Link]:
+    """What the campaign's scheduler and planner say of it."""
+    known = campaign_of(store, found.experiment, campaign_file)
+    if known is None or found.experiment is None:
+        yield Link("campaign", "none that was queued here plans this run; name one with --campaign")
+        return
+    session = open_session(known[0], store.root)
+    situation = session.runner.look()
+    yield Link("campaign", f"{known[1].name} ({known[0]})")
+    yield from _scheduler_links(session, situation, found)
+    yield from _decision_links(plan(situation), found)
 
 
 def as_json(links: list[Link]) -> list[dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Self
+
+from kd_hpc.escapes import markup
 
 VOID = frozenset(("meta", "input", "br"))
 
@@ -17,7 +18,7 @@ class Markup(str):
 
 def text(content: object) -> Markup:
     """`content` as HTML: markup as it is, everything else escaped."""
-    return content if isinstance(content, Markup) else Markup(escape(str(content)))
+    return content if isinstance(content, Markup) else Markup(markup(str(content)))
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
@@ -40,4 +41,4 @@ def _attribute(key: str, value: object) -> str:
     if value is None or value is False:
         return ""
     name = key.rstrip("_").replace("_", "-")
-    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+    return f" {name}" if value is True else f' {name}="{markup(str(value))}"'

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from kd_hpc.escapes import unguarded
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Plan
 from kd_hpc.records import State, StatusRecord
@@ -36,7 +37,10 @@ def make_display(store: Store) -> Iterator[Display]:
     from rich.live import Live
 
     with Live(
-        console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=sys.stdout.isatty()
+        console=Console(file=unguarded(sys.stderr)),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
     ) as live:
         yield _Picture(store, live)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from kd_hpc.escapes import printable
 from kd_hpc.experiment import parse_path
 from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS
 
@@ -29,11 +30,6 @@ def find_runs(root: Path) -> tuple[list[PurePosixPath], list[Stray]]:
     found = list(_walk(root, PurePosixPath()))
     runs = [place for place in found if isinstance(place, PurePosixPath)]
     return sorted(runs), sorted(place for place in found if isinstance(place, Stray))
-
-
-def printable(path: PurePosixPath | str) -> str:
-    """The path as reports spell it: line breaks, control characters and bytes that are no UTF-8 as escapes."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(path))
 
 
 def _walk(root: Path, relative: PurePosixPath) -> Iterator[PurePosixPath | Stray]:
