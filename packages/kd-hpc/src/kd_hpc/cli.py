@@ -7,6 +7,7 @@ from typing import NoReturn
 from kd_hpc.commands import (
     archive,
     cancel,
+    check,
     diagnose,
     doctor,
     forecast,
@@ -30,6 +31,7 @@ app.command("queue")(queue.queue)
 app.command("status")(status.status)
 app.command("page")(page.page)
 app.command("why")(why.why)
+app.command("check")(check.check)
 app.command("retry")(retry.retry)
 app.command("cancel")(cancel.cancel)
 app.command("forecast")(forecast.forecast)

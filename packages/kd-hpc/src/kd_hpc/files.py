@@ -17,7 +17,7 @@ MOST_TEXT = 64 << 20
 """Bytes beyond which no record, curve, list or log of ours can be meant."""
 MOST_BYTES = 2 << 30
 """The same of weights, checkpoints and arrays."""
-NOT_OURS = (errno.EINVAL, errno.EFBIG)
+NOT_OURS = (errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ELOOP)
 """What `read_regular` raises for something that no program of ours wrote, rather than for a failing read."""
 
 
@@ -74,13 +74,25 @@ def unwritable(path: Path, error: OSError) -> StoreError:
 def read_regular(path: Path, most: int = MOST_TEXT) -> bytes:
     """The content of a regular file of at most `most` bytes.
 
-    Raises OSError for everything else, at once: a pipe, a device or a folder in its place holds nobody up, and a file
-    of absurd size fills no memory.
+    Raises OSError for everything else, at once: a pipe, a device or a folder in its place holds nobody up, a file of
+    absurd size fills no memory, and a link to another folder is not followed.
     """
     with _opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > most:
             raise OSError(errno.EFBIG, f"it has {size} bytes, more than the {most} that can be meant", str(path))
+        return stream.read(most)
+
+
+def regular_size(path: Path) -> int:
+    """The bytes of a regular file. Raises OSError for everything else."""
+    with _opened(path) as stream:
+        return os.fstat(stream.fileno()).st_size
+
+
+def read_head(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a regular file. Raises OSError for everything else."""
+    with _opened(path) as stream:
         return stream.read(most)
 
 
@@ -92,6 +104,8 @@ def read_tail(path: Path, most: int) -> bytes:
 
 
 def _opened(path: Path) -> BinaryIO:
+    if path.is_symlink() and path.resolve().parent != path.parent.resolve():
+        raise OSError(errno.ELOOP, f"it is a link to {path.resolve()}", str(path))
     _require_regular(os.stat(path), path)  # noqa: PTH116 - before the open: that of a device may do something
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:

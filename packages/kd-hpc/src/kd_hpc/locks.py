@@ -18,8 +18,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kd_hpc.errors import Damaged, LockHeld, OwnerUnseen, StoreError
-from kd_hpc.files import read_regular, replace, unwritable, write_new
+from kd_hpc.files import replace, unwritable, write_new
 from kd_hpc.process import ProcessIdentity
+from kd_hpc.sealed import object_bytes, read_object
 
 _KEPT = 8
 """Generations that stay behind the latest, for one who counted them and fell asleep before bidding for the next."""
@@ -105,14 +106,14 @@ class Bid:
         file, released = _file(self.path, self.generation), self.mine.model_copy(update={"released": True})
         with contextlib.suppress(StoreError, LockHeld, OSError):
             if _read(file) == self.mine:
-                replace(file, lambda stream: stream.write(released.model_dump_json().encode()), drafts=drafts)
+                replace(file, lambda stream: stream.write(_to_bytes(released)), drafts=drafts)
 
     def _create(self, drafts: Path) -> bool:
         """Make the file with its whole content in one step; False if it exists."""
         file = _file(self.path, self.generation)
         draft = drafts / f".{file.name}.{secrets.token_hex(8)}.tmp"
         try:
-            write_new(draft, lambda stream: stream.write(self.mine.model_dump_json().encode()))
+            write_new(draft, lambda stream: stream.write(_to_bytes(self.mine)))
             os.link(draft, file)
         except FileExistsError:
             return False
@@ -149,12 +150,16 @@ def _doubt(path: Path, file: Path, may_take_from: MayTakeFrom) -> str:
     return f"{owner.process}, which could not be seen" if alive is None else ""
 
 
+def _to_bytes(owner: Owner) -> bytes:
+    return object_bytes(owner.model_dump(mode="json"))
+
+
 def _read(file: Path) -> Owner:
     try:
-        return Owner.model_validate_json(read_regular(file))
+        return Owner.model_validate(read_object(file))
     except FileNotFoundError:
         raise LockHeld(f"{file} is changing hands this very moment.", remedy="Try again.") from None
-    except ValidationError:
+    except (ValidationError, Damaged):
         raise Damaged(f"{file} is damaged.") from None
     except OSError as error:
         raise StoreError(f"{file} cannot be read: {error.strerror}.", remedy="Try again.") from None

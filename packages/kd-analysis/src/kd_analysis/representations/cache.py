@@ -7,14 +7,14 @@ Losing an entry costs its recomputation, never its truth; two writers at once lo
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kd_hpc.errors import StoreError
-from kd_hpc.files import publish_text
+from kd_hpc.files import publish_bytes
+from kd_hpc.sealed import CHECKSUM, known_object, object_bytes
 
 Entry = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ class Cache:
             path = self._path(subject)
             with contextlib.suppress(OSError, StoreError):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                publish_text(path, json.dumps(kept))
+                publish_bytes(path, object_bytes(kept))
 
     def _subject(self, subject: str) -> dict[str, Entry]:
         if subject not in self._read:
@@ -57,8 +57,4 @@ def default_root() -> Path:
 
 
 def _load(path: Path) -> dict[str, Entry]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return {key: entry for key, entry in known_object(path).items() if key != CHECKSUM and isinstance(entry, dict)}

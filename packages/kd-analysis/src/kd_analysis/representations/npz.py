@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from kd_analysis.geometry.predictions import accuracy
 from kd_analysis.geometry.similarity import stratified
-from kd_hpc.errors import StoreError
+from kd_hpc.errors import Damaged, StoreError
+from kd_hpc.sealed import read_archive
 
 LAYERS = ("layer1", "layer2", "layer3")
 NEEDED = (*LAYERS, "logits", "labels", "item_index")
@@ -51,10 +53,12 @@ class Inspection:
 def load(path: Path) -> Representations:
     """The file's content. Raises StoreError with the reason if it is truncated, foreign or not finite."""
     try:
-        with path.open("rb") as stream, _archive(stream) as stored:
+        with _archive(io.BytesIO(read_archive(path))) as stored:
             arrays = {name: stored[name] for name in NEEDED}
     except KeyError as error:
         raise StoreError(f"{path} holds no array {error.args[0]!r}.") from None
+    except Damaged as error:
+        raise StoreError(f"{path} is unreadable: {error.what}.") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise StoreError(f"{path} is unreadable: {error}.") from None
     _require_sound(path, arrays)

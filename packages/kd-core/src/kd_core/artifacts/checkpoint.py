@@ -12,7 +12,6 @@ import torch
 from kd_core.artifacts.torchfile import read_torch, to_bytes
 from kd_hpc.errors import CheckpointError, Damaged, StoreError
 from kd_hpc.fence import Fence
-from kd_hpc.files import NOT_OURS
 
 _SCHEMA = 1
 
@@ -62,8 +61,6 @@ def _read(path: Path, identity: Mapping[str, Any], device: torch.device) -> tupl
     except Damaged as error:
         return None, error.what
     except OSError as error:
-        if error.errno in NOT_OURS:
-            return None, str(error.strerror)
         raise CheckpointError(
             f"{path} cannot be read now: {error.strerror}.", remedy="Nothing is lost: mend that, then try again."
         ) from None

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from kd_hpc.errors import Damaged
-from kd_hpc.files import MOST_BYTES, read_regular
-from kd_hpc.sealed import require_archive, seal_archive
+from kd_hpc.sealed import read_archive, require_archive, seal_archive
 
 
 def to_bytes(content: Any) -> bytes:
@@ -28,12 +27,16 @@ def read_torch(path: Path, device: torch.device) -> Any:
 
     torch.load alone looks at no checksum: it takes a flipped bit for another weight.
     """
-    return parse_torch(read_regular(path, MOST_BYTES), device)
+    return _unpickled(read_archive(path), device)
 
 
 def parse_torch(content: bytes, device: torch.device) -> Any:
     """The same of bytes that were read already."""
     require_archive(content)
+    return _unpickled(content, device)
+
+
+def _unpickled(content: bytes, device: torch.device) -> Any:
     try:
         return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except Exception as error:  # of whatever kind: the unpickler and the archive's reader each have many

@@ -16,9 +16,8 @@ from kd_core.runtime.device import place
 from kd_hpc.errors import CheckpointError, Damaged
 from kd_hpc.experiment import Experiment
 from kd_hpc.fence import Fence
-from kd_hpc.files import MOST_BYTES, read_regular
 from kd_hpc.records import FileDigest, StatusRecord
-from kd_hpc.sealed import require_archive
+from kd_hpc.sealed import read_archive
 from kd_hpc.store import Store
 
 
@@ -36,8 +35,7 @@ def read_weights(store: Store, experiment: Experiment, file: str) -> bytes:
     path = store.directory(experiment) / file
     again = train_it(store, experiment)
     try:
-        content = read_regular(path, MOST_BYTES)
-        require_archive(content)
+        content = read_archive(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist.", remedy=again) from None
     except Damaged as error:

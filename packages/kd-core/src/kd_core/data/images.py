@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kd_hpc.catalogue import DATASETS, DatasetFacts
-from kd_hpc.errors import DataError, FolderError, UsageError
-from kd_hpc.files import publish, publish_text
+from kd_hpc.errors import Damaged, DataError, FolderError, UsageError
+from kd_hpc.files import publish, publish_bytes
+from kd_hpc.sealed import object_bytes, read_object
 
 MANIFEST = "manifest.json"
 
@@ -101,7 +102,7 @@ def save_dataset(
         publish(folder / file, partial(np.save, arr=array, allow_pickle=False))
     files = {file: _sha256(folder / file) for file in _files(train, test)}
     manifest = Manifest(name=name, source=source, files=files, own=own, left_out=tuple(left_out))
-    publish_text(folder / MANIFEST, manifest.model_dump_json(indent=2))
+    publish_bytes(folder / MANIFEST, object_bytes(manifest.model_dump(mode="json")))
     return manifest
 
 
@@ -122,11 +123,11 @@ def verify_dataset(root: Path, name: str) -> Manifest:
     again = f"Prepare it again: kd-core data prepare {name} --data {root}"
     again += "" if name in DATASETS else " --campaign FILE"
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        manifest = Manifest.model_validate(read_object(folder / MANIFEST))
     except FileNotFoundError:
         remedy = f"On a machine with internet: kd-core data prepare {name} --data {root}"
         raise DataError(f"{name} is not prepared in {root}.", remedy=remedy) from None
-    except (OSError, ValidationError) as error:
+    except (OSError, Damaged, ValidationError) as error:
         raise DataError(f"{folder / MANIFEST} is unreadable ({type(error).__name__}).", remedy=again) from None
     if name not in DATASETS and manifest.own is None:
         raise DataError(f"{folder / MANIFEST} does not say what {name} is.", remedy=again)

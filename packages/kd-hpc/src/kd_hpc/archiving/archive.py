@@ -6,7 +6,6 @@ Nothing is ever deleted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,11 +19,12 @@ from kd_hpc.archiving.move_folder import is_compared, relocate, require_movable
 from kd_hpc.archiving.page import INVITATION, authors_words, page
 from kd_hpc.archiving.readme_section import BEGIN, END, between, next_section, replaced
 from kd_hpc.campaign import Campaign
-from kd_hpc.errors import FolderError, RunOwned, StoreError, UsageError
+from kd_hpc.errors import Damaged, FolderError, RunOwned, StoreError, UsageError
 from kd_hpc.experiment import check_name
-from kd_hpc.files import publish_text, quarantine
+from kd_hpc.files import publish_bytes, publish_text, quarantine
 from kd_hpc.interventions.liveness import MayLive, may_live
 from kd_hpc.queueing.runner import CONTROL, tick_lock
+from kd_hpc.sealed import object_bytes, read_object
 from kd_hpc.store import Store
 
 NO_JOB = "--no-job-is-alive"
@@ -235,17 +235,15 @@ def _former(found: Round) -> str | None:
 def _journal(found: Round) -> dict[str, str]:
     """What is known of the closing; empty if it was not begun."""
     try:
-        return dict(json.loads(found.journal.read_bytes()))
+        return read_object(found.journal)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, Damaged) as error:
         raise StoreError(f"{found.journal} is unreadable: {error}.", remedy="Mend it or move it away.") from None
 
 
 def _write_journal(found: Round, **entries: str) -> None:
-    publish_text(
-        found.journal, json.dumps({"experiments": found.experiments.absolute().name, **entries}, indent=2) + "\n"
-    )
+    publish_bytes(found.journal, object_bytes({"experiments": found.experiments.absolute().name, **entries}))
 
 
 def _is_closed(found: Round) -> bool:

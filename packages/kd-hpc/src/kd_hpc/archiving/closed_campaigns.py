@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from kd_hpc.errors import StoreError, UsageError
+from kd_hpc.errors import Damaged, StoreError, UsageError
 from kd_hpc.queueing.session import remembered_campaigns
+from kd_hpc.sealed import read_object
 
 JOURNAL = "closing.json"
 """In the folder of a closed round: which campaigns were queued into which folder, and when it was closed."""
@@ -34,6 +34,6 @@ def require_open(campaign: str, campaign_file: Path, experiments: Path) -> None:
 
 def _read(journal: Path) -> dict[str, str]:
     try:
-        return {str(key): str(value) for key, value in json.loads(journal.read_bytes()).items()}
-    except (OSError, ValueError, AttributeError) as error:
+        return {str(key): str(value) for key, value in read_object(journal).items()}
+    except (OSError, Damaged) as error:
         raise StoreError(f"{journal} is unreadable: {error}.", remedy="Mend it or move it away.") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_hpc.diagnosis.diagnose import diagnose
+from kd_hpc.files import read_head
 from kd_hpc.queueing.evidence import last_words
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import LOGS
@@ -93,9 +94,8 @@ def _dates(run: Run) -> Iterator[date]:
             if moment:
                 yield moment.date()
     try:
-        with (run.directory / LOGS).open("rb") as stream:
-            for month, day, year in _DATED.findall(stream.read(4096)):
-                yield datetime.strptime(f"{month.decode()} {int(day)} {int(year)}", "%b %d %Y").date()
+        for month, day, year in _DATED.findall(read_head(run.directory / LOGS, 4096)):
+            yield datetime.strptime(f"{month.decode()} {int(day)} {int(year)}", "%b %d %Y").date()
     except (OSError, ValueError):
         return
 

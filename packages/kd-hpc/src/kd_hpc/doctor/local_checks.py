@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kd_hpc.catalogue import last_torch_for
+from kd_hpc.errors import Damaged
 from kd_hpc.schedulers.readiness import Check, Level, Place
 from kd_hpc.schedulers.registry import kind
 from kd_hpc.schedulers.shell import call
+from kd_hpc.sealed import read_object
 
 TIMEOUT = 60.0
 """Seconds for one question to a module system or another Python, which may lie on a slow file system."""
@@ -107,9 +109,9 @@ def prepared_data(place: Place) -> Iterator[Check]:
         if name in place.campaign.data:
             command += f" --campaign {place.file}"
         try:
-            files = json.loads((folder / name / "manifest.json").read_bytes())["files"]
+            files = read_object(folder / name / "manifest.json")["files"]
             missing = [file for file in files if not (folder / name / file).is_file()]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, Damaged, KeyError, TypeError):
             yield Check("data", Level.WRONG, f"{name} is not prepared in {folder}", command)
             continue
         if missing:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from kd_hpc.errors import Damaged
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, StatusRecord, most_at_once
+from kd_hpc.sealed import read_object
 from kd_hpc.store import METRICS, Store
 
 Kind = tuple[str, str, str]
@@ -125,9 +126,9 @@ def _end(attempt: Attempt) -> float:
 def epoch_seconds(directory: Path) -> list[float]:
     """The seconds of every epoch on record in metrics.json; empty where there are none."""
     try:
-        values = json.loads((directory / METRICS).read_bytes())["seconds"]
+        values = read_object(directory / METRICS)["seconds"]
         return [float(value) for value in values if float(value) > 0]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, Damaged, ValueError, TypeError, KeyError, OverflowError):
         return []
 
 

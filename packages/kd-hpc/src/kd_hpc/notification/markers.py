@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kd_hpc.errors import StoreError
-from kd_hpc.files import publish_text
+from kd_hpc.files import publish_text, read_regular
 from kd_hpc.notification.events import Event
 from kd_hpc.process import ProcessIdentity
 
@@ -107,6 +107,6 @@ def _marker(event: Event, stage: Stage, said: str = "") -> Marker:
 
 def _read(path: Path) -> Marker | None:
     try:
-        return Marker.model_validate_json(path.read_bytes())
+        return Marker.model_validate_json(read_regular(path))
     except (OSError, ValidationError):
         return None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from kd_hpc import claim
-from kd_hpc.errors import KdError
+from kd_hpc.errors import Damaged, KdError
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import publish_text
+from kd_hpc.files import publish_bytes, read_tail
 from kd_hpc.planning.situation import Weights
 from kd_hpc.queueing.job_notes import JobNotes
+from kd_hpc.records import FileDigest
+from kd_hpc.sealed import known_object, object_bytes, read_archive
 from kd_hpc.store import BEST, ERRORS, LOGS, Store
 
 CANCELLED = ".cancelled"
@@ -32,7 +33,7 @@ class Evidence:
         self._store = store
         self._cache_file = cache
         self.notes = JobNotes(cache.with_name("jobs"))
-        self._cache: dict[str, list[str | int]] | None = None
+        self._cache: dict[str, Any] | None = None
         self._has_learned = False
 
     def owner_alive(self, experiment: Experiment) -> bool | None:
@@ -77,14 +78,13 @@ class Evidence:
     def keep(self) -> None:
         """Write down what was learned about weights, so that the next tick need not look again."""
         if self._has_learned:
-            publish_text(self._cache_file, json.dumps(self._cache))
+            publish_bytes(self._cache_file, object_bytes({"weights": self._cache}))
 
-    def _known(self) -> dict[str, list[str | int]]:
+    def _known(self) -> dict[str, Any]:
         if self._cache is None:
-            try:
-                self._cache = dict(json.loads(self._cache_file.read_bytes()))
-            except (OSError, ValueError, TypeError):
-                self._cache = {}
+            kept = known_object(self._cache_file).get("weights")
+            entries = kept.items() if isinstance(kept, dict) else ()
+            self._cache = {run: entry for run, entry in entries if isinstance(entry, list) and len(entry) == 3}
         return self._cache
 
 
@@ -95,27 +95,21 @@ def last_words(directory: Path) -> tuple[str, str]:
 
 def _tail(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            stream.seek(0, io.SEEK_END)
-            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
-            return stream.read().decode(errors="replace")
+        return read_tail(path, _TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""
 
 
 def inspect_weights(path: Path) -> Weights:
-    """Whether torch could load `path`, as far as can be told without torch: a zip archive, every checksum right."""
+    """Whether torch could load `path`, as far as can be told without it: a whole zip archive with what torch needs."""
     try:
-        content = path.read_bytes()
+        content = read_archive(path)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            damaged = archive.testzip()
             names = archive.namelist()
     except OSError as error:
         return Weights(problem=f"{path}: {error.strerror}")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (Damaged, zipfile.BadZipFile) as error:
         return Weights(problem=f"{path} is no torch file: {error}")
-    if damaged is not None:
-        return Weights(problem=f"{path} is damaged: {damaged} fails its checksum")
     if not any(name.endswith("/data.pkl") for name in names):
         return Weights(problem=f"{path} is no torch file: it holds no data.pkl")
-    return Weights(sha256=hashlib.sha256(content).hexdigest())
+    return Weights(sha256=FileDigest.of(content).sha256)

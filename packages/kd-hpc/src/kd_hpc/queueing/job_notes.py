@@ -8,13 +8,13 @@ FOLDER/stuck.json        runs whose jobs do not go on by themselves, as the last
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from kd_hpc.files import publish_text
+from kd_hpc.files import publish_bytes, read_regular
 from kd_hpc.schedulers.own_jobs import JobRef
+from kd_hpc.sealed import known_object, object_bytes
 
 
 class Stuck(NamedTuple):
@@ -33,26 +33,26 @@ class JobNotes:
 
     def note_released(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:
-            _write(self._released / job_id, "")
+            _write(self._released / job_id, b"")
 
     def unwanted(self) -> tuple[JobRef, ...]:
         """Jobs to delete, by id and whole name: the id alone may be another's by now."""
         return tuple(JobRef(note.name, name) for note in _notes(self._unwanted) if (name := _read(note)))
 
     def want_deleted(self, job: JobRef) -> None:
-        _write(self._unwanted / job.job_id, job.token)
+        _write(self._unwanted / job.job_id, job.token.encode())
 
     def stuck(self) -> dict[str, Stuck]:
         """By the run's label."""
         try:
-            found = json.loads(_read(self._stuck, 1 << 20))
+            found = known_object(self._stuck).get("runs", {})
             return {str(run): Stuck(*map(str, told)) for run, told in dict(found).items()}
         except (ValueError, TypeError):
             return {}
 
     def note_stuck(self, runs: Mapping[str, Stuck]) -> None:
         if runs != self.stuck():
-            _write(self._stuck, json.dumps(runs))
+            _write(self._stuck, object_bytes({"runs": dict(runs)}))
 
     def forget_all_but(self, job_ids: Collection[str]) -> None:
         """Remove what is noted of jobs other than `job_ids`, which are all there are."""
@@ -68,12 +68,12 @@ def _notes(folder: Path) -> list[Path]:
         return []
 
 
-def _read(note: Path, most_bytes: int = 1024) -> str:
-    with contextlib.suppress(OSError), note.open("rb") as stream:
-        return stream.read(most_bytes).decode(errors="replace").strip()
+def _read(note: Path) -> str:
+    with contextlib.suppress(OSError):
+        return read_regular(note, 1024).decode(errors="replace").strip()
     return ""
 
 
-def _write(note: Path, content: str) -> None:
+def _write(note: Path, content: bytes) -> None:
     note.parent.mkdir(parents=True, exist_ok=True)
-    publish_text(note, content)
+    publish_bytes(note, content)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.errors import CampaignError
-from kd_hpc.files import publish_bytes
+from kd_hpc.files import publish_bytes, read_regular
 from kd_hpc.notification.notifier import Notifier
 from kd_hpc.queueing.actions import Trainer
 from kd_hpc.queueing.evidence import Evidence
@@ -17,6 +17,7 @@ from kd_hpc.queueing.runner import CONTROL, Runner
 from kd_hpc.queueing.tick_report import Report
 from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.schedulers.registry import kind, make
+from kd_hpc.sealed import seal_toml
 from kd_hpc.store import Store
 
 _CAMPAIGNS = "campaigns"
@@ -57,7 +58,7 @@ class Session:
         """Keep the campaign's text beside the runs, so that later commands need not be told which it was."""
         folder = self.control / _CAMPAIGNS
         folder.mkdir(parents=True, exist_ok=True)
-        publish_bytes(folder / f"{self.campaign.name}.toml", self.campaign_file.read_bytes())
+        publish_bytes(folder / f"{self.campaign.name}.toml", seal_toml(read_regular(self.campaign_file)))
 
 
 def open_session(campaign_file: Path, experiments: Path) -> Session:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_hpc.files import read_tail
 from kd_hpc.job_output import of_attempt
 
 MOST_BYTES = 4 << 20
@@ -88,8 +89,6 @@ def _number(text: str) -> float:
 
 def _tail(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - MOST_BYTES))
-            return stream.read().decode(errors="replace")
+        return read_tail(path, MOST_BYTES).decode(errors="replace")
     except OSError:
         return ""

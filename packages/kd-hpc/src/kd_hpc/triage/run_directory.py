@@ -11,11 +11,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from kd_hpc.catalogue import DATASETS, PURE, DatasetFacts
-from kd_hpc.errors import IdentityError, UsageError
+from kd_hpc.errors import Damaged, IdentityError, UsageError
+from kd_hpc.escapes import printable
 from kd_hpc.experiment import Experiment, parse_path
+from kd_hpc.files import MOST_BYTES, read_regular
 from kd_hpc.records import StatusRecord
+from kd_hpc.sealed import read_object
 from kd_hpc.store import METRICS, REPRESENTATIONS, Unreadable, read_record
-from kd_hpc.triage.find_runs import Stray, find_runs, printable
+from kd_hpc.triage.find_runs import Stray, find_runs
 from kd_hpc.triage.logs import LogEvidence, read_logs
 from kd_hpc.variant import Control, Variant, arm, parse_variant, split_arm
 
@@ -213,9 +216,11 @@ def _read_logs(root: Path, relative: PurePosixPath, record: StatusRecord | None)
 def read_curves(path: Path) -> tuple[Curves, str]:
     """The curves in `path` and what is wrong with it; no curves and no problem where the file is missing."""
     try:
-        return Curves.model_validate_json(path.read_bytes()), ""
+        return Curves.model_validate(read_object(path)), ""
     except FileNotFoundError:
         return Curves(), ""
+    except Damaged as error:
+        return Curves(), error.what
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -226,14 +231,10 @@ def read_curves(path: Path) -> tuple[Curves, str]:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of the file's content in hexadecimal; empty where it cannot be read."""
-    digest = sha256()
     try:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        return sha256(read_regular(path, MOST_BYTES)).hexdigest()
     except OSError:
         return ""
-    return digest.hexdigest()
 
 
 def _is_there(path: Path) -> bool:

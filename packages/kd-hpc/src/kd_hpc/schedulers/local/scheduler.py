@@ -8,7 +8,6 @@ FOLDER/ID/  job.json, script   made whole by one rename; a job without `started`
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -25,6 +24,7 @@ from pydantic import ValidationError
 
 from kd_hpc.claim import JOB_ID_VARIABLE
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused
+from kd_hpc.files import read_regular
 from kd_hpc.process import Place
 from kd_hpc.schedulers.base import (
     Deleted,
@@ -45,6 +45,7 @@ from kd_hpc.schedulers.base import (
 from kd_hpc.schedulers.batch import current_user
 from kd_hpc.schedulers.local import supervise
 from kd_hpc.schedulers.script import job_script
+from kd_hpc.sealed import known_object, object_bytes
 
 FOLDER_VARIABLE = "KD_JOB_FOLDER"
 """In the environment of a job and its children: the folder is unlike any other, a pid is not."""
@@ -117,7 +118,7 @@ class LocalScheduler:
         """Give the finished draft the next number; its token makes the id unlike any other even if two get that."""
         number = 1 + max((_number(entry.name) for entry in self.root.iterdir()), default=0)
         job_id = f"{number}.{spec.token}"
-        (draft / "job.json").write_text(json.dumps(self._job(job_id, spec), indent=2))
+        (draft / "job.json").write_bytes(object_bytes(self._job(job_id, spec)))
         draft.rename(self.root / job_id)
         return job_id
 
@@ -153,7 +154,7 @@ class LocalScheduler:
 
     def _observe(self, job_id: str) -> Observation:
         folder = self.root / job_id
-        if (ending := _read(folder / "exit")) is not None:
+        if (ending := _ending(folder)) is not None:
             return _ended(job_id, ending)
         if (started := _read(folder / "started")) is None and (folder / "job.json").exists():
             return Live(Phase.HELD, "held")
@@ -164,7 +165,7 @@ class LocalScheduler:
         host, _, place = _where(started)
         if host != "cancelled" and not (place.is_here or place.is_over):
             return Unknown(f"it was started on {host}, and nobody can see from here whether it runs there")
-        if (ending := _read(folder / "exit")) is not None:
+        if (ending := _ending(folder)) is not None:
             return _ended(job_id, ending)
         return Gone(f"{job_id} was started, and no process of it is left", host=host)
 
@@ -192,8 +193,7 @@ class LocalScheduler:
         return found
 
     def _name(self, job_id: str) -> str:
-        job = _read(self.root / job_id / "job.json")
-        return str(json.loads(job)["name"]) if job else ""
+        return str(known_object(self.root / job_id / "job.json").get("name", ""))
 
 
 def _here() -> str:
@@ -210,8 +210,14 @@ def _where(started: str) -> tuple[str, str, Place]:
     return host, pid, Place.here() if host == os.uname().nodename else Place(boot="")
 
 
-def _ended(job_id: str, content: str) -> Gone:
-    ending = json.loads(content)
+def _ending(folder: Path) -> dict[str, Any] | None:
+    """What the job's supervisor kept of its end; None where it kept nothing, or nothing that is whole."""
+    found = known_object(folder / "exit")
+    is_whole = {"status", "comment", "host"} <= found.keys() and isinstance(found["status"], int | None)
+    return found if is_whole else None
+
+
+def _ended(job_id: str, ending: dict[str, Any]) -> Gone:
     status = ending["status"]
     if status is None:
         return Gone(f"{job_id} has ended: it was never started", None, ending["comment"], verdict=Deleted(ran=False))
@@ -229,7 +235,7 @@ def kill_line(stderr: str) -> KillLine | None:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text()
+        return read_regular(path).decode(errors="replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
 

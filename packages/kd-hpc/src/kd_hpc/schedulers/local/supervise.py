@@ -36,10 +36,13 @@ def claim(folder: str, content: str) -> bool:
 
 
 def keep_exit(folder: str, **ending: Any) -> None:
-    """Publish the job's ending, whole or not at all."""
+    """Publish the job's ending with its checksum, whole or not at all."""
+    from hashlib import sha256  # at the end: a job's start need not wait for it
+
+    canonical = json.dumps(ending, sort_keys=True, separators=(",", ":"))  # as kd_hpc.sealed has it
     draft = f"{folder}/.exit.{os.getpid()}"
     with open(draft, "w") as stream:  # noqa: PTH123
-        json.dump(ending, stream)
+        json.dump({**ending, "checksum": sha256(canonical.encode()).hexdigest()}, stream)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(draft, f"{folder}/exit")  # noqa: PTH105
