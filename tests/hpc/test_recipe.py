@@ -46,6 +46,8 @@ def written(tmp_path: Path, recipe: str) -> Path:
         ('weights = { angle = 2.0 }', "'angle' is no loss term here"),
         ('weights = { "logit.kl" = 2.0 }', "'logit.kl' is no loss term here"),
         ('weights = { "rkd.angle" = -1.0 }', "recipe.weights.rkd.angle = -1.0 is out of range"),
+        ('weights = { "rkd.angle" = inf }', "recipe.weights.rkd.angle"),
+        ("lr = nan", "recipe.lr = NaN"),
         ("representation_epochs = [2, 6]", "recipe.representation_epochs = [2, 6]: epoch 6 never ends"),
         ("representation_epochs = [0]", "epoch 0 never ends"),
     ],

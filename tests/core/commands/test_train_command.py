@@ -20,6 +20,8 @@ from tests.core.processes import run, start
 from tests.core.runs import arguments, directory, place, status
 
 PURE = ["--dataset", "Digits", "--model", "ResNetBaby", "--seed", "0"]
+RKD = ["--dataset", "Digits", "--method", "rkd", "--alpha", "0.5", "--teacher", "ResNet20", "--student", "ResNetBaby",
+       "--seed", "0"]  # fmt: skip
 
 
 def files_below(root: Path) -> list[Path]:
@@ -45,6 +47,10 @@ def files_below(root: Path) -> list[Path]:
         ([*PURE, "--lr", "-1"], "--lr"),
         ([*PURE, "--amp-dtype", "float8"], "--amp-dtype"),
         ([*PURE, "--weight", "rkd.angle=heavy"], "--weight"),
+        ([*PURE, "--weight", "rkd.angle=2"], "--weight: 'rkd.angle' is no loss term here: pure runs have none."),
+        ([*RKD, "--weight", "rkd.angel=2"], "rkd has rkd.distance, rkd.angle. Did you mean rkd.angle?"),
+        ([*RKD, "--weight", "logit.kl=1"], "'logit.kl' is no loss term here: rkd has rkd.distance, rkd.angle."),
+        ([*RKD, "--epochs", "3", "--representation-epoch", "4"], "epoch 4 never ends; epochs are 1 to 3"),
         (["--dataset", "Digits", "--model", "ResNetBaby", "--seed", "-1"], "seed -1"),
     ],
 )  # fmt: skip

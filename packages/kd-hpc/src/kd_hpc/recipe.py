@@ -21,7 +21,7 @@ Weight = Annotated[float, Field(ge=0)]
 class Strict(BaseModel):
     """A table of a campaign file: no key it does not know, no value of another kind."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -88,7 +88,9 @@ class Recipe(Strict):
         wrong = next((name for name in self.weights if name not in known), None)
         if wrong is None:
             return ""
-        trained = f"{' and '.join(dict.fromkeys(methods))} have {', '.join(known)}" if known else "pure runs have none"
+        names = list(dict.fromkeys(methods))
+        have = "have" if names[1:] else "has"
+        trained = f"{' and '.join(names)} {have} {', '.join(known)}" if known else "pure runs have none"
         return " ".join(filter(None, (f"{wrong!r} is no loss term here: {trained}.", did_you_mean(wrong, known))))
 
     def weights_of(self, method: str) -> dict[str, float]:
