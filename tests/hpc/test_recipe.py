@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from pydantic import ValidationError
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.catalogue import LOSS_TERMS, METHODS
 from kd_hpc.command import flag, recipe_arguments, train_arguments
-from kd_hpc.errors import CampaignError
+from kd_hpc.errors import CampaignError, IdentityError
 from kd_hpc.recipe import Recipe, terms_of
+from kd_hpc.variant import parse_variant
 from tests.hpc.support import STUDENT
 from tests.paths import ROOT
 
@@ -106,18 +108,67 @@ def others_of(field: str) -> st.SearchStrategy[Any]:
     return OTHER[annotation is int].filter(lambda value: value != Recipe.model_fields[field].default)
 
 
+ACTS_ON: dict[str, tuple[str, ...]] = {
+    "label_smoothing": ("pure",),
+    "temperature": ("logit",),
+    "paraphraser_epochs": ("factor_transfer",),
+    "weights": ("rkd",),
+    "loader": (), "watchdog_skips": (), "representation_epochs": (),
+}  # fmt: skip
+"""The methods whose numbers a field can change; others change those of all runs."""
+
+
 @pytest.mark.parametrize("field", Recipe.model_fields)
-def test_a_recorded_difference_is_told_by_name_and_value(field: str) -> None:
+def test_a_difference_is_told_to_the_runs_whose_numbers_it_changes(field: str) -> None:
     @given(others_of(field))
     def check(value: Any) -> None:
-        other = Recipe(**{field: value})
-        told = Recipe().differences(other.model_dump(mode="json"), "rkd")
-        assert told.startswith(f"{field} ")
-        assert ", now " in told
-        assert not other.differences(other.model_dump(mode="json"), "rkd")
+        other, ours = Recipe(**{field: value}), Recipe()
+        for method in ("pure", *METHODS):
+            told = ours.differences(other.model_dump(mode="json"), method)
+            acts = method in ACTS_ON.get(field, (method,))
+            assert (told.startswith(f"{field} ") and ", now " in told) if acts else not told
+            assert (ours.identity(method) != other.identity(method)) == acts
+            assert not other.differences(other.model_dump(mode="json"), method)
         assert recipe_arguments(other)[0] == flag(field)
 
     check()
+
+
+def test_a_field_that_comes_later_changes_no_recorded_identity() -> None:
+    assert Recipe().identity("rkd") == Recipe().identity("pure") == hashlib.sha256(b"{}").hexdigest()
+    assert Recipe(lr=0.05).identity("nst") == hashlib.sha256(b'{"lr": 0.05}').hexdigest()
+
+
+def varied(variant: str) -> dict[str, Any]:
+    """What is different about the recipe of a run that differs so from ordinary ones."""
+    recipe = Recipe().varied(parse_variant(variant)).model_dump()
+    return {name: value for name, value in recipe.items() if value != Recipe().model_dump()[name]}
+
+
+def test_the_settings_of_a_variant_are_in_its_recipe() -> None:
+    assert varied("lr_0.05+temperature_2") == {"lr": 0.05, "temperature": 2.0}
+    assert varied("augmentation_none+epochs_5") == {"augmentation": "none", "epochs": 5}
+    assert varied("hard") == {"label_smoothing": 0.0}
+    assert varied("random_teacher") == varied("at_5_of_rkd_0.5") == {}
+
+
+@pytest.mark.parametrize(
+    ("variant", "told"),
+    [
+        ("temprature_2", "Did you mean temperature"),
+        ("weights_2", "weights is no setting"),
+        ("loader_workers", "loader is no setting"),
+        ("lr_fast", "'fast' is no number"),
+        ("lr_0.050", "Write lr_0.05"),
+        ("temperature_2.0", "Write temperature_2"),
+        ("epochs_2.5", "'2.5' is no number"),
+        ("epochs_0", "epochs: Input should be greater than or equal to 1"),
+        ("augmentation_flip", "augmentation: Input should be"),
+    ],
+)
+def test_a_setting_that_no_recipe_has_is_refused(variant: str, told: str) -> None:
+    with pytest.raises(IdentityError, match=told):
+        STUDENT.model_copy(update={"variant": variant}).require_known()
 
 
 def test_what_makes_no_difference_to_a_run_is_no_difference() -> None:

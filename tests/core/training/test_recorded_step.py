@@ -25,10 +25,12 @@ from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import TrainingError, WatchdogStop
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
+from kd_hpc.variant import split_arm
 from tests.core.emulated_graphs import EmulatedGraphs
 
 CPU = torch.device("cpu")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+ARMS = [*METHODS, "logit+shuffled"]
 RECIPE = Recipe(epochs=2, batch_size=64, watchdog_skips=2)
 
 
@@ -46,9 +48,16 @@ def loader(teacher: Path, augment: str = "auto", kind: str = "device", device: t
     return make_loader(kind, few, seed=0, batch_size=64, augment=augment, device=device)
 
 
-def student(method: str, frozen: Frozen, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Student:
+def student(arm: str, frozen: Frozen, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Student:
+    method, variant = split_arm(arm)
     experiment = Experiment(
-        dataset="Digits", method=method, alpha=0.5, teacher="ResNetBaby", student="ResNetBaby", seed=0
+        dataset="Digits",
+        method=method,
+        alpha=0.5,
+        teacher="ResNetBaby",
+        student="ResNetBaby",
+        seed=0,
+        variant=variant,
     )
     torch.manual_seed(2)
     return Student(experiment, RECIPE, frozen, device, dtype, untrained)
@@ -71,12 +80,12 @@ def assert_same(left: Student, right: Student) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_to_the_same_bits_recorded_and_plain(
-    method: str, dtype: torch.dtype, teacher: Path, frozen: Frozen
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_trains_to_the_same_bits_recorded_and_plain(
+    arm: str, dtype: torch.dtype, teacher: Path, frozen: Frozen
 ) -> None:
     batches, graphs = loader(teacher), EmulatedGraphs()
-    recorded, plain = student(method, frozen, dtype), student(method, frozen, dtype)
+    recorded, plain = student(arm, frozen, dtype), student(arm, frozen, dtype)
     train([plain], PlainStep(batches, frozen), batches, lambda student, is_best: None)
     train([recorded], RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
     assert recorded.failure is None
@@ -98,11 +107,11 @@ def test_making_the_batch_is_part_of_what_is_recorded(kind: str, augment: str, t
 
 def test_students_recorded_together_end_with_the_bits_each_has_alone(teacher: Path, frozen: Frozen) -> None:
     batches, graphs = loader(teacher), EmulatedGraphs()
-    together = [student(method, frozen) for method in METHODS]
+    together = [student(arm, frozen) for arm in ARMS]
     train(together, RecordedStep(PlainStep(batches, frozen), graphs), batches, lambda student, is_best: None)
     assert graphs.replayed
     for beside in together:
-        alone = student(beside.experiment.method, frozen)
+        alone = student(beside.experiment.arm, frozen)
         train([alone], PlainStep(batches, frozen), batches, lambda student, is_best: None)
         assert_same(beside, alone)
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from kd_core.methods import METHODS
 from kd_core.methods.base import Method, untrained
 from kd_core.networks import build
 from kd_core.networks.base import Network, Outputs, Widths
+from kd_core.teacher.untrained import settle
 
 SIZE = 32
 """Height and width of a probe's images."""
@@ -94,10 +95,7 @@ def _settled(teacher: Network, images: Tensor) -> Outputs:
 
     Without them an untrained deep network multiplies its activations block by block, and its hints mean nothing.
     """
-    for module in teacher.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    teacher.train()(images)
+    settle(teacher, images)
     outputs: Outputs = teacher.eval()(images)
     return outputs
 

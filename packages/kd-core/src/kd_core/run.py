@@ -16,7 +16,7 @@ from kd_core.run_writer import RunWriter
 from kd_core.runtime.allocator import keep_freed_memory
 from kd_core.runtime.determinism import make_deterministic
 from kd_core.runtime.device import choose_device, choose_dtype
-from kd_core.teacher.load import Teacher, load_teacher
+from kd_core.teacher.load import Teacher, load_teacher, make_untrained_teacher
 from kd_core.training.first_stage import TeachersStage
 from kd_core.training.loop import train
 from kd_core.training.step import choose_step, guarded
@@ -31,7 +31,10 @@ from kd_hpc.store import OpenRun, Store
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for: runs of one data set, seed and teacher, trained side by side."""
+    """What was asked for: runs of one data set, seed and teacher, trained side by side.
+
+    `recipe` is that of ordinary runs; in what a run differs from them, its variant says.
+    """
 
     store: Store
     experiments: Sequence[Experiment]
@@ -43,8 +46,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all students of a process share."""
+    """What all students of a process share; the recipe as far as it is not a method's own."""
 
+    recipe: Recipe
     device: torch.device
     dtype: torch.dtype
     dataset: Dataset
@@ -72,7 +76,7 @@ def train_runs(request: Request) -> list[KdError]:
             except KdError as error:
                 failures.append(error)
         try:
-            return failures + _train(writers, around, request.recipe)
+            return failures + _train(writers, around)
         except torch.OutOfMemoryError as error:
             raise _out_of_memory(error, len(writers)) from None
         except KeyboardInterrupt:
@@ -86,22 +90,40 @@ def _recorded(store: Store, experiment: Experiment) -> StatusRecord:
 
 def _surroundings(request: Request, records: Sequence[StatusRecord]) -> Surroundings:
     first = request.experiments[0]
+    recipe = request.recipe.varied(first.differs)
     device = choose_device(request.device)
-    dtype = choose_dtype(request.recipe.amp_dtype, device)
+    dtype = choose_dtype(recipe.amp_dtype, device)
     dataset = _dataset(request.data, first.dataset)
-    expected = next((record.teacher_sha256 for record in records if record.teacher_sha256), None)
-    fold = request.recipe.step == "fast"
-    classes = dataset.facts.classes
-    teacher = None if first.is_pure else load_teacher(request.store, first, classes, expected, device, dtype, fold=fold)
     loader = make_loader(
-        request.recipe.loader,
+        recipe.loader,
         dataset,
         seed=first.seed,
-        batch_size=request.recipe.batch_size,
-        augment=request.recipe.augmentation,
+        batch_size=recipe.batch_size,
+        augment=recipe.augmentation,
         device=device,
     )
-    return Surroundings(device, dtype, dataset, loader, teacher)
+    expected = next((record.teacher_sha256 for record in records if record.teacher_sha256), None)
+    fold, classes = recipe.step == "fast", dataset.facts.classes
+    teacher = _teacher(request.store, first, classes, expected, loader, device, dtype, fold=fold)
+    return Surroundings(recipe, device, dtype, dataset, loader, teacher)
+
+
+def _teacher(
+    store: Store,
+    student: Experiment,
+    classes: int,
+    expected: str | None,
+    loader: Loader,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    fold: bool,
+) -> Teacher | None:
+    if student.is_pure:
+        return None
+    if student.teacher_run is None:
+        return make_untrained_teacher(store, student, classes, expected, loader, device, dtype, fold=fold)
+    return load_teacher(store, student, classes, expected, device, dtype, fold=fold)
 
 
 def _dataset(root: Path, name: str) -> Dataset:
@@ -131,15 +153,15 @@ def _own(request: Request, experiment: Experiment, around: Surroundings, claim: 
 
 def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroundings, claim: ExitStack) -> RunWriter:
     """The run's writer, with a student where its checkpoint left it. A KdError is told to the record, then raised."""
-    teacher = around.teacher
+    experiment, teacher = run.experiment, around.teacher
     identity = {
-        "experiment": run.experiment.label,
+        "experiment": experiment.label,
         "data_sha256": around.dataset.sha256,
         "teacher_sha256": teacher.sha256 if teacher else None,
     }
-    recipe = request.recipe.of(run.experiment.method)
+    recipe = request.recipe.of(experiment.method).varied(experiment.differs)
     facts = provenance(around.device, around.dtype, around.dataset)
-    if added := packages_of(run.experiment):
+    if added := packages_of(experiment):
         facts["packages"] = added
     if teacher:
         facts |= {"teacher": teacher.provenance, "weights": recipe.weights_of(run.experiment.method)}
@@ -148,7 +170,7 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
     try:
         network, stage = (teacher.network, _first_stage(request, writer, teacher, around)) if teacher else (None, None)
         classes = around.dataset.facts.classes
-        student = Student(run.experiment, recipe, network, around.device, around.dtype, stage, classes=classes)
+        student = Student(experiment, recipe, network, around.device, around.dtype, stage, classes=classes)
         writer.resume(student, around.loader)
     except KdError as error:
         writer.fail(error)
@@ -158,25 +180,27 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
 
 def _first_stage(request: Request, writer: RunWriter, teacher: Teacher, around: Surroundings) -> TeachersStage:
     experiment = writer.experiment
-    assert experiment.teacher_run is not None, "a distilled run has a teacher"
+    trained = experiment.teacher_run
     return TeachersStage(
         teacher,
-        request.recipe,
+        request.recipe.varied(experiment.differs),
         around.loader,
         around.device,
         experiment.seed,
         fence=writer.fence,
-        shared=request.store.directory(experiment.teacher_run),
+        shared=request.store.directory(trained) if trained else None,
         on_epoch=writer.warmup_epoch,
     )
 
 
-def _train(writers: Sequence[RunWriter], around: Surroundings, recipe: Recipe) -> list[KdError]:
+def _train(writers: Sequence[RunWriter], around: Surroundings) -> list[KdError]:
     """Train them to their ends, or to their failures, which are returned."""
     writer_of = {writer.student: writer for writer in writers}
     train(
         list(writer_of),
-        choose_step(recipe.step, around.loader, around.teacher.network if around.teacher else None, around.device),
+        choose_step(
+            around.recipe.step, around.loader, around.teacher.network if around.teacher else None, around.device
+        ),
         around.loader,
         lambda student, is_best: writer_of[student].end_epoch(is_best),
         lambda student, error: writer_of[student].fail(error),

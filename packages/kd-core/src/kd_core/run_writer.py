@@ -47,6 +47,7 @@ class RunWriter:
             state=State.IN_PROGRESS,
             experiment=self.experiment,
             recipe=recipe.model_dump(mode="json"),
+            recipe_sha256=recipe.identity(self.experiment.method),
             epochs=recipe.epochs,
             provenance=provenance,
             files={},

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kd_hpc.campaign_errors import explain, is_missing
 from kd_hpc.catalogue import DATASETS, SCHEDULERS
+from kd_hpc.design import Design
 from kd_hpc.errors import CampaignError, Damaged, IdentityError
-from kd_hpc.experiment import Experiment, check_name
+from kd_hpc.experiment import check_name
 from kd_hpc.files import read_regular
-from kd_hpc.recipe import Recipe, Strict
+from kd_hpc.recipe import Strict
 from kd_hpc.sealed import require_toml
 
 PLACEHOLDER = "YOUR-PROJECT-CODE"
@@ -27,9 +26,6 @@ _SHELL_SAFE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@:=-]*")
 _DIRECTIVE = re.compile(r"--?[A-Za-z][A-Za-z-]*(?:[= ][A-Za-z0-9/._+@:=,-]+)?")
 _OTHER_NAMES = {"partition": "queue", "account": "project"}
 """What Slurm calls them."""
-
-Alpha = Annotated[float, Field(ge=0, le=1, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
 
 class Resources(Strict):
@@ -154,21 +150,14 @@ class Notify(Strict):
     """How long it may take."""
 
 
-class Campaign(Strict):
-    """Everything one round of experiments is: its grid, its recipe, what its jobs ask for and where they run."""
+class Campaign(Design):
+    """Everything one round of experiments is: its design, what its jobs ask for and where they run."""
 
     name: str
-    datasets: tuple[str, ...] = Field(min_length=1)
-    teacher: str
-    student: str
-    methods: tuple[str, ...] = ()
-    alphas: tuple[Alpha, ...] = ()
-    seeds: tuple[Seed, ...] = Field(min_length=1)
     students_per_job: int = Field(1, ge=1)
     """So many distilled runs of one teacher may share a job, and its passes over the images and through the teacher."""
     data: dict[str, OwnData] = Field({})
     """Data sets of one's own, which are in no catalogue, by name."""
-    recipe: Recipe = Recipe()
     resources: Resources = Resources()
     scheduler: SchedulerSettings = SchedulerSettings()
     budgets: Budgets = Budgets()
@@ -183,19 +172,6 @@ class Campaign(Strict):
         check_name("name", value)
         return value
 
-    @field_validator("datasets", "methods", "alphas", "seeds")
-    @classmethod
-    def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if twice := {value for value in values if values.count(value) > 1}:
-            raise ValueError(f"{', '.join(map(str, sorted(twice)))} is listed twice")
-        return values
-
-    @model_validator(mode="after")
-    def _has_whole_grid(self) -> Self:
-        if bool(self.methods) != bool(self.alphas):
-            raise ValueError("methods and alphas need each other: list both, or neither")
-        return self
-
     @model_validator(mode="after")
     def _names_its_own_data(self) -> Self:
         for name, own in self.data.items():
@@ -209,30 +185,6 @@ class Campaign(Strict):
             if own.subset_of and (needless := own.model_fields_set & {"size", "test_fraction", "skip_unreadable"}):
                 raise ValueError(f"data.{name}.{min(needless)}: an archive with subset_of is taken as it is; delete it")
         return self
-
-    @model_validator(mode="after")
-    def _weighs_its_own_terms(self) -> Self:
-        if problem := self.recipe.unknown_weight(self.methods):
-            raise ValueError(f"recipe.weights: {problem.removesuffix('.')}")
-        return self
-
-    def experiments(self) -> tuple[Experiment, ...]:
-        """Every run of the grid: per data set and seed the teacher, the pure student, then each method and alpha."""
-        return tuple(self._grid())
-
-    def _grid(self) -> Iterator[Experiment]:
-        for dataset, seed in product(self.datasets, self.seeds):
-            for model in dict.fromkeys((self.teacher, self.student)):
-                yield Experiment(dataset=dataset, student=model, seed=seed)
-            for method, alpha in product(self.methods, self.alphas):
-                yield Experiment(
-                    dataset=dataset,
-                    method=method,
-                    alpha=alpha,
-                    teacher=self.teacher,
-                    student=self.student,
-                    seed=seed,
-                )
 
 
 def load_campaign(path: Path) -> Campaign:

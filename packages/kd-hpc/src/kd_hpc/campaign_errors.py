@@ -56,7 +56,7 @@ def _words(error: ErrorDetails, place: list[str], schema: type[BaseModel]) -> tu
         return f"{line} is empty.", f"Name at least one: {key} = [...]."
     if kind == "string_type":
         return f"{line} is not text.", f'Write it in quotes: {key} = "...".'
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         return f"{line} is not known.", f"Known: {error['ctx']['expected']}."
     return _about_numbers(error, line, key if not is_entry else "")
 

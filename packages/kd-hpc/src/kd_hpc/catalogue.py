@@ -95,6 +95,9 @@ METHODS: KeysView[str] = LOSS_TERMS.keys()
 SCHEDULERS: tuple[str, ...] = ("local", "pbs", "slurm")
 """Each is a file of that name in kd_hpc/schedulers/kinds, from which everything particular to it is reached."""
 
+ON_LOGITS: tuple[str, ...] = ("logit",)
+"""Methods that compare each item's logits, softened by the temperature: only their targets can be shuffled."""
+
 PURE = "pure"
 
 _LAST_TORCH = {"V100": (2, 10), "P100": (2, 7), "P40": (2, 7), "GTX1080": (2, 7)}

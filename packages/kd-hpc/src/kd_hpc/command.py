@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from kd_hpc.errors import UsageError
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
-from kd_hpc.variant import format_alpha
+from kd_hpc.variant import format_alpha, split_arm
 
 
 def train_arguments(
@@ -19,18 +20,32 @@ def train_arguments(
     gpus: int = 0,
     beside: Sequence[Experiment] = (),
 ) -> list[str]:
-    """Arguments of `kd-core` for one run and those `beside` it; only what differs from the defaults is spelled out."""
+    """Arguments of `kd-core` for one run and those `beside` it; only what differs from the defaults is spelled out.
+
+    `recipe` is that of ordinary runs: in what a run differs from them, its variant says.
+    """
     arguments = ["train", "--experiments", str(experiments), "--data", str(data), "--dataset", experiment.dataset]
     if experiment.is_pure:
         arguments += ["--model", experiment.student]
     else:
         arguments += ["--method", experiment.method, "--alpha", format_alpha(experiment.alpha)]
         arguments += ["--teacher", str(experiment.teacher), "--student", experiment.student]
+    arguments += ["--variant", experiment.variant] if experiment.variant else []
     arguments += ["--seed", str(experiment.seed), "--device", "cuda" if gpus else "cpu"]
-    for other in beside:
-        arguments += ["--beside", f"{other.method}:{format_alpha(other.alpha)}"]
+    arguments += [word for other in beside for word in ("--beside", f"{other.arm}:{format_alpha(other.alpha)}")]
     methods = {other.method for other in (experiment, *beside)}
     return [*arguments, *recipe_arguments(recipe.of(*methods))]
+
+
+def student_beside(first: Experiment, word: str) -> Experiment:
+    """The run that `word`, such as "rkd:0.5" or "logit+shuffled:0.5", names beside `first`. Raises UsageError."""
+    arm, _, alpha = word.partition(":")
+    try:
+        strength = float(alpha)
+    except ValueError:
+        raise UsageError(f"--beside {word!r} is not METHOD:ALPHA.", remedy="Write, say, --beside rkd:0.5") from None
+    method, variant = split_arm(arm)
+    return Experiment(**{**first.model_dump(), "method": method, "alpha": strength, "variant": variant})
 
 
 def recipe_arguments(recipe: Recipe) -> list[str]:

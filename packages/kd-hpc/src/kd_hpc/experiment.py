@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from kd_hpc.catalogue import DATASETS, METHODS, MODELS, PURE
+from kd_hpc.catalogue import DATASETS, METHODS, MODELS, ON_LOGITS, PURE
 from kd_hpc.errors import IdentityError
 from kd_hpc.near import did_you_mean
+from kd_hpc.recipe import Recipe, teachers_variant
 from kd_hpc.variant import Control, Variant, arm, format_alpha, parse_variant, split_arm
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -103,12 +105,23 @@ class Experiment(BaseModel):
     def teacher_run(self) -> Experiment | None:
         """The pure run this student learns from: same data set, and same seed unless the variant names another.
 
-        None for a pure run, and for one whose teacher is untrained.
+        It has those of this run's settings that act on pure runs, too. None for a pure run, and for one whose teacher
+        is untrained.
         """
         if self.teacher is None or self.differs.control == Control.RANDOM_TEACHER:
             return None
         other = self.differs.teacher_seed
-        return Experiment(dataset=self.dataset, student=self.teacher, seed=self.seed if other is None else other)
+        return Experiment(
+            dataset=self.dataset,
+            student=self.teacher,
+            seed=self.seed if other is None else other,
+            variant=teachers_variant(self.differs),
+        )
+
+    @property
+    def company(self) -> tuple[str, ...] | None:
+        """What students that may be trained in one process have in common; None for a pure run, which is alone."""
+        return _company(self)
 
     @property
     def parent(self) -> Experiment | None:
@@ -132,13 +145,38 @@ class Experiment(BaseModel):
         return str(self.path)
 
     def require_known(self, own_datasets: Collection[str] = ()) -> Self:
-        """Raise IdentityError unless method, models and data set are in the catalogue, or it is one of
-        `own_datasets`; returns itself."""
+        """Raise IdentityError unless all names are known and what is different makes sense; returns itself.
+
+        The data set is in the catalogue or one of `own_datasets`.
+        """
         _require("data set", self.dataset, DATASETS, OWN_DATA.format(name=self.dataset), own_datasets)
         _require("method", self.method, METHODS, NEW_NAME, (PURE,))
         for model in filter(None, (self.teacher, self.student)):
             _require("model", model, MODELS, NEW_NAME)
+        control = self.differs.control
+        if control and not self.is_pure and control not in (sensible := controls_for(self.method)):
+            raise IdentityError(
+                f"The control arm {control} makes no sense for {self.method}, whose targets are no logits.",
+                remedy=f"For {self.method}: {', '.join(sensible)}; {control}: {', '.join(ON_LOGITS)}.",
+            )
+        Recipe().varied(self.differs)
+        if self.parent:
+            self.parent.require_known(own_datasets)
         return self
+
+
+@lru_cache(maxsize=16384)
+def _company(run: Experiment) -> tuple[str, ...] | None:
+    if run.teacher is None:
+        return None
+    teacher = run.teacher_run.label if run.teacher_run else f"untrained {run.teacher}"
+    return (run.dataset, run.student, str(run.seed), teacher, teachers_variant(run.differs))
+
+
+def controls_for(method: str) -> tuple[Control, ...]:
+    """The control arms that make sense for a distillation method."""
+    anywhere = (Control.RANDOM_TEACHER, Control.OTHER_TEACHER)
+    return (*anywhere, Control.SHUFFLED) if method in ON_LOGITS else anywhere
 
 
 def check_name(field: str, name: str | None) -> None:

@@ -6,16 +6,47 @@ A field is declared once, here: its type, default, bounds and meaning. `[recipe]
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 from pydantic_core import PydanticKnownError
 
-from kd_hpc.catalogue import LOSS_TERMS, PURE
+from kd_hpc.catalogue import LOSS_TERMS, ON_LOGITS, PURE
+from kd_hpc.errors import IdentityError
 from kd_hpc.near import did_you_mean
+from kd_hpc.variant import Control, Variant, format_setting
 
 Weight = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class ActsOn:
+    """Which runs a field can change the numbers of, by their method; a field without this acts on all."""
+
+    runs_of: Callable[[str], bool]
+
+
+_PURE_RUNS = ActsOn(lambda method: method == PURE)
+_LOGIT_METHODS = ActsOn(lambda method: method in ON_LOGITS or _is_added(method))
+_FACTOR_TRANSFER = ActsOn(lambda method: method == "factor_transfer" or _is_added(method))
+_NO_RUN = ActsOn(lambda method: False)
+
+
+def _is_added(method: str) -> bool:
+    """True for a method of another package: nobody here knows what it reads."""
+    return method != PURE and method not in LOSS_TERMS.own
 
 
 class Strict(BaseModel):
@@ -41,24 +72,34 @@ class Recipe(Strict):
     lr: float = Field(0.1, gt=0, description="Learning rate of the first epoch, by a cosine to 0.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of stochastic gradient descent.")
     weight_decay: float = Field(5e-4, ge=0, description="Weight decay, of every trained parameter.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing, of pure runs only.")
-    temperature: float = Field(4.0, gt=0, description="Temperature of the methods that soften logits.")
+    label_smoothing: Annotated[float, _PURE_RUNS] = Field(
+        0.1, ge=0, lt=1, description="Label smoothing, of pure runs only."
+    )
+    temperature: Annotated[float, _LOGIT_METHODS] = Field(
+        4.0, gt=0, description="Temperature of the methods that soften logits."
+    )
     augmentation: Literal["auto", "crop-flip", "crop", "resized-crop", "none"] = Field(
         "auto", description="Augmentation; auto is crop-flip, or crop where a mirrored image is another thing."
     )
-    loader: Literal["device", "workers"] = Field("device", description="Who makes the batches, which are the same.")
+    loader: Annotated[Literal["device", "workers"], _NO_RUN] = Field(
+        "device", description="Who makes the batches, which are the same."
+    )
     amp_dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         "auto", description="Arithmetic of the forward passes; float32 is no AMP."
     )
     step: Literal["fast", "plain"] = Field(
         "fast", description="plain: operation by operation and an unfolded teacher, to compare with."
     )
-    paraphraser_epochs: int = Field(30, ge=1, description="Epochs of factor_transfer's first stage.")
-    watchdog_skips: int = Field(100, ge=1, description="Skipped optimizer steps in a row that stop a run.")
+    paraphraser_epochs: Annotated[int, _FACTOR_TRANSFER] = Field(
+        30, ge=1, description="Epochs of factor_transfer's first stage."
+    )
+    watchdog_skips: Annotated[int, _NO_RUN] = Field(
+        100, ge=1, description="Skipped optimizer steps in a row that stop a run."
+    )
     weights: dict[str, Weight] = Field(
         {}, description="Weight of one loss term instead of the method's own, such as rkd.angle=2."
     )
-    representation_epochs: tuple[int, ...] = Field(
+    representation_epochs: Annotated[tuple[int, ...], _NO_RUN] = Field(
         (), description="Finished epochs after which representations are kept, beside those at the end."
     )
 
@@ -104,21 +145,79 @@ class Recipe(Strict):
             update={"weights": {name: weight for name, weight in self.weights.items() if name in known}}
         )
 
+    def varied(self, variant: Variant) -> Self:
+        """The recipe of a run that differs so from the ordinary one. Raises IdentityError for what is no setting."""
+        changes: dict[str, Any] = {name: _setting(name, text) for name, text in variant.settings}
+        if variant.control == Control.HARD:
+            changes["label_smoothing"] = 0.0
+        if not changes:
+            return self
+        try:
+            return type(self).model_validate(self.model_dump() | changes)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            message = first["msg"].removeprefix("Value error, ")
+            raise IdentityError(f"{variant} is no recipe: {first['loc'][0]}: {message}.") from None
+
     def differences(self, recorded: Mapping[str, Any], method: str) -> str:
         """Where a run of `method` was trained otherwise than this says, in words; empty if nothing is on record.
 
-        A field that an earlier version did not know had its default then. What makes no difference to the run, as
-        another method's weight or an epoch that never comes, is none.
+        A field that an earlier version did not know had its default then. What changes none of the run's numbers, as
+        another method's weight, or who makes its batches, is no difference.
         """
         if not recorded:
             return ""
-        ours, theirs = self._effective(method), Recipe.recorded(recorded)._effective(method)
+        ours, theirs = self.acting_on(method), Recipe.recorded(recorded).acting_on(method)
         return ", ".join(f"{name} {theirs[name]}, now {ours[name]}" for name in ours if theirs[name] != ours[name])
 
-    def _effective(self, method: str) -> dict[str, Any]:
-        reached = tuple(epoch for epoch in self.representation_epochs if epoch <= self.epochs)
-        recipe = self.of(method).model_copy(update={"representation_epochs": reached})
-        return recipe.model_dump(mode="json", warnings=False)
+    def acting_on(self, method: str) -> dict[str, Any]:
+        """The fields that can change the numbers of a run of `method`, with their values as JSON has them."""
+        fields = self.of(method).model_dump(mode="json", warnings=False)
+        return {name: value for name, value in fields.items() if acts_on(name, method)}
+
+    def identity(self, method: str) -> str:
+        """A digest of what can change the numbers of a run of `method`: runs of one recipe have the same.
+
+        A field that has its default leaves it as it is, so that a field which comes later does, too.
+        """
+        fields, defaults = self.acting_on(method), Recipe().acting_on(method)
+        changed = {name: value for name, value in fields.items() if value != defaults[name]}
+        return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
+
+
+def acts_on(field: str, method: str) -> bool:
+    """True if the recipe field can change the numbers of a run of `method`, which may be "pure"."""
+    known = Recipe.model_fields.get(field)
+    marks = [mark for mark in known.metadata if isinstance(mark, ActsOn)] if known else []
+    return all(mark.runs_of(method) for mark in marks)
+
+
+def teachers_variant(variant: Variant) -> str:
+    """How the teacher of a run that differs so differs from its ordinary one: by the settings that act on it, too."""
+    return str(Variant(settings=tuple(setting for setting in variant.settings if acts_on(setting[0], PURE))))
+
+
+def _setting(name: str, text: str) -> Any:
+    """The value of a recipe field as a variant spells it. Raises IdentityError where it has none."""
+    if name not in VARIABLE:
+        remedy = did_you_mean(name, VARIABLE) or f"Settings: {', '.join(VARIABLE)}."
+        raise IdentityError(f"{name}_{text}: {name} is no setting that a run may have of its own.", remedy=remedy)
+    kind = Recipe.model_fields[name].annotation
+    try:
+        value = kind(text) if kind in (int, float) else text
+    except ValueError:
+        raise IdentityError(f"{name}_{text}: {text!r} is no number.", remedy=f"Write, say, {name}_2.") from None
+    if format_setting(value) != text:
+        raise IdentityError(f"{name}_{text} has another spelling.", remedy=f"Write {name}_{format_setting(value)}.")
+    return value
+
+
+VARIABLE: tuple[str, ...] = tuple(
+    name
+    for name, field in Recipe.model_fields.items()
+    if not isinstance(field.default, dict | tuple) and _NO_RUN not in field.metadata
+)
+"""The fields that a single run, or a sweep, may have other values of."""
 
 
 def _own_weight(name: str) -> float | None:

@@ -136,6 +136,8 @@ class StatusRecord(BaseModel):
     best_epoch: int | None = None
     experiment: Experiment | None = None
     recipe: dict[str, Any] = {}
+    recipe_sha256: str | None = None
+    """A digest of those of its fields that can change the run's numbers; see `Recipe.identity`."""
     provenance: dict[str, Any] = {}
     teacher_sha256: str | None = None
     attempts: tuple[Attempt, ...] = ()

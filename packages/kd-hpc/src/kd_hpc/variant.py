@@ -72,6 +72,11 @@ def format_alpha(alpha: float | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def format_setting(value: float | str) -> str:
+    """A recipe field's value as a variant spells it: numbers as alphas are, words as they are."""
+    return format_alpha(value) if isinstance(value, float) else str(value)
+
+
 def arm(method: str, variant: str) -> str:
     """The method with what differs from it, as directories and tables name both."""
     return f"{method}{_JOIN}{variant}" if variant else method

@@ -32,7 +32,7 @@ def extract(model: Network, batches: Iterable[Batch]) -> dict[str, NDArray[np.ge
     was_training = model.training
     model.eval()
     parts: dict[str, list[torch.Tensor]] = {}
-    for images, labels in batches:
+    for images, labels, _ in batches:
         outputs = model(images)
         found = {"layer1": outputs.layer1, "layer2": outputs.layer2, "layer3": outputs.layer3}
         pooled = {name: features.mean(dim=(2, 3)) for name, features in found.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from kd_hpc.command import student_beside
 from kd_hpc.errors import UsageError
 from kd_hpc.experiment import Experiment
 
@@ -17,6 +18,7 @@ def experiment_from(
     student: str | None,
     seed: int,
     own_datasets: Collection[str] = (),
+    variant: str = "",
 ) -> Experiment:
     """A pure run from --model, a distilled one from --method. Raises UsageError for anything between."""
     if (model is None) == (method is None):
@@ -29,29 +31,25 @@ def experiment_from(
             raise UsageError(
                 "--alpha, --teacher and --student belong to --method.", remedy="Leave away them or --model."
             )
-        return Experiment(dataset=dataset, student=model, seed=seed).require_known(own_datasets)
+        return Experiment(dataset=dataset, student=model, seed=seed, variant=variant).require_known(own_datasets)
     if student is None:
         raise UsageError("--student is missing.", remedy="Name the network to train with --student.")
     return Experiment(
-        dataset=dataset, method=str(method), alpha=alpha, teacher=teacher, student=student, seed=seed
+        dataset=dataset, method=str(method), alpha=alpha, teacher=teacher, student=student, seed=seed, variant=variant
     ).require_known(own_datasets)
 
 
 def students_beside(first: Experiment, words: list[str]) -> list[Experiment]:
-    """Students that share teacher, data set and seed with `first`, from words such as "rkd:0.5". Raises UsageError."""
+    """Students that may be trained beside `first`, from words such as "rkd:0.5". Raises UsageError."""
     if words and first.is_pure:
         raise UsageError("--beside belongs to --method: pure runs share nothing.", remedy="Train them one by one.")
-    students = [_beside(first, word) for word in words]
+    students = [student_beside(first, word).require_known((first.dataset,)) for word in words]
     if len({first, *students}) <= len(students):
         raise UsageError("One student is named twice.", remedy="Name each METHOD:ALPHA once.")
+    for student in students:
+        if student.company != first.company:
+            raise UsageError(
+                f"{student.arm} cannot be trained beside {first.arm}: it has another teacher or another recipe.",
+                remedy="Train it in a process of its own.",
+            )
     return students
-
-
-def _beside(first: Experiment, word: str) -> Experiment:
-    method, _, alpha = word.partition(":")
-    try:
-        strength = float(alpha)
-    except ValueError:
-        raise UsageError(f"--beside {word!r} is not METHOD:ALPHA.", remedy="Write, say, --beside rkd:0.5") from None
-    fields = {**first.model_dump(), "method": method, "alpha": strength}
-    return Experiment(**fields).require_known((first.dataset,))

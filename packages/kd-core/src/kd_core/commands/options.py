@@ -17,3 +17,12 @@ AlphaOption = Annotated[float | None, typer.Option("--alpha", help="Strength of 
 TeacherOption = Annotated[str | None, typer.Option("--teacher", help="Network of the teacher.")]
 StudentOption = Annotated[str | None, typer.Option("--student", help="Network of the student.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the run, and of its teacher.")]
+VariantOption = Annotated[
+    str,
+    typer.Option(
+        "--variant",
+        "--control",
+        help="How the run differs from the ordinary one of its method: hard, random_teacher, other_teacher_SEED or "
+        "shuffled, settings such as temperature_2, joined by +.",
+    ),
+]

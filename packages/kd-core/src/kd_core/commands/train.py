@@ -19,6 +19,7 @@ from kd_core.commands.options import (
     SeedOption,
     StudentOption,
     TeacherOption,
+    VariantOption,
 )
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ def train(
     alpha: AlphaOption = None,
     teacher: TeacherOption = None,
     student: StudentOption = None,
+    variant: VariantOption = "",
     beside: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another student of the same teacher to train in this process: METHOD:ALPHA; may be repeated."
+            help="Another student of the same teacher to train in this process: METHOD:ALPHA, or METHOD+VARIANT:ALPHA; "
+            "may be repeated."
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -61,6 +64,9 @@ def train(
     kd-core train --dataset Digits --method rkd --alpha 0.5 \\
         --teacher ResNet20 --student ResNetBaby --seed 0
 
+    A control arm, its teacher untrained: add --control random_teacher to it;
+    --control hard to a pure one.
+
     Several that share one teacher's passes: add --beside nst:0.5 --beside rkd:0.25
     """
     from kd_core.commands.identity import experiment_from, students_beside
@@ -70,7 +76,7 @@ def train(
 
     recipe: Recipe = context.obj
     own_datasets = [folder.parent.name for folder in data.glob("*/manifest.json")]
-    first = experiment_from(dataset, model, method, alpha, teacher, student, seed, own_datasets)
+    first = experiment_from(dataset, model, method, alpha, teacher, student, seed, own_datasets, variant)
     experiments_asked = [first, *students_beside(first, beside or [])]
     if problem := recipe.unknown_weight(tuple(run.method for run in experiments_asked if not run.is_pure)):
         raise UsageError(f"--weight: {problem}", remedy="Mend its spelling, or leave it away.")

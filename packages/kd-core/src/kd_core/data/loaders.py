@@ -26,13 +26,15 @@ _WORKERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity
 
 
 class Batch(NamedTuple):
-    """`images` (B, 3, S, S) float32, normalised; `labels` (B,) int64; both on the training device."""
+    """`images` (B, 3, S, S) float32, normalised; `labels` (B,) int64; `indices` (B,) int64: which items of their split
+    these are. All on the training device."""
 
     images: Tensor
     labels: Tensor
+    indices: Tensor
 
 
-Inputs = tuple[Tensor, Tensor]
+Inputs = tuple[Tensor, ...]
 """What a loader draws for one batch, on the training device: to be handed back to its `make`."""
 
 
@@ -101,10 +103,12 @@ class _LoaderBase(ABC):
         images, labels = _tensors(self.dataset.test)
         for start in range(0, len(labels), _TEST_BATCH):
             chosen = slice(start, start + _TEST_BATCH)
-            yield self._batch(self.augment.at_test(images[chosen].to(self.device)), labels[chosen].to(self.device))
+            shown, labelled = (split[chosen].to(self.device) for split in (images, labels))
+            indices = torch.arange(start, start + len(labelled), device=self.device)
+            yield self._batch(self.augment.at_test(shown), labelled, indices)
 
-    def _batch(self, images: Tensor, labels: Tensor) -> Batch:
-        return Batch(_channels_last(images.float().sub(self._mean).div_(self._deviation)), labels)
+    def _batch(self, images: Tensor, labels: Tensor, indices: Tensor) -> Batch:
+        return Batch(_channels_last(images.float().sub(self._mean).div_(self._deviation)), labels, indices)
 
 
 class DeviceLoader(_LoaderBase):
@@ -126,7 +130,7 @@ class DeviceLoader(_LoaderBase):
     def make(self, inputs: Inputs) -> Batch:
         chosen, choices = inputs
         images = self._pixels.index_select(0, chosen).permute(0, 3, 1, 2)
-        return self._batch(self.augment.apply(images, choices), self._labels.index_select(0, chosen))
+        return self._batch(self.augment.apply(images, choices), self._labels.index_select(0, chosen), chosen)
 
 
 class WorkerLoader(_LoaderBase):
@@ -137,7 +141,7 @@ class WorkerLoader(_LoaderBase):
     ) -> None:
         super().__init__(dataset, seed, batch_size, augment, device)
         self._schedule = _Schedule(self.steps)
-        self._batches: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        self._batches: DataLoader[Inputs] = DataLoader(
             _PlannedBatches(dataset.train, seed, batch_size, augment),
             batch_size=None,
             sampler=self._schedule,
@@ -148,13 +152,14 @@ class WorkerLoader(_LoaderBase):
         )
 
     def draw(self, epoch: int, stage: str = "train") -> Iterator[Inputs]:
-        """For each batch its images (B, 3, S, S) uint8, augmented, and labels (B,)."""
+        """For each batch its images (B, 3, S, S) uint8, augmented, labels (B,) and indices (B,)."""
         self._schedule.epoch, self._schedule.stage = epoch, stage
-        for images, labels in self._batches:
-            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+        for parts in self._batches:
+            yield tuple(part.to(self.device, non_blocking=True) for part in parts)
 
     def make(self, inputs: Inputs) -> Batch:
-        return self._batch(*inputs)
+        images, labels, indices = inputs
+        return self._batch(images, labels, indices)
 
 
 class _Schedule:
@@ -170,12 +175,12 @@ class _Schedule:
         return self.steps
 
 
-class _PlannedBatches(TorchDataset[tuple[Tensor, Tensor]]):
+class _PlannedBatches(TorchDataset[Inputs]):
     def __init__(self, split: Split, seed: int, batch_size: int, augment: Augmentation) -> None:
         self.split, self.seed, self.batch_size, self.augment = split, seed, batch_size, augment
         self._planned: tuple[str, int] | None = None
 
-    def __getitem__(self, name: tuple[str, int, int]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, name: tuple[str, int, int]) -> Inputs:
         stage, epoch, number = name
         if self._planned != (stage, epoch):
             self._plan = plan_epoch(self.augment, self.split, self.seed, epoch, stage)
@@ -183,7 +188,7 @@ class _PlannedBatches(TorchDataset[tuple[Tensor, Tensor]]):
         places = slice(number * self.batch_size, (number + 1) * self.batch_size)
         images, labels = _tensors(self.split)
         chosen = self._plan.order[places]
-        return self.augment.apply(images[chosen], self._plan.choices[places]), labels[chosen]
+        return self.augment.apply(images[chosen], self._plan.choices[places]), labels[chosen], chosen
 
 
 def plan_epoch(augment: Augmentation, split: Split, seed: int, epoch: int, stage: str) -> EpochPlan:

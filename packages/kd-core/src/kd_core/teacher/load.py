@@ -8,7 +8,10 @@ import torch
 
 from kd_core.artifacts.remedies import train_it
 from kd_core.artifacts.weights import load_network, read_weights
+from kd_core.data.loaders import Loader
+from kd_core.runtime.device import place
 from kd_core.teacher.frozen import Frozen, freeze
+from kd_core.teacher.untrained import sha256_of, untrained_network
 from kd_hpc.errors import CheckpointError, TeacherError
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import FileDigest, State, StatusRecord
@@ -48,16 +51,39 @@ def load_teacher(
     try:
         content = read_weights(store, run, BEST)
         sha256 = FileDigest.of(content).sha256
-        if expected is not None and sha256 != expected:
-            raise TeacherError(
-                f"{path} is not the teacher this run was started with (SHA-256 {sha256[:12]}, recorded "
-                f"{expected[:12]}).",
-                remedy=f"Put that teacher back, or move {store.directory(student)} away and start it anew.",
-            )
+        _require_expected(str(path), sha256, expected, store, student)
         model = load_network(content, path, run, classes, device, train_it(store, run))
     except CheckpointError as error:
         raise TeacherError(error.what, remedy=error.remedy) from None
     return Teacher(freeze(model.requires_grad_(False).eval(), dtype, fold=fold), str(run.path / BEST), sha256)
+
+
+def make_untrained_teacher(
+    store: Store,
+    student: Experiment,
+    classes: int,
+    expected: str | None,
+    loader: Loader,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    fold: bool,
+) -> Teacher:
+    """The teacher of a `student` of the control arm random_teacher. Raises TeacherError if `expected` is another."""
+    assert student.teacher is not None, "only distilled runs have a teacher"
+    batches = loader.train(0, stage="random_teacher")
+    network = untrained_network(student.teacher, classes, student.seed, batches)
+    sha256, name = sha256_of(network), f"the untrained {student.teacher} of seed {student.seed}"
+    _require_expected(name, sha256, expected, store, student)
+    return Teacher(freeze(place(network, device), dtype, fold=fold), name, sha256)
+
+
+def _require_expected(name: str, sha256: str, expected: str | None, store: Store, student: Experiment) -> None:
+    if expected is not None and sha256 != expected:
+        raise TeacherError(
+            f"{name} is not the teacher this run was started with (SHA-256 {sha256[:12]}, recorded {expected[:12]}).",
+            remedy=f"Put that teacher back, or move {store.directory(student)} away and start it anew.",
+        )
 
 
 def _require_completed(store: Store, run: Experiment) -> None:

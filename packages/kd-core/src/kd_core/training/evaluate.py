@@ -25,7 +25,7 @@ def evaluate(model: Network, batches: Iterable[Batch], dtype: torch.dtype) -> Sc
     was_training = model.training
     model.eval()
     loss, correct, count = 0.0, 0, 0
-    for images, labels in batches:
+    for images, labels, _ in batches:
         with torch.autocast(images.device.type, dtype=dtype, enabled=dtype != torch.float32):
             logits = model(images).logits
         loss += float(cross_entropy(logits.float(), labels, reduction="sum"))

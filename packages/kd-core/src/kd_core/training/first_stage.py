@@ -54,8 +54,8 @@ class TeachersStage:
     seed: int
     fence: Fence
     """Of the run's own directory."""
-    shared: Path
-    """The teacher's."""
+    shared: Path | None
+    """The teacher's; None for an untrained one, which has none: then every run trains its own."""
     on_epoch: OnEpoch
 
     def __call__(
@@ -64,16 +64,17 @@ class TeachersStage:
         directory = self.fence.directory
         own, checkpoint = directory / f"{name}.pth", directory / f"{name}.checkpoint.pth"
         parts = (name, self.teacher.sha256[:12], str(self.recipe.paraphraser_epochs), self.recipe_key)
-        shared = self.shared / f"{SHARED.join(filter(None, parts))}.pth"
-        kept = (own, shared) if (directory / CHECKPOINT).exists() else (shared,)
+        shared = self.shared / f"{SHARED.join(filter(None, parts))}.pth" if self.shared else None
+        kept = (own,) if shared is None else (own, shared) if (directory / CHECKPOINT).exists() else (shared,)
         weights = next((found for path in kept if (found := self._saved(name, path))), None)
         if weights is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed_of(name, self.seed))
                 module = make()
             weights = _Training(self, name, place(module, self.device), loss, checkpoint).finish()
-            with suppress(StoreError):  # the teacher's other students can also train it themselves
-                self._save(name, shared, weights)
+            if shared:
+                with suppress(StoreError):  # the teacher's other students can also train it themselves
+                    self._save(name, shared, weights)
         self._save(name, own, weights)
         for path in (checkpoint, previous(checkpoint)):
             self.fence.remove(path)
@@ -141,11 +142,11 @@ class _Training:
 
     def _train_epoch(self) -> float:
         total, count = torch.zeros((), device=self.stage.device), 0
-        for images, labels in self.stage.loader.train(self.epoch, stage=self.name):
-            loss = self.loss(self.module, self.stage.teacher.network(images))
+        for batch in self.stage.loader.train(self.epoch, stage=self.name):
+            loss = self.loss(self.module, self.stage.teacher.network(batch.images))
             self.updater.apply(loss)
             self.updater.require_health(lambda: [self.name])
-            total, count = total + loss.detach() * len(labels), count + len(labels)
+            total, count = total + loss.detach() * len(batch.labels), count + len(batch.labels)
         return float(total) / count
 
     def _state(self) -> dict[str, Any]:

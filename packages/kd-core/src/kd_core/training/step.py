@@ -127,8 +127,7 @@ class _Recording:
     """A replay, and the places it reads its inputs from."""
 
     def __init__(self, inputs: Inputs, work: Callable[[Inputs], None], recorder: Recorder) -> None:
-        first, second = inputs
-        self._places = first.clone(), second.clone()
+        self._places = tuple(tensor.clone() for tensor in inputs)
         self._replay = recorder.record(lambda: work(self._places))
 
     def __call__(self, inputs: Inputs) -> None:

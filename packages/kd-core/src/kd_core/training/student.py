@@ -21,11 +21,13 @@ from kd_core.training.curves import Curves
 from kd_core.training.epoch_meter import EpochMeter
 from kd_core.training.evaluate import Score
 from kd_core.training.objective import Objective
+from kd_core.training.shuffled_targets import ShuffledTargets
 from kd_core.training.update import Updater
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import KdError
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
+from kd_hpc.variant import Control
 
 Made = TypeVar("Made")
 
@@ -53,6 +55,8 @@ class Student:
         self.objective = _objective(experiment, recipe, self.model, teacher, first_stage)
         self.updater = Updater(self._trained(), recipe, device, dtype)
         self.meter = EpochMeter(("loss", *self.objective.factors), device)
+        is_shuffled = experiment.differs.control == Control.SHUFFLED
+        self.shuffled = ShuffledTargets(experiment.seed, device) if is_shuffled else None
         self.curves = Curves()
         self.epoch = 0
         self.best: dict[str, Tensor] = {}
@@ -69,6 +73,8 @@ class Student:
     def begin_epoch(self) -> None:
         """Cosine from lr to 0 over the epochs, a function of the epoch alone."""
         self.updater.optimizer.lr = cosine(self.recipe.lr, self.epoch, self.recipe.epochs)
+        if self.shuffled:
+            self.shuffled.begin_epoch(self.epoch)
         self.model.train()
         self.meter.clear()
         self._norms: dict[str, float] = {}
@@ -151,6 +157,8 @@ class Student:
         """The unweighted terms, and the logits (B, K)."""
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             outputs = self.model(batch.images)
+        if teacher and self.shuffled:
+            teacher = self.shuffled(teacher, batch)
         return self.objective.terms(outputs, teacher, batch.labels), outputs.logits
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from random import Random
 from kd_hpc.campaign import Campaign
 from kd_hpc.experiment import Experiment
 from kd_hpc.forecasting.timings import Timings
-from kd_hpc.planning.job_packing import LEVEL, class_of
+from kd_hpc.planning.job_packing import LEVEL
 from kd_hpc.planning.planner import importance
 
 _SPREAD = 0.1
@@ -67,7 +67,7 @@ def remaining(
     for experiment in sorted(left, key=lambda experiment: importance(experiment, campaign.teacher)):
         is_teacher = experiment.is_pure and experiment.student == campaign.teacher
         needs = experiment.teacher_run
-        epochs = max(1, campaign.recipe.epochs - epochs_done.get(experiment, 0))
+        epochs = max(1, campaign.recipe_for(experiment).epochs - epochs_done.get(experiment, 0))
         item = Work(experiment, epochs, (), is_teacher, None if needs in finished else needs)
         _put(item, work, campaign.students_per_job)
     return [replace(item, paces=timings.paces_for(item.experiment, item.students)[0]) for item in work]
@@ -75,10 +75,10 @@ def remaining(
 
 def _put(item: Work, work: list[Work], students_per_job: int) -> None:
     """Add `item` to the job in `work` that it may share, as the planner would, or as one more."""
-    own = class_of(item.experiment)
+    own = item.experiment.company
     for place, job in enumerate(work):
         is_level = abs(job.epochs - item.epochs) <= LEVEL
-        if own and own == class_of(job.experiment) and is_level and job.students < students_per_job:
+        if own and own == job.experiment.company and is_level and job.students < students_per_job:
             work[place] = replace(job, students=job.students + 1, epochs=max(job.epochs, item.epochs))
             return
     work.append(item)

@@ -14,8 +14,6 @@ from kd_hpc.schedulers.memory_sizes import in_kilobytes
 LEVEL = 1
 """Epochs between two students of a job at most: who is ahead waits for the other, and a kill parts them by one."""
 
-Class = tuple[str, str, str, int]
-
 
 @dataclass(frozen=True)
 class Ready:
@@ -59,17 +57,10 @@ class Job:
         """True if `ready` may be trained beside those that are in it."""
         if len(self.members) >= self.size or ready.must_be_alone or self.members[0].must_be_alone:
             return False
-        leader, own = self.members[0], class_of(ready.run.experiment)
+        leader, own = self.members[0], ready.run.experiment.company
         return (
             own is not None
-            and own == class_of(self.leader)
+            and own == self.leader.company
             and ready.readiness == leader.readiness
             and abs(ready.epoch - leader.epoch) <= LEVEL
         )
-
-
-def class_of(experiment: Experiment) -> Class | None:
-    """What the students of a job have in common; None for a pure run, which shares with nobody."""
-    if experiment.teacher is None:
-        return None
-    return (experiment.dataset, experiment.teacher, experiment.student, experiment.seed)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Surplus
-from kd_hpc.planning.job_packing import class_of
 from kd_hpc.planning.situation import Situation
 from kd_hpc.planning.slots import is_in_queue
 from kd_hpc.records import StatusRecord
@@ -115,5 +114,5 @@ class _Trained:
         if labels:
             return [run for run in self.runs if run == leader or run.label in labels]
         if leader and name.is_shared:
-            return [run for run in self.runs if class_of(run) == class_of(leader)]
+            return [run for run in self.runs if run.company == leader.company]
         return [leader] if leader else []

@@ -240,7 +240,7 @@ class _Planner:
         return Ready(run, readiness, memory_needed(self.situation.campaign, record, ending), why, ending)
 
     def _recipe_differs(self, run: RunView, record: StatusRecord) -> str:
-        return self.situation.campaign.recipe.differences(record.recipe, run.experiment.method)
+        return self.situation.campaign.recipe_for(run.experiment).differences(record.recipe, run.experiment.method)
 
 
 def _submission(ready: Ready, job: Job) -> Decision:

@@ -193,6 +193,7 @@ class Actions:
     def _intent(self, decision: Decision, token: str, runs: tuple[str, ...] | None) -> StatusRecord:
         record = self._base(self.situation.by_run[decision.experiment], decision.ending)
         campaign = self.situation.campaign
+        recipe = campaign.recipe_for(decision.experiment)
         attempt = Attempt(
             number=len(record.attempts) + 1,
             token=token,
@@ -205,8 +206,9 @@ class Actions:
         return record.model_copy(
             update={
                 "state": State.SUBMITTING,
-                "epochs": campaign.recipe.epochs,
-                "recipe": campaign.recipe.of(decision.experiment.method).model_dump(mode="json"),
+                "epochs": recipe.epochs,
+                "recipe": recipe.model_dump(mode="json"),
+                "recipe_sha256": recipe.identity(decision.experiment.method),
                 "teacher_sha256": decision.teacher_sha256,
                 "attempts": (*record.attempts, attempt),
                 "reason": "",

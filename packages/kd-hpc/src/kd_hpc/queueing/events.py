@@ -73,7 +73,7 @@ def _by_job(acted: Sequence[Decision]) -> Iterator[tuple[Decision, list[Decision
 
 
 def _beside(decisions: Sequence[Decision]) -> str:
-    students = [f"{run.method} {format_alpha(run.alpha)}" for run in (decision.experiment for decision in decisions)]
+    students = [f"{run.arm} {format_alpha(run.alpha)}" for run in (decision.experiment for decision in decisions)]
     return f" and in its job {len(students)} more ({', '.join(students)})" if students else ""
 
 

@@ -29,6 +29,8 @@ def random_world(seed: int, *, lock_holds: bool = True) -> World:
 
 def _campaign(rng: Random) -> Campaign:
     methods = rng.sample(("logit", "rkd", "nst"), rng.randint(0, 2))
+    seeds = rng.randint(1, 2)
+    sensible = ["hard", "random_teacher", *(["other_teacher"] if seeds > 1 else [])] if methods else ["hard"]
     return Campaign.model_validate(
         {
             "name": "random",
@@ -37,7 +39,8 @@ def _campaign(rng: Random) -> Campaign:
             "student": rng.choice(("ResNet56", "ResNet112")),
             "methods": methods,
             "alphas": [0.25, 0.5][: rng.randint(1, 2)] if methods else [],
-            "seeds": list(range(rng.randint(1, 2))),
+            "seeds": list(range(seeds)),
+            "controls": rng.sample(sensible, rng.choice((0, 0, 1, len(sensible)))),
             "students_per_job": rng.choice((1, 2, 3, 6)),
             "recipe": {"epochs": rng.randint(1, 8)},
             "resources": {

@@ -9,6 +9,7 @@ from itertools import pairwise
 from random import Random
 
 from kd_hpc.campaign import Campaign
+from kd_hpc.command import student_beside
 from kd_hpc.experiment import Experiment
 from kd_hpc.interventions.retry import forgive
 from kd_hpc.planning.decision import Plan
@@ -188,7 +189,7 @@ class World:
             raise Violation(f"these write although no job lives: {self.witness.writers}")
 
     def _require_whole(self, experiment: Experiment, record: StatusRecord) -> None:
-        whole = record.epoch == self.campaign.recipe.epochs and self.disk.run(experiment).best_sha256
+        whole = record.epoch == self.campaign.recipe_for(experiment).epochs and self.disk.run(experiment).best_sha256
         if not whole:
             raise Violation(f"{experiment.label} says completed and is not")
 
@@ -208,7 +209,8 @@ class World:
 
     def _trainer(self, spec: JobSpec, job: SimJob) -> SimTrainer:
         runs = [(run, self.natures.get(run, Nature(epoch_seconds=600))) for run in self._runs_of(spec)]
-        trainer = SimTrainer(runs, spec, self.campaign.recipe.epochs, self.disk, self.witness)
+        epochs = self.campaign.recipe_for(runs[0][0]).epochs
+        trainer = SimTrainer(runs, spec, epochs, self.disk, self.witness)
         trainer.job_id = job.job_id
         return trainer
 
@@ -218,8 +220,7 @@ class World:
         assert parsed is not None, f"{spec.name} is no name of ours"
         leader = self._by_tag[parsed.tag]
         words = [word for option, word in pairwise(spec.command) if option == "--beside"]
-        found = (word.partition(":") for word in words)
-        others = [leader.model_copy(update={"method": method, "alpha": float(alpha)}) for method, _, alpha in found]
+        others = [student_beside(leader, word) for word in words]
         assert parsed.is_shared == bool(others), f"{spec.name} says otherwise than its command"
         return [leader, *others]
 

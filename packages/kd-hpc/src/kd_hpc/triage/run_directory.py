@@ -15,6 +15,7 @@ from kd_hpc.errors import Damaged, IdentityError, UsageError
 from kd_hpc.escapes import printable
 from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.files import MOST_BYTES, read_regular
+from kd_hpc.recipe import teachers_variant
 from kd_hpc.records import StatusRecord
 from kd_hpc.sealed import read_object
 from kd_hpc.store import METRICS, REPRESENTATIONS, Unreadable, read_record
@@ -95,7 +96,8 @@ class Identity:
         if self.teacher is None or self.variant.control == Control.RANDOM_TEACHER:
             return None
         other = self.variant.teacher_seed
-        return Identity(self.dataset, PURE, None, None, self.teacher, self.seed if other is None else other)
+        method = arm(PURE, teachers_variant(self.variant))
+        return Identity(self.dataset, method, None, None, self.teacher, self.seed if other is None else other)
 
     @property
     def variant(self) -> Variant:
