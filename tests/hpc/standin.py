@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kd_hpc.claim import Claim, JobIdentity, claimed
+from kd_hpc.command import student_beside
 from kd_hpc.errors import KdError, Superseded
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import State
@@ -45,14 +46,12 @@ def main() -> int:
 
 
 def _experiments(arguments: argparse.Namespace) -> list[Experiment]:
+    shared = {"dataset": arguments.dataset, "seed": arguments.seed, "variant": arguments.variant}
     if arguments.model is not None:
-        return [Experiment(dataset=arguments.dataset, seed=arguments.seed, student=arguments.model)]
+        return [Experiment(**shared, student=arguments.model)]
     models = {"teacher": arguments.teacher, "student": arguments.student}
-    students = [(arguments.method, arguments.alpha), *(word.split(":") for word in arguments.beside)]
-    return [
-        Experiment(dataset=arguments.dataset, seed=arguments.seed, method=method, alpha=float(alpha), **models)
-        for method, alpha in students
-    ]
+    first = Experiment(**shared, method=arguments.method, alpha=arguments.alpha, **models)
+    return [first, *(student_beside(first, word) for word in arguments.beside)]
 
 
 @contextlib.contextmanager
@@ -123,6 +122,7 @@ def _arguments() -> argparse.Namespace:
     for name in ("experiments", "data", "dataset", "model", "method", "teacher", "student", "device"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--alpha", type=float)
+    parser.add_argument("--variant", default="")
     parser.add_argument("--beside", action="append", default=[])
     parser.add_argument("--seed", type=int)
     parser.add_argument("--epochs", type=int, default=150)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kd_hpc import locks
-from kd_hpc.archiving.closed_campaigns import JOURNAL, campaigns_queued
+from kd_hpc.archiving.closed_campaigns import JOURNAL, campaigns_with_runs
 from kd_hpc.archiving.closed_run import read_round
 from kd_hpc.archiving.move_folder import is_compared, relocate, require_movable
 from kd_hpc.archiving.page import INVITATION, authors_words, page
@@ -145,7 +145,7 @@ def close(
     _make(found.folder)
     with locks.held(found.folder / ".closing"):
         if not _journal(found):
-            _write_journal(found, campaigns=campaigns_queued(found.source), started_at=_now())
+            _write_journal(found, campaigns=" ".join(campaigns_with_runs(found.source)), started_at=_now())
         if not found.runs.exists():
             yield from _move(found, word_given=word_given)
         if not _is_closed(found):

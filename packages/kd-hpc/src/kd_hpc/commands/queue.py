@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ def queue(
     """
     from kd_hpc.archiving.closed_campaigns import require_open
     from kd_hpc.errors import UsageError
+    from kd_hpc.queueing.changed_campaign import changes, require_own_recipe
     from kd_hpc.queueing.session import open_session
 
     if watch and (dry_run or as_json):
@@ -49,6 +51,9 @@ def queue(
     with session.notifier.over_a_round(counts=not dry_run):
         if not anew:
             require_open(session.campaign.name, campaign, experiments)
+        require_own_recipe(session.campaign, campaign, session.store)
+        for sentence in changes(session.campaign, session.remembered, session.store):
+            print(sentence, file=sys.stderr)
         if dry_run:
             _look(session, as_json=as_json, everything=everything)
             return

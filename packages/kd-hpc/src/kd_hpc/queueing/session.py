@@ -54,11 +54,15 @@ class Session:
         """Notify whom the campaign names of what a round found."""
         self.notifier.after_round(report.plan, failure=report.failure, is_known=report.silence is None)
 
+    @property
+    def remembered(self) -> Path:
+        """Where the campaign's text is kept, as it was queued last."""
+        return self.control / _CAMPAIGNS / f"{self.campaign.name}.toml"
+
     def remember_campaign(self) -> None:
         """Keep the campaign's text beside the runs, so that later commands need not be told which it was."""
-        folder = self.control / _CAMPAIGNS
-        folder.mkdir(parents=True, exist_ok=True)
-        publish_bytes(folder / f"{self.campaign.name}.toml", seal_toml(read_regular(self.campaign_file)))
+        self.remembered.parent.mkdir(parents=True, exist_ok=True)
+        publish_bytes(self.remembered, seal_toml(read_regular(self.campaign_file)))
 
 
 def open_session(campaign_file: Path, experiments: Path) -> Session:
