@@ -45,6 +45,7 @@ def test_another_rounding_of_its_arithmetic_makes_the_same_teacher(loader: Loade
 
 def test_its_statistics_are_those_of_the_images_to_12_bits(loader: Loader) -> None:
     network = untrained(loader)
+    assert isinstance(network.conv1, torch.nn.Conv2d)
     images = torch.cat([batch.images for batch in loader.train(0, stage="random_teacher")])[:IMAGES]
     with torch.no_grad():
         maps = network.conv1(images)

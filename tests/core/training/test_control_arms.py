@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from kd_hpc.recipe import Recipe
-from tests.core.processes import run, start
+from tests.core.processes import run
 from tests.core.runs import arguments, place
 
 IN_MID_EPOCH = """
@@ -167,15 +167,21 @@ def test_students_of_another_teacher_are_not_trained_beside(tmp_path: Path) -> N
     assert "another teacher or another recipe" in output
 
 
+def test_the_other_teacher_passes_the_same_gate_as_ones_own(teacher: Path, tmp_path: Path) -> None:
+    root = place(teacher, tmp_path / "root")
+    code, output = run(command(root, *OTHER), root / "log")
+    assert code == 1
+    assert "The teacher Digits/pure/ResNetBaby/1 is not_started, not completed." in output
+    assert "--model ResNetBaby --seed 1" in output
+    assert not list(root.glob("experiments/Digits/logit*"))
+
+
 def test_another_untrained_teacher_than_the_recorded_one_is_refused(teachers: Path, tmp_path: Path) -> None:
     root = fresh(teachers, tmp_path)
-    begun = start(command(root, "logit", "random_teacher", "--epochs", "500"), root / "log")
-    while not list(root.glob("experiments/Digits/logit+*/**/checkpoint.pth")):
-        begun.process.join(0.01)
-    begun.kill_after(0.0)
+    begun = command(root, "logit", "random_teacher")
+    assert run(begun, root / "log", prelude=IN_MID_EPOCH)[0] == -signal.SIGKILL
     other = "import kd_core.teacher.untrained as u; u._BITS = 5"
-    again = command(root, "logit", "random_teacher", "--epochs", "500")
-    code, output = run(again, root / "again", prelude=other)
+    code, output = run(begun, root / "again", prelude=other)
     assert code == 1
     assert "the untrained ResNetBaby of seed 0 is not the teacher this run was started with" in output
 
