@@ -253,3 +253,26 @@ def test_charlie_is_240_runs_and_digits_is_the_quickstart() -> None:
     digits = load_campaign(ROOT / "campaigns/digits.toml").experiments()
     assert len(digits) == 60
     assert "campaigns/digits.toml" in (ROOT / "toolbox/quickstart.sh").read_text()
+
+
+def test_charlie_with_its_controls_is_charlie_and_as_many_runs_as_its_first_line_says() -> None:
+    from collections import Counter
+
+    from kd_hpc.campaign import load_campaign
+
+    path = ROOT / "campaigns/charlie-controls.toml"
+    charlie, controls = load_campaign(ROOT / "campaigns/charlie.toml"), load_campaign(path)
+    runs = controls.experiments()
+    first_line = path.read_text().splitlines()[0]
+    assert len(runs) == len(set(runs)) == int(re.findall(r"(\d+) runs", first_line)[0])
+    assert f"{len(runs) - 240} more" in first_line
+    assert set(charlie.experiments()) < set(runs)
+    assert Counter(run.differs.control for run in runs) == {
+        None: 240,
+        "hard": 12,
+        "random_teacher": 72,
+        "other_teacher": 72,
+        "shuffled": 12,
+    }
+    assert {run.alpha for run in runs if run.variant} == {None, 0.5}
+    assert all(controls.recipe_for(run) == charlie.recipe_for(run) for run in charlie.experiments())

@@ -111,9 +111,9 @@ def test_seeds_that_came_and_went_are_told_with_what_stays(tmp_path: Path) -> No
 def test_queue_tells_of_new_runs_once(tmp_path: Path) -> None:
     campaign_file(tmp_path, CAMPAIGN.replace("seeds = [0, 1]", "seeds = [0]"))
     with no_jobs_left(tmp_path):
-        first = kd_hpc("queue", "tiny.toml", "--watch", cwd=tmp_path)
+        first = kd_hpc("queue", "tiny.toml", cwd=tmp_path)
         campaign_file(tmp_path)
-        second, third = (kd_hpc("queue", "tiny.toml", "--watch", cwd=tmp_path) for _ in range(2))
+        second, third = (kd_hpc("queue", "tiny.toml", cwd=tmp_path) for _ in range(2))
     assert ["New since" in done.stderr for done in (first, second, third)] == [False, True, False]
 
 
