@@ -66,7 +66,7 @@ def status(root: Path, arm: str) -> dict[str, Any]:
 
 def results(root: Path, arm: str) -> dict[str, Any]:
     metrics = json.loads((directory(root, arm) / "metrics.json").read_text())
-    del metrics["seconds"], metrics["students"]
+    del metrics["seconds"], metrics["students"], metrics["checksum"]
     record = status(root, arm)
     kept = {key: record.get(key) for key in ("state", "epoch", "recipe", "recipe_sha256", "teacher_sha256")}
     return {"metrics": metrics, **kept, **{name: (directory(root, arm) / name).read_bytes() for name in FILES}}
