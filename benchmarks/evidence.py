@@ -1,9 +1,10 @@
-"""Does every method learn, at every strength, on real images? A campaign on Fashion-MNIST, and its table.
+"""Does every method learn, at every strength, on real images? A campaign, and its section of docs/evidence.md.
 
     .venv/bin/python -m benchmarks.evidence WORKDIR [--train-images 5000] [--epochs 20] [--write docs/evidence.md]
 
-Resumable: killed or run again, it goes on from where it was. Needs Debian's dataset-fashion-mnist, or the four
-published files in the folder named with --images. ResNet20 teaches ResNetBaby: all methods, three alphas, two seeds.
+Resumable: killed or run again, it goes on from where it was. Needs Debian's dataset-fashion-mnist, or with --images the
+folder of its four published files; or an archive of CIFAR-10 as JPEG files (see benchmarks.jpeg_images), for colour.
+ResNet20 teaches ResNetBaby: all methods, three alphas, two seeds. --write replaces the section of that data set alone.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from collections import defaultdict
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.jpeg_images import ORIGIN, read_splits
 from kd_core.data.images import Split, save_dataset
 from kd_core.data.sources import SOURCES
 from kd_hpc.catalogue import METHODS
@@ -32,7 +35,7 @@ TOLERANCE = 2.0
 
 CAMPAIGN = """# Written by benchmarks/evidence.py
 name = "evidence"
-datasets = ["FashionMNIST"]
+datasets = ["{dataset}"]
 teacher = "{teacher}"
 student = "{student}"
 methods = {methods}
@@ -64,10 +67,12 @@ def main() -> None:
     arguments = parse()
     folder = arguments.workdir.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    data = prepare(arguments.images, folder / f"data-{arguments.train_images}", arguments.train_images)
+    data, images = folder / f"data-{arguments.train_images}", ImageSet.of(arguments.images)
+    prepare(images, arguments.images, data, arguments.train_images)
     campaign = folder / "evidence.toml"
     campaign.write_text(
         CAMPAIGN.format(
+            dataset=images.dataset,
             teacher=arguments.teacher,
             student=arguments.student,
             methods=list(METHODS),
@@ -85,10 +90,10 @@ def main() -> None:
     subprocess.run([BIN / "kd-hpc", "queue", campaign, "--watch"], cwd=folder, check=False)
     report = [BIN / "kd-analysis", "report", "experiments", "-o", "report", "--campaign", campaign]
     subprocess.run(report, cwd=folder, check=True)
-    text = page(folder / "report/tables/runs.csv", arguments)
+    text = section(folder / "report/tables/runs.csv", images, arguments)
     print(text)
     if arguments.write:
-        arguments.write.write_text(text)
+        arguments.write.write_text(with_section(arguments.write.read_text(), text))
 
 
 def parse() -> argparse.Namespace:
@@ -108,13 +113,36 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(images: Path, root: Path, count: int) -> Path:
+class ImageSet(NamedTuple):
+    """The data set's name in a campaign, and what it is called in the page."""
+
+    dataset: str
+    title: str
+
+    @classmethod
+    def of(cls, images: Path) -> ImageSet:
+        return cls("FashionMNIST", "Fashion-MNIST") if images.is_dir() else cls("Cifar10", "CIFAR-10 as JPEG files")
+
+
+def prepare(images: ImageSet, place: Path, root: Path, count: int) -> None:
     """The first `count` training images and half as many test images, the same number of each class."""
-    if not (root / "FashionMNIST/manifest.json").exists():
-        train, test = SOURCES["FashionMNIST"].read(images)
-        source = f"the first images of each class of {images.name}"
-        save_dataset(root, "FashionMNIST", source, first(train, count), first(test, count // 2))
-    return root
+    if (root / images.dataset / "manifest.json").exists():
+        return
+    if images.dataset == "Cifar10":
+        splits = read_splits(place, {"train": count, "test": count // 2})
+        save_dataset(root, images.dataset, ORIGIN, splits["train"], splits["test"])
+        return
+    train, test = SOURCES[images.dataset].read(place)
+    source = f"the first images of each class of {place.name}"
+    save_dataset(root, images.dataset, source, first(train, count), first(test, count // 2))
+
+
+def with_section(page: str, text: str) -> str:
+    """`page` with the section that begins as `text` does replaced by it, or with it at the end."""
+    heading = text.partition("\n")[0]
+    before, found, rest = page.partition(f"{heading}\n")
+    _, other, after = rest.partition("\n## ")
+    return f"{before.rstrip()}\n\n{text.rstrip()}\n" + (f"\n## {after}" if found and other else "")
 
 
 def first(split: Split, count: int) -> Split:
@@ -123,8 +151,8 @@ def first(split: Split, count: int) -> Split:
     return Split(split.images[chosen], split.labels[chosen])
 
 
-def page(runs_csv: Path, arguments: argparse.Namespace) -> str:
-    """docs/evidence.md: the accuracy of every cell beside the pure student's, seed by seed."""
+def section(runs_csv: Path, images: ImageSet, arguments: argparse.Namespace) -> str:
+    """The accuracy of every cell beside the pure student's, seed by seed."""
     with runs_csv.open() as stream:
         rows = list(csv.DictReader(stream))
     last = {(row["method"], row["alpha"], row["student"], row["seed"]): float(row["acc_last"]) for row in rows}
@@ -153,9 +181,9 @@ def page(runs_csv: Path, arguments: argparse.Namespace) -> str:
     students = [f"{pure[seed]:.2f}" for seed in seeds]
     return "\n".join(
         [
-            "# Evidence: every method learns",
+            f"## {images.title}",
             "",
-            f"Fashion-MNIST, {arguments.train_images:,} training and {arguments.train_images // 2:,} test images (the "
+            f"{arguments.train_images:,} training and {arguments.train_images // 2:,} test images (the "
             f"first of each class), {arguments.teacher} -> {arguments.student}, {arguments.epochs} epochs, batch "
             f"{arguments.batch_size}, learning rate {arguments.lr:g}, seeds {', '.join(seeds)}. Accuracy of the last "
             "epoch on the test images, in percent.",
@@ -170,8 +198,9 @@ def page(runs_csv: Path, arguments: argparse.Namespace) -> str:
             "With two seeds these are checks that training works, not a comparison of methods.",
             "",
             f"Made by `.venv/bin/python -m benchmarks.evidence WORKDIR --train-images {arguments.train_images} "
-            f"--epochs {arguments.epochs} --write docs/evidence.md` on {os.cpu_count()} CPU cores, torch "
-            f"{version('torch')}, Python {platform.python_version()}; the numbers are those of `kd-analysis report`.",
+            f"--epochs {arguments.epochs} --batch-size {arguments.batch_size} --lr {arguments.lr:g}` on "
+            f"{os.cpu_count()} CPU cores, torch {version('torch')}, Python {platform.python_version()}; "
+            "the numbers are those of `kd-analysis report`.",
             "",
         ]
     )

@@ -6,7 +6,7 @@
 # Makes an environment for each in FOLDER (default: a temporary one; a FOLDER that has them already is used again),
 # installs the three packages, runs the suite in one after the other and ends with one line each. Several GB.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 folder=${1:-$(mktemp -d)}
 uv=.venv/bin/uv
 needed=(-e packages/kd-hpc -e packages/kd-core -e packages/kd-analysis hypothesis psutil pytest pytest-xdist)

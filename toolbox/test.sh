@@ -7,5 +7,5 @@ bash toolbox/setup.sh dev
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/shellcheck --external-sources toolbox/*.sh
+.venv/bin/shellcheck --external-sources toolbox/*.sh benchmarks/*.sh
 .venv/bin/pytest "$@"

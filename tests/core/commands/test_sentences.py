@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from kd_hpc.experiment import Experiment
+from kd_hpc.records import State, StatusRecord
+from kd_hpc.store import Store
 from tests.core.processes import run
 from tests.core.runs import arguments, directory, place, status
 from tests.paths import BIN
@@ -107,6 +110,18 @@ def test_a_damaged_teacher_is_mended_by_the_commands_that_are_told(teacher: Path
     assert code == 0, output
     assert best.read_bytes() == sound, "the same recipe, so the same weights"
     assert run(arguments(root, "logit"), root / "then")[0] == 0
+
+
+def test_a_suspect_teacher_is_to_be_bettered_not_put_back(teacher: Path, tmp_path: Path) -> None:
+    root = place(teacher, tmp_path / "run")
+    store, run_of_it = Store(root / "experiments"), Experiment(dataset="Digits", student="ResNetBaby", seed=0)
+    record = store.read(run_of_it)
+    assert isinstance(record, StatusRecord)
+    store.write(run_of_it, record.model_copy(update={"state": State.SUSPECT, "reason": "slow"}))
+    code, output = run(arguments(root, "logit"), root / "log")
+    assert code == 1
+    assert "is suspect: slow. Look at its curves, then train a better one: kd-hpc retry --anew" in told(output)
+    assert "Put that file back" not in output
 
 
 def test_weights_that_are_gone_are_not_said_to_be_untrained(teacher: Path, tmp_path: Path) -> None:

@@ -16,15 +16,20 @@ from kd_hpc.store import Store
 def train_it(store: Store, run: Experiment) -> str:
     """How `run` gets its weights: a completed one is trained again only once its directory is moved aside."""
     record = store.read(run)
-    if isinstance(record, StatusRecord) and record.state in (State.COMPLETED, State.SUSPECT):
-        aside = with_folder(f"kd-hpc retry --anew {run.label}", store.root)
-        return f"Put that file back from a copy, or train the run again: {aside}, then {_command(store, run, record)}"
-    return f"Train it first: {_command(store, run, record if isinstance(record, StatusRecord) else None)}"
+    if isinstance(record, StatusRecord) and record.state == State.COMPLETED:
+        return f"Put that file back from a copy, or train the run again: {begin_anew(store, run)}"
+    return f"Train it first: {_command(store, run)}"
 
 
-def _command(store: Store, run: Experiment, record: StatusRecord | None) -> str:
+def begin_anew(store: Store, run: Experiment) -> str:
+    """How a run that has ended is trained once more."""
+    return f"{with_folder(f'kd-hpc retry --anew {run.label}', store.root)}, then {_command(store, run)}"
+
+
+def _command(store: Store, run: Experiment) -> str:
     """As a person types it, with the recipe that is on record."""
-    recipe = Recipe.recorded(record.recipe) if record and record.recipe else Recipe()
+    record = store.read(run)
+    recipe = Recipe.recorded(record.recipe) if isinstance(record, StatusRecord) and record.recipe else Recipe()
     words = train_arguments(run, recipe, store.root, Path("data"))
     for option in ("--data", "--device"):  # whatever this process was told
         place = words.index(option)

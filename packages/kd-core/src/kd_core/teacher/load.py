@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from kd_core.artifacts.remedies import train_it
+from kd_core.artifacts.remedies import begin_anew, train_it
 from kd_core.artifacts.weights import load_network, read_weights
 from kd_core.data.loaders import Loader
 from kd_core.runtime.device import place
@@ -94,6 +94,7 @@ def _require_completed(store: Store, run: Experiment) -> None:
     if state == State.SUSPECT:
         reason = record.reason if isinstance(record, StatusRecord) else ""
         raise TeacherError(
-            f"The teacher {run.label} is suspect: {reason}.", remedy=f"Mend its recipe first. {train_it(store, run)}"
+            f"The teacher {run.label} is suspect: {reason}.",
+            remedy=f"Look at its curves, then train a better one: {begin_anew(store, run)}",
         )
     raise TeacherError(f"The teacher {run.label} is {state}, not completed.", remedy=train_it(store, run))
