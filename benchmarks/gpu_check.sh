@@ -6,12 +6,12 @@
 #   bash benchmarks/gpu_check.sh summary       one JSON and one Markdown table of the parts whose figures are in $OUT
 #
 # Each part is bounded in time and leaves a log and its figures in $OUT (.gpu/out); a part that passed is not run again there.
-# KD_DEVICE=cpu tries the script without a GPU; STEPS, ROUNDS, METHODS, STUDENTS, EPOCHS, NETWORKS="TEACHER STUDENT" make it shorter.
+# KD_DEVICE=cpu SLOWER=10 (times the bounds) tries the script without a GPU; STEPS, ROUNDS, METHODS, STUDENTS, EPOCHS, NETWORKS="TEACHER STUDENT" make it shorter.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 here=$PWD/.gpu out=${OUT:-$PWD/.gpu/out}
 python=${PYTHON:-$([ -x .venv/bin/python ] && echo "$PWD/.venv/bin/python" || echo python3)}
-device=${KD_DEVICE:-cuda} steps=${STEPS:-50} rounds=${ROUNDS:-3} students=${STUDENTS:-6} epochs=${EPOCHS:-4}
+device=${KD_DEVICE:-cuda} steps=${STEPS:-50} rounds=${ROUNDS:-3} students=${STUDENTS:-6} epochs=${EPOCHS:-4} slower=${SLOWER:-1}
 read -r -a methods <<<"${METHODS:-logit rkd nst factor_transfer}"
 read -r teacher student <<<"${NETWORKS:-ResNet112 ResNet56}"
 arithmetics=float32
@@ -85,7 +85,7 @@ part() {
     local name=$1 limit=$2 status=0 start=$SECONDS
     if grep -qs '"exit": 0' "$out/$name.end"; then echo "$name: passed before"; return; fi
     export python device steps rounds students epochs teacher student arithmetics here out
-    timeout -k 5 "$limit" bash -c "$(declare -f core core_killed "$name"); $(declare -p methods); $name" \
+    timeout -k 5 "$((limit * slower))" bash -c "$(declare -f core core_killed "$name"); $(declare -p methods); $name" \
         >"$out/$name.log" 2>&1 || status=$?
     printf '{"exit": %s, "seconds": %s}\n' "$status" "$((SECONDS - start))" >"$out/$name.end"
     printf '%-9s exit %s after %s s: %s\n' "$name" "$status" "$((SECONDS - start))" "$(tail -n 1 "$out/$name.log" | cut -c1-150)"

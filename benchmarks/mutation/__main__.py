@@ -25,21 +25,16 @@ from tests.paths import ROOT
 PACKAGE = ROOT / "packages/kd-core/src/kd_core"
 RESULTS = ROOT / "mutation.jsonl"
 SECONDS, TIMES_AS_LONG = 1800.0, 10
-_REFERENCE = "tests/core/test_reference.py"
-_COMMANDS, _TRAINING = "tests/core/commands", "tests/core/training"
+_CORE = "tests/core"
+_WIRING, _REFERENCE, _COMMANDS = f"{_CORE}/test_wiring.py", f"{_CORE}/test_reference.py", f"{_CORE}/commands"
 TESTS = {
-    "training": [
-        f"{_TRAINING}/test_training.py",
-        _REFERENCE,
-        f"{_TRAINING}/test_recorded_step.py",
-        f"{_TRAINING}/test_numbers_gone_wrong.py",
-        _COMMANDS,
-    ],
-    "teacher": ["tests/core/teacher", _REFERENCE, _COMMANDS],
-    "artifacts": [_REFERENCE, "tests/core/artifacts", _COMMANDS],
-    "methods": ["tests/core/methods", _REFERENCE],
-    "data": ["tests/core/data", _REFERENCE],
+    "training": [f"{_CORE}/training/test_training.py", _WIRING, f"{_CORE}/training", _REFERENCE, _COMMANDS],
+    "teacher": [f"{_CORE}/teacher", _WIRING, _COMMANDS, _REFERENCE],
+    "artifacts": [f"{_CORE}/artifacts", _WIRING, _COMMANDS, _REFERENCE],
+    "methods": [f"{_CORE}/methods", _WIRING, _REFERENCE],
+    "data": [f"{_CORE}/data", _WIRING, _REFERENCE],
 }
+"""Those that notice most, and soonest, first."""
 
 
 def all_mutants(only: str | None) -> list[tuple[str, Mutant]]:

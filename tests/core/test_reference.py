@@ -71,6 +71,7 @@ class Case:
     def curves(self, method: str) -> dict[str, list[float]]:
         """metrics.json with groups before a dot."""
         content = json.loads((self.directory(method) / "metrics.json").read_text())
+        del content["checksum"]
         groups = {group: content.pop(group) for group in ("terms", "gradient_norms")}
         named = {f"{group}.{name}": groups[group][name] for group in groups for name in groups[group]}
         return {**content, **named}
