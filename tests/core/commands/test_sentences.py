@@ -30,11 +30,11 @@ def interrupted(*words, **options):
 setattr(owner, name, interrupted)
 """
 FULL = """
-import torch
+import torch, kd_core.run
 from kd_core.training.step import PlainStep
-def take(*words):
+def full(*words, **options):
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.\\nSee the documentation.")
-PlainStep.take = take
+{place} = full
 """
 
 
@@ -145,13 +145,26 @@ def test_a_completed_run_asked_for_another_recipe_says_both_and_the_ways_out(tea
     assert run(arguments(root, "pure", epochs=2), root / "same")[0] == 0
 
 
-@pytest.mark.parametrize("beside", [(), ("nst:0.5", "fitnets:0.5")], ids=["one", "several"])
+def test_a_completed_control_arm_asked_again_is_complete(teacher: Path, tmp_path: Path) -> None:
+    root = place(teacher, tmp_path / "run")
+    words = [*arguments(root, "pure", epochs=1), "--variant", "hard"]
+    assert run(words, root / "log")[0] == 0
+    code, output = run(words, root / "again")
+    assert code == 0, output
+    assert ": 1 epochs, test accuracy " in output
+
+
+@pytest.mark.parametrize(
+    ("beside", "where"),
+    [((), "PlainStep.take"), (("nst:0.5", "fitnets:0.5"), "PlainStep.take"), (("nst:0.5",), "kd_core.run.Student")],
+    ids=["one", "several", "before the first step"],
+)
 def test_a_full_gpu_asks_for_fewer_students_never_for_another_recipe(
-    beside: tuple[str, ...], teacher: Path, tmp_path: Path
+    beside: tuple[str, ...], where: str, teacher: Path, tmp_path: Path
 ) -> None:
     root = place(teacher, tmp_path / "run")
     words = [word for other in beside for word in ("--beside", other)]
-    code, output = run([*arguments(root, "logit"), *words], root / "log", prelude=FULL)
+    code, output = run([*arguments(root, "logit"), *words], root / "log", prelude=FULL.format(place=where))
     assert code == 1
     (line,) = told(output).splitlines()
     assert "memory is full: CUDA out of memory. Tried to allocate 2.00 MiB. " in line

@@ -62,6 +62,13 @@ def train_runs(request: Request) -> list[KdError]:
     Raises before anything is written: DeviceError, DataError, TeacherError. Raises DeviceError when the device's memory
     does not suffice.
     """
+    try:
+        return _train_owned(request)
+    except torch.OutOfMemoryError as error:
+        raise _out_of_memory(error, len(request.experiments)) from None
+
+
+def _train_owned(request: Request) -> list[KdError]:
     make_deterministic()
     keep_freed_memory()
     records = [_recorded(request.store, experiment) for experiment in request.experiments]
@@ -77,8 +84,6 @@ def train_runs(request: Request) -> list[KdError]:
                 failures.append(error)
         try:
             return failures + _train(writers, around)
-        except torch.OutOfMemoryError as error:
-            raise _out_of_memory(error, len(writers)) from None
         except KeyboardInterrupt:
             raise _interrupted(writers) from None
 

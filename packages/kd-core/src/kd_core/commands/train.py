@@ -117,7 +117,7 @@ def _open_runs(
         else:
             if not record.is_done:
                 open_runs.append(experiment)
-            elif differs := recipe.differences(record.recipe, experiment.method):
+            elif differs := recipe.varied(experiment.differs).differences(record.recipe, experiment.method):
                 failures.append(_done_otherwise(store, experiment, record, differs))
             else:
                 accuracy = "unknown" if record.acc_last is None else f"{record.acc_last:.2f}"
