@@ -22,6 +22,7 @@ QUICK = {
     "kd-hpc status": ["kd-hpc status charlie.toml", "kd-hpc status 'SVHN/*'", "kd-hpc status --experiments practice"],
     "kd-hpc why": ["kd-hpc why SVHN/pure/ResNet112/2", "kd-hpc why 7002748 --campaign charlie.toml"],
     "kd-hpc why, of several": ["kd-hpc why 'SVHN/*'"],
+    "kd-hpc check": ["kd-hpc check --experiments mine", "kd-hpc check --experiments practice --deep"],
     "kd-hpc diagnose": [
         "kd-hpc diagnose Digits/pure/ResNet20/0 --experiments practice",
         "kd-hpc diagnose SVHN/pure/ResNet112/0",
@@ -50,7 +51,7 @@ QUICK = {
     "kd-analysis weekly": ["kd-analysis weekly --experiments practice --campaign practice/campaign.toml"],
 }
 """Commands to type for each heading of the page."""
-ENDS = {"kd-hpc doctor": (0, 1), "kd-hpc queue": (0, 1, 75)}
+ENDS = {"kd-hpc check": (0, 1), "kd-hpc doctor": (0, 1), "kd-hpc queue": (0, 1, 75)}
 
 
 @pytest.fixture(scope="module")

@@ -38,15 +38,17 @@ def prepare(
         bool, typer.Option("--subset", help="With --from: an archive of NAME's structure that holds less of it.")
     ] = False,
 ) -> None:
-    """Leave arrays for jobs: of a published data set, downloaded and checked, or of your own image files.
+    """Leave arrays for jobs, of a published data set or your own images.
+
+    A published one is downloaded and checked against its known SHA-256.
 
     Example: kd-core data prepare Cifar10
 
     From files that you have: kd-core data prepare SVHN --from downloads
 
-    Your own, [data.Clothing] in a campaign file: kd-core data prepare Clothing --campaign campaigns/clothing.toml
+    Your own images: kd-core data prepare Clothing --campaign clothing.toml
 
-    A part of a published one: kd-core data prepare TinyImageNet --subset --from tiny-imagenet-20.zip
+    A part of one: kd-core data prepare TinyImageNet --subset --from part.zip
     """
     from kd_hpc.progress import bar
 

@@ -15,7 +15,9 @@ def check(
     experiments: ExperimentsOption = Path("experiments"),
     as_json: JsonOption = False,
 ) -> None:
-    """Verify every file of every run by the digests written with it; exit status 1 if any is damaged or missing.
+    """Verify that every file still holds what was written into it.
+
+    By the digest written with each; the exit status is 1 if any is damaged or missing.
 
     Records, curves and kd-hpc's own files, and whether the rest is there: kd-hpc check
 

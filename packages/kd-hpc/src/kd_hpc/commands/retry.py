@@ -44,8 +44,10 @@ def retry(
 
     All that failed of one method: kd-hpc retry 'Cifar100/rkd/*' --state failed
 
-    After a machine was renamed or is lost: kd-hpc retry --gone Digits/pure/ResNet20/0; without a run, only what a
-    kd-hpc that is gone left locked. What was taken over by mistake can write nothing more.
+    A machine was lost or renamed: kd-hpc retry --gone Digits/pure/ResNet20/0
+
+    Without a run, --gone frees only the locks of a round that is gone. What was taken over by mistake can write
+    nothing more.
     """
     from kd_hpc.inspection.find_run import campaign_of
     from kd_hpc.inspection.selection import find_runs
