@@ -21,6 +21,7 @@ from kd_core.methods.nst import nst_loss
 from kd_core.methods.rkd import CACHED_ELEMENTS, angle_loss
 from kd_core.networks import build
 from kd_core.teacher.frozen import freeze
+from kd_core.training.gradient_watchdog import non_finite
 from kd_core.training.step import PlainStep
 from kd_core.training.student import Student
 from kd_hpc.experiment import Experiment
@@ -97,6 +98,14 @@ def test_angles_are_taken_in_blocks_that_a_cache_holds() -> None:
     assert sum(work.operations.values()) < 600  # of a few tens a block
 
 
+def test_non_finite_gradients_are_looked_for_with_as_many_launches_for_many_as_for_few() -> None:
+    few, many = ([torch.ones(size + 1) for size in range(count)] for count in (2, 170))
+    assert work_of(lambda: non_finite(few)).operations == work_of(lambda: non_finite(many)).operations
+    for broken in (torch.nan, torch.inf, -torch.inf):
+        assert non_finite([*many, torch.tensor([1.0, broken])]) == 1
+    assert non_finite(many) == 0
+
+
 def test_the_kernel_of_nst_is_a_product_and_no_broadcast() -> None:
     def broadcast(student: Tensor, teacher: Tensor) -> Tensor:
         left, right = (functional.normalize(maps.flatten(2), dim=2) for maps in (student, teacher))
@@ -113,3 +122,4 @@ def test_every_benchmark_can_be_started() -> None:
     for file in (ROOT / "benchmarks").glob("[a-z]*.py"):
         module = import_module(f"benchmarks.{file.stem}")
         assert file.stem == "rounds" or callable(module.main)
+    assert callable(import_module("benchmarks.agreement.__main__").main)
