@@ -8,7 +8,7 @@ faults of a file into it at once and switches between them; here each mutant is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +19,20 @@ from mutmut.mutation.mutators import mutation_operators
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault: `source` is the whole file with it, `change` what to read."""
+    """One fault, and in `change` what to read of it."""
 
     file: Path
     line: int
     function: str
     change: str
-    source: str
     key: str
     """The same for as long as the function around the fault is."""
+    make: Callable[[], str]
+
+    @property
+    def source(self) -> str:
+        """The whole file with the fault."""
+        return self.make()
 
 
 def mutants_of(root: Path, file: Path) -> list[Mutant]:
@@ -91,9 +96,12 @@ def _mutant(
     names = [inner.name.value for inner in within if isinstance(inner, cst.FunctionDef | cst.ClassDef)]
     around = within[-1] if within else node
     before, after = (module.code_for_node(part) for part in (around, around.deep_replace(node, changed)))
-    source = module.code_for_node(module.deep_replace(node, changed))
     key = hashlib.sha256("\0".join((str(file), *names, before, after)).encode()).hexdigest()[:16]
-    return Mutant(file, line, ".".join(names), _words(module, node, changed), source, key)
+
+    def make() -> str:
+        return module.code_for_node(module.deep_replace(node, changed))
+
+    return Mutant(file, line, ".".join(names), _words(module, node, changed), key, make)
 
 
 def _words(module: cst.Module, node: cst.CSTNode, changed: cst.CSTNode) -> str:
