@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     number, of = map(int, options.shard.split("/"))
     known, left = outcomes(), options.most
     workshop = Workshop(PACKAGE, SECONDS)
-    limits: dict[str, float] = {}
+    limits: dict[str, float] = dict.fromkeys(TESTS, options.limit) if options.limit else {}
     try:
         for place, (folder, mutant) in enumerate(all_mutants(options.only)):
             row = known.get(mutant.key)
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", help="NUMBER/OF: every OF-th mutant")
     parser.add_argument("--again", action="store_true", help="also those that survived")
     parser.add_argument("--most", type=int, default=-1, help="try so many and end")
+    parser.add_argument("--limit", type=float, help="seconds a mutant may take, where the sound code is known to pass")
     parser.add_argument("--survivors", action="store_true")
     options = parser.parse_args()
     {"run": run, "show": show}[options.what](options)
