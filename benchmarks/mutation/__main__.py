@@ -88,16 +88,20 @@ def limit_of(workshop: Workshop, tests: list[str]) -> float:
 
 
 def show(options: argparse.Namespace) -> None:
+    """The table. What ran out of time may be a fault that never ends or a loaded machine, so it decides nothing."""
     known = outcomes()
     rows = [(folder, mutant, known.get(mutant.key)) for folder, mutant in all_mutants(options.only)]
-    print("| folder | mutants | tried | noticed | survived | noticed, % of tried |\n|---|---|---|---|---|---|")
+    print("| folder | mutants | tried | noticed | survived | out of time | noticed, % of the decided |")
+    print("|---|---|---|---|---|---|---|")
     folders = [*dict.fromkeys(folder for folder, *_ in rows)]
     for name in [*folders, "all"]:
         tried = [row for folder, _, row in rows if row and name in (folder, "all")]
-        noticed = sum(row["noticed"] for row in tried)
-        share = f"{100 * noticed / len(tried):.1f}" if tried else ""
+        late = sum(row["by"] == "time" for row in tried)
+        noticed = sum(row["noticed"] for row in tried) - late
+        decided = len(tried) - late
+        share = f"{100 * noticed / decided:.1f}" if decided else ""
         count = sum(name in (folder, "all") for folder, *_ in rows)
-        print(f"| {name} | {count} | {len(tried)} | {noticed} | {len(tried) - noticed} | {share} |")
+        print(f"| {name} | {count} | {len(tried)} | {noticed} | {decided - noticed} | {late} | {share} |")
     for _, mutant, row in rows if options.survivors else []:
         if row and not row["noticed"]:
             print(f"- `{mutant.file}:{mutant.line}` {mutant.function}: `{mutant.change}`")
