@@ -34,7 +34,7 @@ from benchmarks.rounds import machine, spread
 from kd_core.bench import Setting, Workload, interleaved, make_ready, now, random_images, same_method
 from kd_core.data.sources import SOURCES
 from kd_core.methods import METHODS
-from kd_core.methods.base import Method, untrained
+from kd_core.methods.base import Items, Method, untrained
 from kd_core.networks import build
 from kd_core.runtime.device import choose_device, choose_dtype
 from kd_hpc.catalogue import DATASETS
@@ -95,7 +95,8 @@ class Usual:
                 target = self.teacher(images)
             outputs = self.student(images)
         ce = functional.cross_entropy(outputs.logits.float(), labels)
-        terms = self.method.terms(outputs, target)
+        items = Items(labels, torch.arange(len(labels), device=labels.device), torch.zeros_like(labels[0]))
+        terms = self.method.terms_of(outputs, target, items)
         distillation = sum(self.method.weights[name] * term for name, term in terms.items())
         loss = 0.5 * ce + 0.5 * distillation
         self.optimizer.zero_grad()

@@ -39,6 +39,9 @@ QUICK = {
     ],
     "kd-core methods": ["kd-core methods"],
     "kd-core methods --probe": ["kd-core methods --probe"],
+    "kd-core methods --calibrate": [
+        "kd-core methods --calibrate 0.5 --teacher Digits/pure/ResNetBaby/0 --student ResNetBaby --experiments mine"
+    ],
     "kd-core evaluate": ["kd-core evaluate Digits/pure/ResNetBaby/0 --experiments mine"],
     "kd-core data verify": ["kd-core data verify Digits"],
     "kd-core bench": [

@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmarks.agreement.loading import from_file, torchdistill_losses
 from kd_core.methods import METHODS
 from kd_core.methods.attention_transfer import attention_loss
+from kd_core.methods.base import Items
 from kd_core.methods.factor_transfer import Paraphraser, factor_loss
 from kd_core.methods.fitnets import hint_loss
 from kd_core.methods.logit import logit_loss
@@ -51,7 +52,8 @@ def positions(outputs: Outputs) -> list[int]:
 
 def mixed(student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
     objective = Objective(METHODS["logit"].build(student=WIDTHS, teacher=WIDTHS, temperature=T), alpha=ALPHA)
-    return objective.total(objective.terms(student, teacher, labels))
+    items = Items(labels, torch.arange(len(labels)), torch.tensor(0))
+    return objective.total(objective.terms(student, teacher, items))
 
 
 def our_kd(student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:

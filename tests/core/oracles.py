@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,6 +64,37 @@ def rkd_angle(student: ArrayLike, teacher: ArrayLike) -> float:
     return sum(_smooth_l1(_cosine(student, *ijk) - _cosine(teacher, *ijk)) for ijk in triplets) / len(triplets)
 
 
+def dkd_target(student: ArrayLike, teacher: ArrayLike, labels: Sequence[int], temperature: float) -> float:
+    total = 0.0
+    for s, t, y in zip(_float64(student), _float64(teacher), labels, strict=True):
+        s, t = (np.array([row[y], _log_sum(np.delete(row, y))]) for row in (s / temperature, t / temperature))
+        total += _divergence(s, t)
+    return temperature**2 * total / len(labels)
+
+
+def dkd_others(student: ArrayLike, teacher: ArrayLike, labels: Sequence[int], temperature: float) -> float:
+    total = 0.0
+    for s, t, y in zip(_float64(student), _float64(teacher), labels, strict=True):
+        total += _divergence(np.delete(s, y) / temperature, np.delete(t, y) / temperature)
+    return temperature**2 * total / len(labels)
+
+
+def dist_inter(student: ArrayLike, teacher: ArrayLike, temperature: float) -> float:
+    return temperature**2 * (1 - _mean_correlation(*_softmaxes(student, teacher, temperature)))
+
+
+def dist_intra(student: ArrayLike, teacher: ArrayLike, temperature: float) -> float:
+    return temperature**2 * (1 - _mean_correlation(*(rows.T for rows in _softmaxes(student, teacher, temperature))))
+
+
+def similarity(student: ArrayLike, teacher: ArrayLike) -> float:
+    matrices = []
+    for maps in (_float64(student), _float64(teacher)):
+        rows = [np.array([float(np.sum(a * b)) for b in maps]) for a in maps]
+        matrices.append(np.array([_unit(row) for row in rows]))
+    return float(np.mean((matrices[0] - matrices[1]) ** 2))
+
+
 def gradient(loss: Callable[[Array], float], at: ArrayLike, step: float = 1e-5) -> Array:
     """Central differences of `loss` in every element of `at`."""
     point = _float64(at)
@@ -98,6 +129,27 @@ def _same_size(left: Array, right: Array) -> tuple[Array, Array]:
 def _log_softmax(row: Array) -> Array:
     shifted: Array = row - row.max()
     return shifted - math.log(float(np.sum(np.exp(shifted))))
+
+
+def _log_sum(row: Array) -> float:
+    return float(row.max()) + math.log(float(np.sum(np.exp(row - row.max()))))
+
+
+def _divergence(student: Array, teacher: Array) -> float:
+    """KL(softmax(teacher) || softmax(student))"""
+    log_q, log_p = _log_softmax(student), _log_softmax(teacher)
+    return float(np.sum(np.exp(log_p) * (log_p - log_q)))
+
+
+def _softmaxes(student: ArrayLike, teacher: ArrayLike, temperature: float) -> list[Array]:
+    both = (_float64(student), _float64(teacher))
+    return [np.exp([_log_softmax(row / temperature) for row in logits]) for logits in both]
+
+
+def _mean_correlation(left: Array, right: Array) -> float:
+    """Pearson's, of each pair of rows; where one is the same everywhere, 0."""
+    pairs = [[row / row.max() - (row / row.max()).mean() for row in pair] for pair in zip(left, right, strict=True)]
+    return float(np.mean([np.dot(_unit(s), _unit(t)) for s, t in pairs]))
 
 
 def _unit(vector: Array) -> Array:

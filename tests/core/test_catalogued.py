@@ -32,11 +32,11 @@ def named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 def test_every_name_has_its_file_and_every_file_its_name() -> None:
     kinds: dict[str, Iterable[str]] = {"methods": METHODS, "data/sources": SOURCES, "networks": NETWORKS}
-    shared = {"__init__", "base", "cifar", "resnet"}
+    shared = {"__init__", "base", "cifar", "resnet", "wide"}
     for folder, known in kinds.items():
         found = {file.stem for file in (FOLDER.parent / folder).glob("*.py")} - shared
         own_blocks = {name for name, blocks in catalogue.MODELS.items() if blocks} if folder == "networks" else set()
-        assert found == {name.lower() for name in set(known) - own_blocks}, folder
+        assert found == {name.lower().replace("-", "_") for name in set(known) - own_blocks}, folder
 
 
 def test_a_name_without_its_file_is_told_which_file(named: Path) -> None:

@@ -20,7 +20,7 @@ from torch.nn import functional
 from kd_core.data.images import Split, load_dataset
 from kd_core.data.loaders import Batch, Loader, make_loader
 from kd_core.methods import METHODS
-from kd_core.methods.base import untrained
+from kd_core.methods.base import Items, untrained
 from kd_core.networks import build
 from kd_core.networks.base import Outputs
 from kd_core.run import Request, _surroundings
@@ -81,8 +81,8 @@ def take_steps(of: Student, loader: Loader, frozen: Frozen | None, count: int = 
 @torch.no_grad()
 def terms(of: Student, frozen: Frozen | None, loader: Loader) -> dict[str, float]:
     batch = next(loader.train(0))
-    outputs = of.model.eval()(batch.images)
-    found = of.objective.terms(outputs, frozen(batch.images) if frozen else None, batch.labels)
+    outputs, items = of.model.eval()(batch.images), Items(batch.labels, batch.indices, torch.tensor(0))
+    found = of.objective.terms(outputs, frozen(batch.images) if frozen else None, items)
     return {name: float(value) for name, value in found.items()}
 
 

@@ -67,8 +67,8 @@ def test_a_value_that_cannot_be_names_its_option(typed: dict[str, Any], told: st
 
 
 FIELD = '    flat_epochs: int = Field(0, ge=0, description="Epochs at the first learning rate before the cosine.")\n'
-RATE = "cosine(self.recipe.lr, self.epoch, self.recipe.epochs)"
-FLAT_RATE = "cosine(self.recipe.lr, max(0, self.epoch - self.recipe.flat_epochs), self.recipe.epochs)"
+RATE = "learning_rate(self.recipe, self.epoch)"
+FLAT_RATE = "learning_rate(self.recipe, max(0, self.epoch - self.recipe.flat_epochs))"
 CAMPAIGN = """
 name = "flat"
 datasets = ["Digits"]

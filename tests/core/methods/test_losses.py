@@ -15,11 +15,14 @@ from torch.nn import functional
 
 from kd_core.methods.attention_transfer import attention_loss
 from kd_core.methods.base import ShapeMismatch, pool, unit
+from kd_core.methods.dist import relation_losses
+from kd_core.methods.dkd import decoupled_losses
 from kd_core.methods.factor_transfer import factor_loss, reconstruction_loss
 from kd_core.methods.fitnets import hint_loss
 from kd_core.methods.logit import logit_loss
 from kd_core.methods.nst import nst_loss
 from kd_core.methods.rkd import angle_loss, distance_loss
+from kd_core.methods.sp import similarity_loss
 from kd_hpc.errors import KdError, UsageError
 from tests.core import oracles
 
@@ -49,6 +52,11 @@ class Case:
         return student.grad
 
 
+def _labels(of: Tensor) -> Tensor:
+    """Of a batch with these logits, (B,)."""
+    return torch.arange(len(of)) * 3 % of.shape[1]
+
+
 CASES = {
     case.name: case
     for case in (
@@ -59,6 +67,35 @@ CASES = {
         Case("nst", nst_loss, oracles.nst, MAPS, "B"),
         Case("rkd-distance", distance_loss, oracles.rkd_distance, ROWS, "B"),
         Case("rkd-angle", angle_loss, oracles.rkd_angle, ROWS, "B"),
+        Case(
+            "dkd-target",
+            lambda s, t: decoupled_losses(s, t, _labels(s), 4.0)[0],
+            lambda s, t: oracles.dkd_target(s, t, _labels(t).tolist(), 4.0),
+            CLASSES,
+            "BK",
+        ),
+        Case(
+            "dkd-others",
+            lambda s, t: decoupled_losses(s, t, _labels(s), 4.0)[1],
+            lambda s, t: oracles.dkd_others(s, t, _labels(t).tolist(), 4.0),
+            CLASSES,
+            "BK",
+        ),
+        Case(
+            "dist-inter",
+            lambda s, t: relation_losses(s, t, 4.0)[0],
+            lambda s, t: oracles.dist_inter(s, t, 4.0),
+            CLASSES,
+            "BK",
+        ),
+        Case(
+            "dist-intra",
+            lambda s, t: relation_losses(s, t, 4.0)[1],
+            lambda s, t: oracles.dist_intra(s, t, 4.0),
+            CLASSES,
+            "BK",
+        ),
+        Case("similarity", similarity_loss, oracles.similarity, MAPS, "B"),
     )
 }
 every_loss = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -155,6 +192,13 @@ def _per(axes: int) -> Callable[[Tensor], Tensor]:
 
 INVARIANCES = {
     "logit, constant shift of an image's logits": ("logit", lambda x: x + torch.arange(6.0).unsqueeze(1)),
+    "dkd target, constant shift of an image's logits": ("dkd-target", lambda x: x + torch.arange(6.0).unsqueeze(1)),
+    "dkd others, constant shift of an image's logits": ("dkd-others", lambda x: x + torch.arange(6.0).unsqueeze(1)),
+    "dist inter, constant shift of an image's logits": ("dist-inter", lambda x: x + torch.arange(6.0).unsqueeze(1)),
+    "dist intra, constant shift of an image's logits": ("dist-intra", lambda x: x + torch.arange(6.0).unsqueeze(1)),
+    "similarity, permuted channels": ("similarity", lambda x: x.roll(2, 1)),
+    "similarity, mirrored maps": ("similarity", lambda x: x.flip(3)),
+    "similarity, scale": ("similarity", lambda x: 37 * x),
     "attention, positive scale of an image's map": ("attention", _per(1)),
     "attention, permuted channels": ("attention", lambda x: x.flip(1)),
     "attention, sign of activations": ("attention", lambda x: -x),
@@ -210,6 +254,44 @@ def test_logit_loss_of_a_known_pair() -> None:
     assert logit_loss(student, teacher, 1.0).item() == pytest.approx(divergence, rel=1e-6)
     assert logit_loss(student, 2 * teacher, 2.0).item() == pytest.approx(4 * divergence, rel=1e-6)
     assert logit_loss(student.expand(3, 2), teacher.expand(3, 2), 1.0).item() == pytest.approx(divergence, rel=1e-6)
+
+
+def test_decoupled_losses_of_a_known_pair() -> None:
+    # teacher: 3/4 for the label, then 1/6 and 1/12; student: 1/3 each
+    teacher, student = torch.tensor([[9.0, 2.0, 1.0]]).log(), torch.zeros(1, 3)
+    target, others = decoupled_losses(student, teacher, torch.tensor([0]), 1.0)
+    assert target.item() == pytest.approx(0.75 * np.log(9 / 4) + 0.25 * np.log(3 / 8), rel=1e-6)
+    assert others.item() == pytest.approx(2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3), rel=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_logit_distillation_is_the_target_and_a_share_of_the_others(temperature: float) -> None:
+    for seed in range(3):
+        student, teacher = CASES["logit"].pair(seed, scale=3)
+        share = 1 - (teacher / temperature).softmax(1)[torch.arange(6), _labels(teacher)]
+        parts = [
+            torch.stack(
+                decoupled_losses(student[i : i + 1], teacher[i : i + 1], _labels(teacher)[i : i + 1], temperature)
+            )
+            for i in range(6)
+        ]
+        whole = sum(float(target + share[i] * others) for i, (target, others) in enumerate(parts)) / 6
+        assert logit_loss(student, teacher, temperature).item() == pytest.approx(whole, rel=1e-5)
+
+
+def test_relation_losses_of_turned_orders_are_the_largest() -> None:
+    # Two classes: a row's correlation is 1 or -1; the second item's order is turned
+    student, teacher = torch.tensor([[0.0, 1.0], [0.0, 2.0]]), torch.tensor([[0.0, 3.0], [3.0, 0.0]])
+    inter, intra = relation_losses(student, teacher, 2.0)
+    assert inter.item() == pytest.approx(4 * (0 + 2) / 2)
+    assert intra.item() == pytest.approx(4 * 2)
+
+
+def test_similarity_loss_of_a_known_pair() -> None:
+    # student: rows alike, G = (1 1; 1 1) / sqrt 2; teacher: orthogonal, G = identity
+    student, teacher = (torch.tensor(rows).view(2, 2, 1, 1) for rows in ([[1.0, 0], [1, 0]], [[5.0, 0], [0, 5]]))
+    expected = (2 * (1 - 0.5**0.5) ** 2 + 2 * 0.5) / 4
+    assert similarity_loss(student, teacher).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_distance_loss_of_three_points_on_a_line() -> None:
@@ -464,7 +546,7 @@ def test_axes_that_must_agree_are_named_when_they_do_not(case: Case) -> None:
 @pytest.mark.parametrize("change", [lambda x: x.unsqueeze(0), lambda x: x[:0]], ids=["one axis too many", "empty"])
 def test_inputs_of_no_use_are_refused_by_name(case: Case, change: Callable[[Tensor], Tensor]) -> None:
     student, teacher = map(change, case.pair())
-    with pytest.raises(ShapeMismatch, match="_loss cannot compare"):
+    with pytest.raises(ShapeMismatch, match=r"_loss(es)? cannot compare"):
         case.loss(student, teacher)
 
 

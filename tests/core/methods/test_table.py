@@ -1,9 +1,10 @@
-"""The six methods as a trainer meets them: built alike, terms made of the right taps, modules frozen or trained."""
+"""The methods as a trainer meets them: built alike, terms made of the right taps, modules frozen or trained."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from kd_core.method_listing import TermProbe, describe, probe
 from kd_core.methods import METHODS
-from kd_core.methods.base import Method, untrained
+from kd_core.methods.base import Items, Method, untrained
 from kd_core.methods.factor_transfer import FactorTransfer, Paraphraser, factor_loss, reconstruction_loss
 from kd_core.methods.fitnets import FitNets
 from kd_core.networks import build
@@ -41,6 +42,10 @@ def outputs(widths: Widths, seed: int, dtype: torch.dtype = torch.float32) -> Ou
     return Outputs(*(values.to(dtype) for values in (*maps, logits)))
 
 
+def items(count: int = 5, epoch: int = 7) -> Items:
+    return Items(torch.arange(count) % STUDENT.logits, torch.arange(count) + 40, torch.tensor(epoch))
+
+
 def leaves(values: Outputs) -> Outputs:
     return Outputs(*(value.clone().requires_grad_() for value in values))
 
@@ -59,7 +64,7 @@ def test_methods_are_those_of_the_catalogue() -> None:
 
 @every_method
 def test_terms_are_float32_scalars_named_as_their_weights(name: str) -> None:
-    terms = ready(name).terms(outputs(STUDENT, 1), outputs(TEACHER, 2))
+    terms = ready(name).terms_of(outputs(STUDENT, 1), outputs(TEACHER, 2), items())
     assert set(terms) == set(METHODS[name].weights)
     assert all(term.dtype == torch.float32 and term.shape == () for term in terms.values())
 
@@ -67,7 +72,7 @@ def test_terms_are_float32_scalars_named_as_their_weights(name: str) -> None:
 @every_method
 def test_no_gradient_reaches_the_teacher(name: str) -> None:
     student, teacher, method = leaves(outputs(STUDENT, 1)), leaves(outputs(TEACHER, 2)), ready(name)
-    total(method.terms(student, teacher)).backward()
+    total(method.terms_of(student, teacher, items())).backward()
     assert all(value.grad is None for value in teacher)
 
 
@@ -78,13 +83,16 @@ TAPS = {
     "fitnets": {"layer1"},
     "rkd": {"layer3"},
     "nst": {"layer1", "layer2", "layer3"},
+    "dkd": {"logits"},
+    "dist": {"logits"},
+    "sp": {"layer3"},
 }
 
 
 @pytest.mark.parametrize("name", TAPS)
 def test_gradient_reaches_just_the_taps_of_the_definition(name: str) -> None:
     student, method = leaves(outputs(STUDENT, 1)), ready(name)
-    total(method.terms(student, outputs(TEACHER, 2))).backward()
+    total(method.terms_of(student, outputs(TEACHER, 2), items())).backward()
     reached = {tap for tap, value in student._asdict().items() if value.grad is not None and value.grad.any()}
     assert reached == TAPS[name]
 
@@ -92,7 +100,7 @@ def test_gradient_reaches_just_the_taps_of_the_definition(name: str) -> None:
 @every_method
 def test_every_trained_parameter_gets_a_gradient(name: str) -> None:
     method = ready(name)
-    total(method.terms(leaves(outputs(STUDENT, 1)), outputs(TEACHER, 2))).backward()
+    total(method.terms_of(leaves(outputs(STUDENT, 1)), outputs(TEACHER, 2), items())).backward()
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in trained)
     assert name not in TAPS or bool(trained) == (name in {"fitnets", "factor_transfer"})
@@ -102,18 +110,19 @@ def test_every_trained_parameter_gets_a_gradient(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_terms_under_autocast_are_those_outside(name: str, dtype: torch.dtype) -> None:
     method, student, teacher = ready(name), outputs(STUDENT, 1, dtype), outputs(TEACHER, 2, dtype)
-    outside = method.terms(student, teacher)
+    outside = method.terms_of(student, teacher, items())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = method.terms(student, teacher)
+        inside = method.terms_of(student, teacher, items())
     assert all(torch.equal(inside[term], outside[term]) for term in outside)
-    plain = method.terms(Outputs(*(x.float() for x in student)), Outputs(*(x.float() for x in teacher)))
+    student, teacher = (Outputs(*(value.float() for value in side)) for side in (student, teacher))
+    plain = method.terms_of(student, teacher, items())
     assert all(torch.equal(plain[term], outside[term]) for term in outside)
 
 
 @every_method
 def test_a_batch_of_one_is_finite(name: str) -> None:
     student = leaves(Outputs(*(value[:1] for value in outputs(STUDENT, 1))))
-    loss = total(ready(name).terms(student, Outputs(*(value[:1] for value in outputs(TEACHER, 2)))))
+    loss = total(ready(name).terms_of(student, Outputs(*(value[:1] for value in outputs(TEACHER, 2))), items(1)))
     loss.backward()
     assert loss.isfinite()
     assert all(value.grad is None or value.grad.isfinite().all() for value in student)
@@ -122,7 +131,7 @@ def test_a_batch_of_one_is_finite(name: str) -> None:
 @every_method
 def test_a_dead_student_gets_finite_gradients(name: str) -> None:
     student = leaves(Outputs(*(torch.zeros_like(value) for value in outputs(STUDENT, 1))))
-    loss = total(ready(name).terms(student, outputs(TEACHER, 2)))
+    loss = total(ready(name).terms_of(student, outputs(TEACHER, 2), items()))
     loss.backward()
     assert loss.isfinite()
     assert all(value.grad is None or value.grad.isfinite().all() for value in student)
@@ -153,14 +162,50 @@ def test_works_on_real_networks_and_small_images(name: str, student: str, teache
     torch.manual_seed(0)
     small, large = build(student, 10), build(teacher, 10).eval()
     images = torch.randn(3, 3, 8, 8)
-    terms = ready(name, small.widths, large.widths).terms(small(images), large(images))
+    terms = ready(name, small.widths, large.widths).terms_of(small(images), large(images), items(3))
     total(terms).backward()
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in small.parameters())
 
 
-def test_logit_refuses_a_temperature_of_zero_when_it_is_built() -> None:
-    with pytest.raises(UsageError, match="temperature 0"):
-        METHODS["logit"].build(student=STUDENT, teacher=TEACHER, temperature=0)
+@pytest.mark.parametrize("name", ["logit", "dkd", "dist"])
+def test_a_temperature_of_zero_is_refused_when_a_method_is_built(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} cannot soften with temperature 0"):
+        METHODS[name].build(student=STUDENT, teacher=TEACHER, temperature=0)
+
+
+# What a method may ask for
+
+
+class _Asking(Method):
+    name, definition, source = "asking", "what it was given", "a test"
+    asks = ("labels", "indices", "epoch")
+    weights: ClassVar[Mapping[str, float]] = {}
+
+    def terms(
+        self, student: Outputs, teacher: Outputs, *, labels: Tensor, indices: Tensor, epoch: Tensor
+    ) -> dict[str, Tensor]:
+        return {"labels": labels, "indices": indices, "epoch": epoch}
+
+
+def test_a_method_is_given_what_it_asks_for() -> None:
+    given, wanted = _Asking().terms_of(outputs(STUDENT, 1), outputs(TEACHER, 2), items(epoch=3)), items(epoch=3)
+    assert all(torch.equal(given[name], getattr(wanted, name)) for name in _Asking.asks)
+
+
+def test_asking_for_what_no_batch_has_is_refused_by_name() -> None:
+    with pytest.raises(
+        UsageError, match=r"greedy asks for weather, which no batch has. There are labels, indices, epoch"
+    ):
+        type("Greedy", (_Asking,), {"name": "greedy", "asks": ("labels", "weather")})
+
+
+def test_decoupled_distillation_grows_over_its_first_twenty_epochs() -> None:
+    method, student, teacher = ready("dkd"), outputs(STUDENT, 1), outputs(TEACHER, 2)
+    at = [method.terms_of(student, teacher, items(epoch=epoch)) for epoch in (0, 9, 19, 20, 150)]
+    for term in ("target", "others"):
+        whole = at[2][term].item()
+        found = [terms[term].item() / whole for terms in at]
+        assert found == pytest.approx([1 / 20, 1 / 2, 1, 1, 1])
 
 
 # What each term is made of, against the oracles
@@ -170,6 +215,20 @@ def test_logit_reads_the_logits() -> None:
     student, teacher = outputs(STUDENT, 1), outputs(TEACHER, 2)
     expected = oracles.logit(student.logits, teacher.logits, 4.0)
     assert ready("logit").terms(student, teacher)["kl"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_dkd_and_dist_read_the_logits_and_sp_layer3() -> None:
+    student, teacher, given = outputs(STUDENT, 1), outputs(TEACHER, 2), items(epoch=20)
+    logits, labels = (student.logits, teacher.logits), given.labels.tolist()
+    expected = {
+        ("dkd", "target"): oracles.dkd_target(*logits, labels, 4.0),
+        ("dkd", "others"): oracles.dkd_others(*logits, labels, 4.0),
+        ("dist", "inter"): oracles.dist_inter(*logits, 4.0),
+        ("dist", "intra"): oracles.dist_intra(*logits, 4.0),
+        ("sp", "similarity"): oracles.similarity(student.layer3, teacher.layer3),
+    }
+    for (name, term), value in expected.items():
+        assert ready(name).terms_of(student, teacher, given)[term].item() == pytest.approx(value, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,17 @@ def residual(name: str, num_classes: int) -> ResNet:
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("ResNet112", 1_730_714), ("ResNet56", 855_770), ("ResNet20", 272_474)]
+    ("name", "parameters"),
+    [
+        ("ResNet112", 1_730_714),
+        ("ResNet56", 855_770),
+        ("ResNet32", 466_906),
+        ("ResNet20", 272_474),
+        ("ResNet8x4", 1_210_410),
+        ("ResNet32x4", 7_410_730),
+        ("WRN-16-2", 691_674),
+        ("WRN-40-2", 2_243_546),
+    ],
 )
 def test_parameter_count_at_ten_classes(name: str, parameters: int) -> None:
     assert sum(weight.numel() for weight in build(name, 10).parameters()) == parameters

@@ -29,8 +29,15 @@ class Distillation(nn.Module):
             self.translator = convolutions(nn.Conv2d, 64, 64, 32, 32)
             self.paraphraser = paraphraser().requires_grad_(False)
 
-    def forward(self, student: Outputs, teacher: Outputs) -> Terms:
+    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor, epoch: int) -> Terms:
         match self.method:
+            case "dkd":
+                return dkd(student.logits, teacher.logits, labels, self.temperature, min((epoch + 1) / 20, 1))
+            case "dist":
+                return dist(student.logits, teacher.logits, self.temperature)
+            case "sp":
+                rows, targets = student.layer3.flatten(1), teacher.layer3.flatten(1)
+                return {"similarity": functional.mse_loss(unit(rows @ rows.T), unit(targets @ targets.T))}
             case "logit":
                 return {"kl": kl(student.logits, teacher.logits, self.temperature)}
             case "fitnets":
@@ -66,6 +73,33 @@ def unit(vectors: Tensor) -> Tensor:
 def kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     p, log_p = functional.softmax(teacher / temperature, 1), functional.log_softmax(teacher / temperature, 1)
     return temperature**2 * (p * (log_p - functional.log_softmax(student / temperature, 1))).sum(1).mean()
+
+
+def dkd(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, share: float) -> Terms:
+    """Each image by itself, its label's class cut out."""
+    target, others = [], []
+    for s, t, y in zip(student / temperature, teacher / temperature, labels.tolist(), strict=True):
+        s_others, t_others = (torch.cat([row[:y], row[y + 1 :]]) for row in (s, t))
+        s_pair, t_pair = (
+            torch.stack([row[y], torch.logsumexp(rest, 0)]) for row, rest in ((s, s_others), (t, t_others))
+        )
+        target.append(kl(s_pair[None].double(), t_pair[None].double(), 1.0))
+        others.append(kl(s_others[None].double(), t_others[None].double(), 1.0))
+    scale = share * temperature**2
+    return {"target": scale * torch.stack(target).mean(), "others": scale * torch.stack(others).mean()}
+
+
+def dist(student: Tensor, teacher: Tensor, temperature: float) -> Terms:
+    ours, theirs = (functional.softmax(logits.double() / temperature, 1) for logits in (student, teacher))
+    return {
+        "inter": temperature**2 * (1 - correlations(ours, theirs).mean()),
+        "intra": temperature**2 * (1 - correlations(ours.T, theirs.T).mean()),
+    }
+
+
+def correlations(left: Tensor, right: Tensor) -> Tensor:
+    left, right = (rows - rows.mean(1, keepdim=True) for rows in (left, right))
+    return functional.cosine_similarity(left, right, dim=1, eps=1e-30)
 
 
 def attention(student: Outputs, teacher: Outputs) -> Tensor:

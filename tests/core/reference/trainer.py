@@ -12,13 +12,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_core.methods import METHODS
+from kd_core.methods.base import Items
 from kd_core.networks import build
 from kd_core.networks.base import Outputs, Widths
 from tests.core.reference.images import Images, seed_from
 from tests.core.reference.losses import Distillation, Terms, paraphraser
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-WEIGHTS = {"ce": 1, "kl": 1, "factor": 500, "attention": 1, "hint": 1, "distance": 1, "angle": 2, "nst": 50}
+WEIGHTS = {
+    "ce": 1,
+    "kl": 1,
+    "factor": 500,
+    "attention": 1,
+    "hint": 1,
+    "distance": 1,
+    "angle": 2,
+    "nst": 50,
+    "target": 1,
+    "others": 2,
+    "inter": 2,
+    "intra": 2,
+    "similarity": 3000,
+}
 WIDTHS = Widths(16, 32, 64, 10)
 Ask = Callable[[Tensor], Outputs]
 State = dict[str, Tensor]
@@ -47,7 +62,7 @@ def train(
         seen = Epoch(descent.begin_epoch(epoch, recipe["epochs"]))
         for batch, labels in images.train(seed, epoch, recipe["batch_size"]):
             outputs = under(dtype, student, batch)
-            terms = terms_of(outputs, batch, labels)
+            terms = terms_of(outputs, batch, labels, epoch)
             shares = {name: (1 - alpha if name == "ce" else alpha) * terms_of.weight(name) for name in terms}
             loss = torch.stack([shares[name] * terms[name] for name in terms]).sum()
             seen.before(terms, student, descent.scaler.get_scale())
@@ -115,19 +130,21 @@ class _Terms:
         weight: float = self.recipe["weights"].get(f"{self.method}.{name}", WEIGHTS[name])
         return weight
 
-    def __call__(self, outputs: Outputs, batch: Tensor, labels: Tensor) -> Terms:
+    def __call__(self, outputs: Outputs, batch: Tensor, labels: Tensor, epoch: int) -> Terms:
         smoothing = 0.0 if self.ask else self.recipe["label_smoothing"]
         ce = functional.cross_entropy(outputs.logits.float(), labels, label_smoothing=smoothing)
         if self.ask is None:
             return {"ce": ce}
         target = self.ask(batch)
-        self._agree(outputs, target)
-        return {"ce": ce, **self.own.terms(outputs, target)}
+        items = Items(labels, torch.arange(len(labels)), torch.tensor(epoch))
+        self._agree(outputs, target, items)
+        return {"ce": ce, **self.own.terms_of(outputs, target, items)}
 
-    def _agree(self, outputs: Outputs, target: Outputs) -> None:
+    def _agree(self, outputs: Outputs, target: Outputs, items: Items) -> None:
         copy(self.own, self.plain)
         leaves = [Outputs(*(value.detach().float().requires_grad_() for value in outputs)) for _ in range(2)]
-        ours, theirs = self.own.terms(leaves[0], target), self.plain(leaves[1], in_float32(target))
+        ours = self.own.terms_of(leaves[0], target, items)
+        theirs = self.plain(leaves[1], in_float32(target), items.labels, int(items.epoch))
         assert ours.keys() == theirs.keys()
         for name in theirs:
             assert close(ours[name], theirs[name], 1e-4), (name, ours[name], theirs[name])

@@ -31,7 +31,7 @@ from tests.core.emulated_graphs import EmulatedGraphs
 CPU = torch.device("cpu")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 ARMS = [*METHODS, "logit+shuffled"]
-RECIPE = Recipe(epochs=2, batch_size=64, watchdog_skips=2)
+RECIPE = Recipe(epochs=2, batch_size=64, watchdog_skips=20)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from tests.core.processes import run, start
 from tests.core.runs import arguments, directory, place
 
-METHODS = ["pure", "logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst"]
+METHODS = ["pure", "logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst", "dkd"]
 KILLS = 5
 FILES = ["best.pth", "last.pth", "representations.npz", "representations_best.npz"]
 

@@ -11,7 +11,7 @@ import torch
 from kd_core.data.images import load_dataset
 from kd_core.data.loaders import DeviceLoader, make_loader
 from kd_core.methods import METHODS
-from kd_core.methods.base import untrained
+from kd_core.methods.base import Items, untrained
 from kd_core.networks import build
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training.evaluate import evaluate
@@ -19,8 +19,9 @@ from kd_core.training.gradient_watchdog import GradientWatchdog, non_finite
 from kd_core.training.loop import train
 from kd_core.training.objective import Objective
 from kd_core.training.optimizer import SGD
+from kd_core.training.schedule import cosine, learning_rate
 from kd_core.training.step import PlainStep
-from kd_core.training.student import Student, cosine
+from kd_core.training.student import Student
 from kd_hpc.errors import KdError, WatchdogStop
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
@@ -124,6 +125,7 @@ def test_evaluation_builds_no_graph_changes_nothing_and_restores_the_mode(loader
 
 def test_labels_are_smoothed_for_pure_runs_only() -> None:
     labels = torch.tensor([0, 3])
+    items = Items(labels, torch.arange(2), torch.tensor(0))
     outputs = build("ResNetBaby", 10).eval()(torch.randn(2, 3, 8, 8))
     hard = torch.nn.functional.cross_entropy(outputs.logits, labels)
     soft = torch.nn.functional.cross_entropy(outputs.logits, labels, label_smoothing=0.1)
@@ -131,9 +133,9 @@ def test_labels_are_smoothed_for_pure_runs_only() -> None:
     for method in METHODS.values():
         kind = method.build(student=widths, teacher=widths, temperature=4.0)
         kind.prepare(untrained)
-        terms = Objective(kind, alpha=0.5, label_smoothing=0.1).terms(outputs, outputs, labels)
+        terms = Objective(kind, alpha=0.5, label_smoothing=0.1).terms(outputs, outputs, items)
         assert terms["ce"].item() == pytest.approx(hard.item())
-    pure = Objective(label_smoothing=0.1).terms(outputs, None, labels)
+    pure = Objective(label_smoothing=0.1).terms(outputs, None, items)
     assert pure["ce"].item() == pytest.approx(soft.item())
 
 
@@ -200,6 +202,30 @@ def test_the_learning_rate_is_half_a_cosine() -> None:
     assert cosine(0.1, 0, 150) == pytest.approx(0.1)
     assert cosine(0.1, 75, 150) == pytest.approx(0.05)
     assert cosine(0.1, 149, 150) < 2e-5
+
+
+def test_the_learning_rate_falls_by_a_factor_after_each_milestone() -> None:
+    recipe = Recipe(epochs=240, lr=0.05, schedule="multistep", milestones=(150, 180, 210))
+    rates = [learning_rate(recipe, epoch) for epoch in range(240)]
+    assert [(rates.index(rate) + 1, rate) for rate in sorted(set(rates), reverse=True)] == [
+        (1, 0.05),
+        (151, pytest.approx(0.005)),  # as the published code: lower once the epoch, counted from 1, exceeds 150
+        (181, pytest.approx(0.0005)),
+        (211, pytest.approx(0.00005)),
+    ]
+
+
+def test_a_sum_keeps_the_whole_of_cross_entropy() -> None:
+    method = METHODS["rkd"].build(student=build("ResNetBaby", 10).widths, teacher=None, temperature=4.0)  # type: ignore[arg-type]
+    added = Objective(method, alpha=0.5, adds=True)
+    assert added.factors == {"ce": 1.0, "distance": 0.5, "angle": 1.0}
+
+
+@pytest.mark.parametrize(("method", "share"), [("rkd", 1.0), ("logit", 0.5)])
+def test_a_recipe_mixes_each_method_as_it_says(method: str, share: float, teacher_model: Frozen) -> None:
+    recipe = Recipe(mix="sum", convex=("logit",))
+    mixed = Student(distilled(method), recipe, teacher_model, CPU, torch.float32, untrained)
+    assert mixed.objective.factors["ce"] == share
 
 
 def test_errors_of_a_lane_are_only_expected_ones(loader: DeviceLoader, teacher_model: Frozen) -> None:

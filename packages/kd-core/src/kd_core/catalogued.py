@@ -14,7 +14,9 @@ Thing = TypeVar("Thing")
 
 
 class Catalogued(Mapping[str, Thing]):
-    """The things called `names`, each the `attribute` of the module in `folder` that bears its name in small letters.
+    """The things called `names`, each the `attribute` of the module in `folder` that bears its name.
+
+    The module's name is in small letters, with _ for -.
 
     A module is imported when its thing is asked for, so a file half written breaks nothing but itself. Asking raises
     KeyError for a name that is not in the catalogue, UsageError for one whose file or package is missing, cannot be
@@ -47,7 +49,7 @@ class Catalogued(Mapping[str, Thing]):
 
     def _own(self, name: str) -> tuple[str, str, str]:
         """The file, module and attribute of one of ours."""
-        file = Path(__file__).parent / self._folder / f"{name.lower()}.py"
+        file = Path(__file__).parent / self._folder / f"{name.lower().replace('-', '_')}.py"
         if not file.is_file():
             raise UsageError(f"{self._kind} {name} is in the catalogue, but {file} is missing.", remedy=f"See {PAGE}.")
         return str(file), f"kd_core.{self._folder.replace('/', '.')}.{file.stem}", self._attribute

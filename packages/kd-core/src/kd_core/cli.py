@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from kd_core.commands import bench, data, evaluate, extract, methods, train
+from kd_core.commands import bench, data, evaluate, extract, methods, teacher, train
 from kd_core.commands.recipe_options import RecipeCommand
 from kd_hpc.entry import command_line, run
 
@@ -20,6 +20,7 @@ app.command("extract")(extract.extract)
 app.command("methods")(methods.methods)
 app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
+app.add_typer(teacher.app, name="teacher")
 
 
 def main() -> NoReturn:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from kd_core.data.loaders import Loader
 from kd_core.methods import METHODS
-from kd_core.methods.base import Method, untrained
+from kd_core.methods.base import Items, Method, untrained
 from kd_core.networks import build
 from kd_core.networks.base import Network, Outputs, Widths
+from kd_core.teacher.frozen import Frozen
 from kd_core.teacher.untrained import settle
+from kd_core.training.strength import PAST_EVERY_WARM_UP, calibrated_weights, pulls
+from kd_core.training.student import new_student, seeded
+from kd_hpc.experiment import Experiment
 
 SIZE = 32
 """Height and width of a probe's images."""
@@ -78,15 +83,46 @@ def probe(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         images, labels = torch.randn(batch_size, 3, SIZE, SIZE), torch.randint(num_classes, (batch_size,))
+        items = Items(labels, torch.arange(batch_size), torch.tensor(PAST_EVERY_WARM_UP))
         network = build(student, num_classes)
         target = _settled(build(teacher, num_classes), images)
         outputs = network(images)
-        cross_entropy = _gradient_norm(functional.cross_entropy(outputs.logits, labels), network)
         return [
-            row
-            for method in METHODS.values()
-            for row in _rows(_ready(method, outputs, target, temperature), outputs, target, network, cross_entropy)
+            TermProbe(method.name, term, weight := method.weights[term], *pull, weight * pull.ratio)
+            for method in (_ready(kind, outputs, target, temperature) for kind in METHODS.values())
+            for term, pull in pulls(method, network, outputs, target, items).items()
         ]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A method's weights as they are, and as they pull at the strength asked for; `pull` is that of those it has."""
+
+    method: str
+    weights: Mapping[str, float]
+    pull: float
+    calibrated: Mapping[str, float]
+
+
+def calibrate(
+    ratio: float, student: Experiment, teacher: Frozen, loader: Loader, *, temperature: float = 4.0
+) -> list[Calibration]:
+    """Every method's weights at which it pulls `ratio` times as hard as the labels when `student` begins.
+
+    `student` is a distilled run of any method, `loader` its images. A method with a first stage is taken as it is
+    before that.
+    """
+    network = new_student(student, teacher.widths.logits)
+    found = []
+    for kind in METHODS.values():
+        make = partial(kind.build, student=network.widths, teacher=teacher.widths, temperature=temperature)
+        method = seeded(make, student, kind.name)
+        method.prepare(untrained)
+        own = dict(method.weights)
+        weights = calibrated_weights(method, own, ratio, network, teacher, loader.train(0))
+        name = max(own, key=lambda term: own[term])
+        found.append(Calibration(kind.name, own, ratio * own[name] / weights[name], weights))
+    return found
 
 
 @torch.no_grad()
@@ -104,16 +140,3 @@ def _ready(kind: type[Method], student: Outputs, teacher: Outputs, temperature: 
     method = kind.build(student=student.widths, teacher=teacher.widths, temperature=temperature)
     method.prepare(untrained)
     return method
-
-
-def _rows(
-    method: Method, student: Outputs, teacher: Outputs, network: Network, cross_entropy: float
-) -> Iterable[TermProbe]:
-    for term, loss in method.terms(student, teacher).items():
-        weight, ratio = method.weights[term], _gradient_norm(loss, network) / cross_entropy
-        yield TermProbe(method.name, term, weight, loss.item(), ratio, weight * ratio)
-
-
-def _gradient_norm(loss: Tensor, network: Network) -> float:
-    gradients = torch.autograd.grad(loss, list(network.parameters()), retain_graph=True, allow_unused=True)
-    return float(torch.stack([gradient.norm() for gradient in gradients if gradient is not None]).norm())

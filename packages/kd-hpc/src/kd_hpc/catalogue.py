@@ -1,8 +1,8 @@
 """The names a campaign may use, with the few facts every package needs about them.
 
 Each has its line here, because a login node and a laptop check names without torch, and one file in kd-core that holds
-what it stands for: in `data/sources/`, `methods/` or `networks/`, called like it in small letters. How to add one:
-docs/guide/a-campaign-of-your-own.md
+what it stands for: in `data/sources/`, `methods/` or `networks/`, called like it in small letters, with _ for -. How to
+add one: docs/guide/a-campaign-of-your-own.md
 
 Another installed package may add more by entry points, each an object of one of the three kinds below.
 """
@@ -75,8 +75,13 @@ Blocks = tuple[int, int, int]
 MODELS: Names[Blocks | None] = Names[Blocks | None]("kd.networks", AddedNetwork, lambda added: None) | {
     "ResNet112": (18, 18, 18),
     "ResNet56": (9, 9, 9),
+    "ResNet32": (5, 5, 5),
     "ResNet20": (3, 3, 3),
     "ResNetBaby": (1, 1, 1),
+    "ResNet32x4": None,
+    "ResNet8x4": None,
+    "WRN-40-2": None,
+    "WRN-16-2": None,
 }
 """Blocks in each of a residual network's three stages; None for a network with a file of its own in networks/."""
 
@@ -87,6 +92,9 @@ LOSS_TERMS: Names[Mapping[str, float]] = Names("kd.methods", AddedMethod, lambda
     "fitnets": {"hint": 1.0},
     "rkd": {"distance": 1.0, "angle": 2.0},
     "nst": {"nst": 50.0},
+    "dkd": {"target": 1.0, "others": 2.0},
+    "dist": {"inter": 2.0, "intra": 2.0},
+    "sp": {"similarity": 3000.0},
 }
 """Each method's loss terms with their default weights, which a recipe may change by name: "rkd.angle"."""
 
@@ -95,7 +103,7 @@ METHODS: KeysView[str] = LOSS_TERMS.keys()
 SCHEDULERS: tuple[str, ...] = ("local", "pbs", "slurm")
 """Each is a file of that name in kd_hpc/schedulers/kinds, from which everything particular to it is reached."""
 
-ON_LOGITS: tuple[str, ...] = ("logit",)
+ON_LOGITS: tuple[str, ...] = ("logit", "dkd", "dist")
 """Methods that compare each item's logits, softened by the temperature: only their targets can be shuffled."""
 
 PURE = "pure"

@@ -67,6 +67,8 @@ class Design(Strict):
     def _weighs_its_own_terms(self) -> Self:
         if problem := self.recipe.unknown_weight(self.methods):
             raise ValueError(f"recipe.weights: {problem.removesuffix('.')}")
+        if problem := self.recipe.unknown_exception(self.methods):
+            raise ValueError(f"recipe.convex: {problem.removesuffix('.')}")
         return self
 
     @property

@@ -39,6 +39,7 @@ class ActsOn:
 
 
 _PURE_RUNS = ActsOn(lambda method: method == PURE)
+_DISTILLED_RUNS = ActsOn(lambda method: method != PURE)
 _LOGIT_METHODS = ActsOn(lambda method: method in ON_LOGITS or _is_added(method))
 _FACTOR_TRANSFER = ActsOn(lambda method: method == "factor_transfer" or _is_added(method))
 _NO_RUN = ActsOn(lambda method: False)
@@ -69,7 +70,7 @@ class Recipe(Strict):
 
     epochs: int = Field(150, ge=1, description="Epochs in all.")
     batch_size: int = Field(128, ge=1, description="Images a step.")
-    lr: float = Field(0.1, gt=0, description="Learning rate of the first epoch, by a cosine to 0.")
+    lr: float = Field(0.1, gt=0, description="Learning rate of the first epoch.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of stochastic gradient descent.")
     weight_decay: float = Field(5e-4, ge=0, description="Weight decay, of every trained parameter.")
     label_smoothing: Annotated[float, _PURE_RUNS] = Field(
@@ -102,6 +103,19 @@ class Recipe(Strict):
     representation_epochs: Annotated[tuple[int, ...], _NO_RUN] = Field(
         (), description="Finished epochs after which representations are kept, beside those at the end."
     )
+    schedule: Literal["cosine", "multistep"] = Field(
+        "cosine", description="How the learning rate falls: by a cosine to 0, or by a factor at each milestone."
+    )
+    milestones: tuple[int, ...] = Field(
+        (), validate_default=True, description="Finished epochs after which multistep lowers it."
+    )
+    factor: float = Field(0.1, gt=0, lt=1, description="What multistep multiplies it by.")
+    mix: Annotated[Literal["convex", "sum"], _DISTILLED_RUNS] = Field(
+        "convex", description="Loss: (1 - alpha) * labels + alpha * method, or labels + alpha * method."
+    )
+    convex: Annotated[tuple[str, ...], _DISTILLED_RUNS] = Field(
+        (), description="A method that stays convex where the mix is sum."
+    )
 
     @field_validator("representation_epochs")
     @classmethod
@@ -115,6 +129,27 @@ class Recipe(Strict):
     def _other_than_the_methods_own(self, weights: dict[str, float]) -> dict[str, float]:
         """Spelled out as the method's own, a weight is no change, and so it is not written."""
         return {name: weight for name, weight in weights.items() if weight != _own_weight(name)}
+
+    @field_validator("milestones")
+    @classmethod
+    def _are_milestones(cls, epochs: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        last, schedule = info.data.get("epochs", 0), info.data.get("schedule")
+        if not epochs and schedule == "multistep":
+            raise ValueError("multistep needs milestones, such as [150, 180, 210]")
+        if epochs and schedule == "cosine":
+            raise ValueError('milestones mean nothing to a cosine: write schedule = "multistep"')
+        if last and (past := [epoch for epoch in epochs if not 1 <= epoch < last]):
+            raise ValueError(f"milestone {past[0]} is past the end: between epochs lie 1 to {last - 1}")
+        if list(epochs) != sorted(set(epochs)):
+            raise ValueError("milestones must rise")
+        return epochs
+
+    @field_validator("convex")
+    @classmethod
+    def _are_exceptions(cls, methods: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if methods and info.data.get("mix") == "convex":
+            raise ValueError('these are exceptions from mix = "sum": write that, or leave them out')
+        return methods
 
     @classmethod
     def recorded(cls, fields: Mapping[str, Any]) -> Recipe:
@@ -134,15 +169,30 @@ class Recipe(Strict):
         trained = f"{' and '.join(names)} {have} {', '.join(known)}" if known else "pure runs have none"
         return " ".join(filter(None, (f"{wrong!r} is no loss term here: {trained}.", did_you_mean(wrong, known))))
 
+    def unknown_exception(self, methods: tuple[str, ...]) -> str:
+        """What is wrong with the first method in `convex` that is not among `methods`; empty if each is."""
+        wrong = next((name for name in self.convex if name not in methods), None)
+        return f"{wrong!r} is not trained here: {', '.join(methods) or 'only pure runs are'}." if wrong else ""
+
     def weights_of(self, method: str) -> dict[str, float]:
         """The weight of each loss term of `method`, by its name there: {"distance": 1, "angle": 2}."""
         return {term: self.weights.get(f"{method}.{term}", own) for term, own in LOSS_TERMS.get(method, {}).items()}
 
     def of(self, *methods: str) -> Self:
-        """As far as runs of `methods` depend on it: without the weights of other methods' terms."""
+        """As far as runs of `methods` depend on it: without other methods' weights, with the mix of one that is alone.
+
+        A pure run has nothing to mix, and a cosine no factor.
+        """
         known = terms_of(methods)
+        convex = tuple(name for name in self.convex if name in methods)
+        alone = set(methods) == {PURE} or (len(set(methods)) == 1 and convex)
         return self.model_copy(
-            update={"weights": {name: weight for name, weight in self.weights.items() if name in known}}
+            update={
+                "weights": {name: weight for name, weight in self.weights.items() if name in known},
+                "mix": "convex" if alone else self.mix,
+                "convex": () if alone else convex,
+                "factor": self.factor if self.schedule == "multistep" else type(self).model_fields["factor"].default,
+            }
         )
 
     def varied(self, variant: Variant) -> Self:

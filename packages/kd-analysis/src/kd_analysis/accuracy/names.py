@@ -16,6 +16,9 @@ _METHODS = {
     "fitnets": "FitNets",
     "rkd": "RKD",
     "nst": "NST",
+    "dkd": "DKD",
+    "dist": "DIST",
+    "sp": "SP",
     PURE: "pure student",
     HARD: "hard-label student",
 }

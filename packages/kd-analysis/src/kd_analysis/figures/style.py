@@ -122,7 +122,8 @@ def method_style(method: str, methods: Sequence[str]) -> dict[str, Any]:
     known = rank(method, METHODS)[0]
     others = [name for name in methods if name not in METHODS]
     number = known if method in METHODS else len(METHODS) + others.index(method)
-    return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+    marker = number + number // len(PALETTE)  # a colour that comes again has another marker
+    return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[marker % len(MARKERS)]}
 
 
 def alpha_style(alpha: float | None, alphas: Sequence[float | None]) -> dict[str, Any]:

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kd_core.commands.options import DataOption, DeviceOption, ExperimentsOption
+
 if TYPE_CHECKING:
-    from kd_core.method_listing import MethodFacts
+    from kd_core.method_listing import Calibration, MethodFacts
 
 
 def methods(
     probe: Annotated[
         bool, typer.Option("--probe", help="Measure each term's value and pull on the student at the start.")
     ] = False,
+    calibrate: Annotated[
+        float | None,
+        typer.Option(min=0, help="Print weights at which each method pulls so many times as hard as the labels."),
+    ] = None,
+    teacher: Annotated[str, typer.Option(help="With --calibrate: the trained teacher's run, as status names it.")] = "",
+    student: Annotated[str, typer.Option(help="With --calibrate: the network that begins.")] = "",
+    experiments: ExperimentsOption = Path("experiments"),
+    data: DataOption = Path("data"),
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the distillation methods: definition, source, weights.
 
     Example: kd-core methods --probe
+
+    Equal strength, of a trained teacher's run and a student's network:
+
+    kd-core methods --calibrate 0.5 --teacher Digits/pure/A/0 --student B
 
     How to add one: docs/guide/a-campaign-of-your-own.md
     """
@@ -28,6 +44,13 @@ def methods(
     from kd_core import method_listing
     from kd_hpc.terminal import print_json, print_table
 
+    if calibrate is not None:
+        found = _calibrated(calibrate, teacher, student, experiments, data, device)
+        if as_json:
+            print_json({"ratio": calibrate, "methods": [asdict(row) for row in found]})
+        else:
+            _print_calibrated(found)
+        return
     if probe:
         terms = [asdict(row) for row in method_listing.probe()]
         if as_json:
@@ -37,12 +60,51 @@ def methods(
         print_table(header, [tuple(map(_cell, row.values())) for row in terms])
         print("Pull: the norm of the term's gradient over that of cross-entropy, both on the student's parameters.")
         return
-    found = method_listing.describe()
+    listed = method_listing.describe()
     if as_json:
-        print_json({"methods": [asdict(method) for method in found]})
+        print_json({"methods": [asdict(method) for method in listed]})
         return
-    for method in found:
+    for method in listed:
         _print(method)
+
+
+def _calibrated(
+    ratio: float, teacher: str, student: str, experiments: Path, data: Path, device: str
+) -> list[Calibration]:
+    import torch
+
+    from kd_core.artifacts.reload import experiment_at, test_loader
+    from kd_core.data.images import load_dataset
+    from kd_core.method_listing import calibrate
+    from kd_core.runtime.device import choose_device
+    from kd_core.teacher.load import load_teacher
+    from kd_hpc.errors import UsageError
+    from kd_hpc.store import Store
+
+    if not (teacher and student and ratio > 0):
+        raise UsageError(
+            "--calibrate needs a ratio above 0, a trained teacher and a student.",
+            remedy="Say, --calibrate 0.5 --teacher Cifar10/pure/ResNet112/0 --student ResNet56",
+        )
+    store, trained = Store(experiments), experiment_at(teacher)
+    if not trained.is_pure:
+        raise UsageError(f"{teacher} is no teacher: it was distilled.", remedy="Name a pure run.")
+    begins = trained.model_copy(
+        update={"method": "logit", "alpha": 0.5, "teacher": trained.student, "student": student}
+    )
+    loader, where = test_loader(store, trained, data, device), choose_device(device)
+    classes = load_dataset(data, trained.dataset).facts.classes
+    frozen = load_teacher(
+        store, begins.require_known((trained.dataset,)), classes, None, where, torch.float32, fold=True
+    )
+    return calibrate(ratio, begins, frozen.network, loader)
+
+
+def _print_calibrated(found: list[Calibration]) -> None:
+    print("[recipe.weights]")
+    for row in found:
+        for term, weight in row.calibrated.items():
+            print(f'"{row.method}.{term}" = {weight:g}  # {row.weights[term]:g} pulls {row.pull:.3g} times the labels')
 
 
 def _print(method: MethodFacts) -> None:

@@ -78,8 +78,13 @@ def train(
     own_datasets = [folder.parent.name for folder in data.glob("*/manifest.json")]
     first = experiment_from(dataset, model, method, alpha, teacher, student, seed, own_datasets, variant)
     experiments_asked = [first, *students_beside(first, beside or [])]
-    if problem := recipe.unknown_weight(tuple(run.method for run in experiments_asked if not run.is_pure)):
-        raise UsageError(f"--weight: {problem}", remedy="Mend its spelling, or leave it away.")
+    methods = tuple(run.method for run in experiments_asked if not run.is_pure)
+    for option, problem in (
+        ("--weight", recipe.unknown_weight(methods)),
+        ("--convex", recipe.unknown_exception(methods)),
+    ):
+        if problem:
+            raise UsageError(f"{option}: {problem}", remedy="Mend its spelling, or leave it away.")
     store, job = Store(experiments), JobIdentity.from_environment()
     store.require_writable()
     open_runs, failures = _open_runs(store, experiments_asked, recipe, job)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from kd_core.networks.base import Outputs, Widths
 from kd_hpc.catalogue import LOSS_TERMS
-from kd_hpc.errors import TrainingError
+from kd_hpc.errors import TrainingError, UsageError
 
 
 class ShapeMismatch(TrainingError):
@@ -55,6 +55,17 @@ def untrained(name: str, make: Callable[[], nn.Module], loss: Callable[[Any, Out
     return make().state_dict()
 
 
+class Items(NamedTuple):
+    """Which items a batch holds, and when: what a method may ask for beside the outputs. All on the training device."""
+
+    labels: Tensor
+    """(B,) int64"""
+    indices: Tensor
+    """(B,) int64: which of the training images."""
+    epoch: Tensor
+    """() int64: finished epochs. Not a number, for a recorded step reads it anew each time."""
+
+
 class Method(nn.Module, ABC):
     """A distillation method: named, unweighted loss terms of a student's and a teacher's outputs.
 
@@ -69,9 +80,16 @@ class Method(nn.Module, ABC):
     """One line: what each term is."""
     source: ClassVar[str]
     """Authors, year and place in the paper."""
+    asks: ClassVar[tuple[str, ...]] = ()
+    """Fields of Items that `terms` takes by name."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if unknown := set(cls.asks) - set(Items._fields):
+            raise UsageError(
+                f"{cls.name} asks for {min(unknown)}, which no batch has.",
+                remedy=f"There are {', '.join(Items._fields)}.",
+            )
         cls.weights = LOSS_TERMS.get(cls.name, {})
 
     @classmethod
@@ -83,8 +101,15 @@ class Method(nn.Module, ABC):
         return cls()
 
     @abstractmethod
-    def terms(self, student: Outputs, teacher: Outputs) -> dict[str, Tensor]:
-        """Each term by name, a float32 scalar before its weight; its keys are those of `weights`."""
+    def terms(self, student: Outputs, teacher: Outputs, *args: Any, **asked: Any) -> dict[str, Tensor]:
+        """Each term by name, a float32 scalar before its weight; its keys are those of `weights`.
+
+        A subclass takes the two outputs, and by name what it `asks` for.
+        """
+
+    def terms_of(self, student: Outputs, teacher: Outputs, items: Items) -> dict[str, Tensor]:
+        """`terms` with what the method asks for of the batch's items."""
+        return self.terms(student, teacher, **{name: getattr(items, name) for name in self.asks})
 
     def prepare(self, stage: FirstStage) -> None:
         """Called after `build` and before the first `terms`; a method with a stage before the student's own asks here.

@@ -31,7 +31,7 @@ def logit_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: floa
     Both (B, K), any floating dtype; returns a float32 scalar >= 0, zero where both softmaxes agree.
     Raises ShapeMismatch for other shapes, UsageError for a temperature that is not positive and finite.
     """
-    _require_temperature(temperature)
+    require_temperature("logit", temperature)
     require_comparable("logit_loss", student_logits, teacher_logits, axes="BK", same="BK")
     with torch.autocast(student_logits.device.type, enabled=False):
         student = functional.log_softmax(student_logits.float() / temperature, dim=1)
@@ -39,9 +39,10 @@ def logit_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: floa
         return temperature**2 * functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 
-def _require_temperature(temperature: float) -> None:
+def require_temperature(method: str, temperature: float) -> None:
+    """Raise UsageError unless logits can be divided by it."""
     if not (temperature > 0 and math.isfinite(temperature)):
-        raise UsageError(f"logit cannot soften with temperature {temperature}.", remedy="Use a positive one, as 4.")
+        raise UsageError(f"{method} cannot soften with temperature {temperature}.", remedy="Use a positive one, as 4.")
 
 
 class Logit(Method):
@@ -51,7 +52,7 @@ class Logit(Method):
 
     def __init__(self, temperature: float) -> None:
         super().__init__()
-        _require_temperature(temperature)
+        require_temperature("logit", temperature)
         self.temperature = temperature
 
     @classmethod

@@ -1,6 +1,7 @@
 """Residual networks for small images (He et al. 2016, section 4.2), with the three taps that distillation reads.
 
-Three stages of basic blocks, 16, 32 and 64 channels wide; the first block of stages 2 and 3 halves the map. Popular
+Three stages of basic blocks, 16, 32 and 64 channels wide unless said otherwise; the first block of stages 2 and 3
+halves the map. Popular
 re-implementations differ in the shortcut: He et al. pad with zeros (option A), here a 1x1 convolution with BatchNorm
 stands wherever stride or width changes (option B), because the weights of this project's earlier rounds have it. Not
 to be confused with the ImageNet ResNets of torchvision, which are four stages wide and start with 7x7 and pooling.
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kd_core.networks.base import Network, Outputs, Widths
+
+WIDE = (16, 32, 64)
 
 
 class BasicBlock(nn.Module):
@@ -39,15 +42,18 @@ class BasicBlock(nn.Module):
 class ResNet(Network):
     """Images (B, 3, H, W) of any size that 4 divides -> Outputs."""
 
-    def __init__(self, blocks: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(
+        self, blocks: tuple[int, int, int], num_classes: int, *, stem: int = 16, wide: tuple[int, int, int] = WIDE
+    ) -> None:
+        """`stem` channels come out of the first convolution, `wide` out of each stage."""
         super().__init__()
-        self.widths = Widths(16, 32, 64, num_classes)
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _stage(blocks[0], 16, 16, stride=1)
-        self.layer2 = _stage(blocks[1], 16, 32, stride=2)
-        self.layer3 = _stage(blocks[2], 32, 64, stride=2)
-        self.linear = nn.Linear(64, num_classes)
+        self.widths = Widths(*wide, num_classes)
+        self.conv1 = nn.Conv2d(3, stem, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.layer1 = _stage(blocks[0], stem, wide[0], stride=1)
+        self.layer2 = _stage(blocks[1], wide[0], wide[1], stride=2)
+        self.layer3 = _stage(blocks[2], wide[1], wide[2], stride=2)
+        self.linear = nn.Linear(wide[2], num_classes)
         self._initialise()
 
     def forward(self, images: Tensor) -> Outputs:

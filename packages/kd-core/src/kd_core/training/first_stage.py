@@ -26,7 +26,7 @@ from kd_core.networks.base import Outputs
 from kd_core.runtime.determinism import seed_of
 from kd_core.runtime.device import place
 from kd_core.teacher.load import Teacher
-from kd_core.training.student import cosine
+from kd_core.training.schedule import cosine
 from kd_core.training.update import Updater
 from kd_hpc.errors import Damaged, StoreError
 from kd_hpc.fence import Fence
@@ -35,7 +35,7 @@ from kd_hpc.store import CHECKPOINT, SHARED
 
 _OF_STUDENTS = {
     "epochs", "label_smoothing", "temperature", "weights", "representation_epochs", "watchdog_skips", "loader",
-    "paraphraser_epochs",
+    "paraphraser_epochs", "schedule", "milestones", "factor", "mix", "convex",
 }  # fmt: skip
 """Recipe fields that change nothing in a first stage, or stand in its file's name."""
 

@@ -1,4 +1,4 @@
-"""What a run minimises: L = (1 - alpha) * CE + alpha * sum of weight * term; CE alone for a pure run."""
+"""What a run minimises: L = (1 - alpha) * CE + alpha * sum of weight * term, or with the whole of CE; CE if pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from kd_core.methods.base import Method
+from kd_core.methods.base import Items, Method
 from kd_core.networks.base import Outputs
 from kd_hpc.errors import UsageError
 
@@ -30,20 +30,22 @@ class Objective:
         alpha: float = 0.0,
         weights: Mapping[str, float] | None = None,
         label_smoothing: float = 0.0,
+        adds: bool = False,
     ) -> None:
+        """`adds`: the method's terms come on top of the whole cross-entropy, not in place of a share of it."""
         self.method = method
         self.label_smoothing = label_smoothing if method is None else 0.0
         own = {**method.weights, **(weights or {})} if method else {}
         share = alpha if method else 0.0
-        self.factors = {CE: 1 - share, **{name: share * weight for name, weight in own.items()}}
+        self.factors = {CE: 1.0 if adds else 1 - share, **{name: share * weight for name, weight in own.items()}}
 
-    def terms(self, student: Outputs, teacher: Outputs | None, labels: Tensor) -> dict[str, Tensor]:
-        """Unweighted terms by name. `labels` (B,); outputs of the same B images."""
-        with torch.autocast(labels.device.type, enabled=False):
-            ce = cross_entropy(student.logits.float(), labels, label_smoothing=self.label_smoothing)
+    def terms(self, student: Outputs, teacher: Outputs | None, items: Items) -> dict[str, Tensor]:
+        """Unweighted terms by name; outputs of the same B `items`."""
+        with torch.autocast(items.labels.device.type, enabled=False):
+            ce = cross_entropy(student.logits.float(), items.labels, label_smoothing=self.label_smoothing)
             if self.method is None or teacher is None:
                 return {CE: ce}
-            terms = {CE: ce, **self.method.terms(student, teacher)}
+            terms = {CE: ce, **self.method.terms_of(student, teacher, items)}
         if terms.keys() != self.factors.keys():
             raise _other_terms(self.method.name, terms, self.factors)
         return terms

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kd_core.data.loaders import Batch
 from kd_core.methods import METHODS
-from kd_core.methods.base import FirstStage
+from kd_core.methods.base import FirstStage, Items
 from kd_core.networks import build
 from kd_core.networks.base import Network, Outputs
 from kd_core.runtime.determinism import seed_of
@@ -21,6 +21,7 @@ from kd_core.training.curves import Curves
 from kd_core.training.epoch_meter import EpochMeter
 from kd_core.training.evaluate import Score
 from kd_core.training.objective import Objective
+from kd_core.training.schedule import learning_rate
 from kd_core.training.shuffled_targets import ShuffledTargets
 from kd_core.training.update import Updater
 from kd_hpc.catalogue import DATASETS
@@ -59,6 +60,7 @@ class Student:
         self.shuffled = ShuffledTargets(experiment.seed, device) if is_shuffled else None
         self.curves = Curves()
         self.epoch = 0
+        self._epoch = torch.zeros((), dtype=torch.int64, device=device)
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
         self.failure: KdError | None = None
@@ -71,8 +73,9 @@ class Student:
             yield from ((f"{method.name}'s {name}", value) for name, value in own if value.requires_grad)
 
     def begin_epoch(self) -> None:
-        """Cosine from lr to 0 over the epochs, a function of the epoch alone."""
-        self.updater.optimizer.lr = cosine(self.recipe.lr, self.epoch, self.recipe.epochs)
+        """Set what depends on the epoch alone, such as the learning rate."""
+        self.updater.optimizer.lr = learning_rate(self.recipe, self.epoch)
+        self._epoch.fill_(self.epoch)
         if self.shuffled:
             self.shuffled.begin_epoch(self.epoch)
         self.model.train()
@@ -159,7 +162,8 @@ class Student:
             outputs = self.model(batch.images)
         if teacher and self.shuffled:
             teacher = self.shuffled(teacher, batch)
-        return self.objective.terms(outputs, teacher, batch.labels), outputs.logits
+        items = Items(batch.labels, batch.indices, self._epoch)
+        return self.objective.terms(outputs, teacher, items), outputs.logits
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next epoch depends on, and everything already found."""
@@ -196,11 +200,6 @@ def seeded(make: Callable[[], Made], experiment: Experiment, purpose: str) -> Ma
         return make()
 
 
-def cosine(lr: float, epoch: int, epochs: int) -> float:
-    """Learning rate in `epoch`, counted from 0: half a cosine from `lr` down to 0 (Loshchilov & Hutter 2017, eq. 5)."""
-    return lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
-
-
 def _objective(
     experiment: Experiment,
     recipe: Recipe,
@@ -218,4 +217,6 @@ def _objective(
     )
     if first_stage is not None:
         method.prepare(first_stage)
-    return Objective(method, alpha=experiment.alpha or 0.0, weights=recipe.weights_of(experiment.method))
+    adds = recipe.of(experiment.method).mix == "sum"
+    weights = recipe.weights_of(experiment.method)
+    return Objective(method, alpha=experiment.alpha or 0.0, weights=weights, adds=adds)

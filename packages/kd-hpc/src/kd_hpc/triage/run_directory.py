@@ -159,6 +159,12 @@ class Run:
         return max((value for value in self.curves.test_acc if math.isfinite(value)), default=math.nan)
 
     @property
+    def imported_from(self) -> str:
+        """The file that a network trained elsewhere came in; empty for a run that was trained here."""
+        told = self.record.provenance.get("imported") if self.record else None
+        return str(told.get("file", "a file")) if isinstance(told, dict) else ""
+
+    @property
     def dataset_facts(self) -> DatasetFacts | None:
         """Classes and size of its data set; None where neither its record nor the catalogue says them."""
         recorded = self.record.dataset_facts if self.record else None

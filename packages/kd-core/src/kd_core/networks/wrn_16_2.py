@@ -1,0 +1,12 @@
+"""WRN-16-2: the wide residual network of 16 layers, twice as wide (Zagoruyko & Komodakis 2016, arXiv:1605.07146)."""
+
+from __future__ import annotations
+
+from kd_core.networks.wide import WideResNet
+
+
+def network(num_classes: int) -> WideResNet:
+    return WideResNet(2, 2, num_classes)
+
+
+NETWORK = network
