@@ -276,3 +276,29 @@ def test_charlie_with_its_controls_is_charlie_and_as_many_runs_as_its_first_line
     }
     assert {run.alpha for run in runs if run.variant} == {None, 0.5}
     assert all(controls.recipe_for(run) == charlie.recipe_for(run) for run in charlie.experiments())
+
+
+def test_the_published_protocol_is_as_many_runs_as_its_first_line_says() -> None:
+    from kd_hpc.campaign import STUDENT, TEACHER, load_campaign
+
+    path = ROOT / "campaigns/published.toml"
+    campaign = load_campaign(path)
+    runs = campaign.experiments()
+    assert len(runs) == len(set(runs)) == int(re.findall(r"(\d+) runs", path.read_text().splitlines()[0])[0])
+    assert set(campaign.published) == {TEACHER, STUDENT, *campaign.methods}
+    recipes = {run.method: campaign.recipe_for(run) for run in runs}
+    assert {method: recipe.mix for method, recipe in recipes.items() if recipe.mix != "sum"} == {
+        "pure": "convex",
+        "logit": "convex",
+    }
+    # what stands before each term in the loss is what the table's code has there
+    told = {
+        "rkd.distance": 25,
+        "rkd.angle": 50,
+        "nst.nst": 150,
+        "sp.similarity": 3000,
+        "dkd.target": 1,
+        "dkd.others": 2,
+    }
+    (alpha,) = campaign.alphas
+    assert {name: round(alpha * weight, 3) for name, weight in campaign.recipe.weights.items()} == told

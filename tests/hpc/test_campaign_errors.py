@@ -89,6 +89,21 @@ SLIPS = {
         "[data.Mine]\nsize = 32",
         "data.Mine.folder is missing. Add a line folder = ...",
     ),
+    "an accuracy of no run": (
+        {},
+        "[published]\nrkd = 71.8",
+        "published.rkd is no run here; there are teacher, student, logit. Mend those lines.",
+    ),
+    "accuracies of which alpha": (
+        {"alphas": "[0.5, 0.9]"},
+        "[published]\nlogit = 71.8",
+        "published is about one data set and one alpha: make a campaign of them. Mend those lines.",
+    ),
+    "an impossible accuracy": (
+        {},
+        "[published]\nlogit = 718.0",
+        "published.logit = 718.0 is out of range. It must be at most 100.",
+    ),
     "a slip in a model": ({"teacher": '"Resnet20"'}, "", "model 'Resnet20' is not known. Did you mean ResNet20?"),
 }
 

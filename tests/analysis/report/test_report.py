@@ -14,7 +14,8 @@ from kd_analysis.report.document import Column, Document, shown
 from kd_analysis.report.html import render_html
 from kd_analysis.report.latex import to_latex
 from kd_analysis.report.markdown import render_markdown
-from kd_hpc.campaign import load_campaign
+from kd_hpc.campaign import Campaign, load_campaign
+from kd_hpc.recipe import Recipe
 from tests.analysis.reports import csv_rows, document_of, kd_analysis, rows_of, write
 from tests.analysis.trees import TreeSpec, build_tree
 from tests.paths import ROOT
@@ -192,6 +193,35 @@ def test_a_partial_campaign_is_counted_against_its_plan(synthetic: Path, tmp_pat
     words = render_markdown(document_of(synthetic, shared_cache, load_campaign(plan)))
     assert "16 of the 80 runs that the campaign digits plans are finished" in words
     assert "64 have no folder yet" in words
+
+
+def test_published_accuracies_stand_beside_ours(tmp_path: Path, shared_cache: Path) -> None:
+    spec = TreeSpec(methods=("logit",), alphas=(0.5,), items=0)
+    plan = Campaign(
+        name="published",
+        datasets=("Digits",),
+        teacher=spec.teacher,
+        student=spec.student,
+        methods=("logit", "rkd"),
+        alphas=(0.5,),
+        seeds=spec.seeds,
+        recipe=Recipe(epochs=spec.epochs),
+        published={"teacher": 90.0, "student": 95.0, "logit": 94.25, "rkd": 99.0},
+    )
+    document = document_of(build_tree(tmp_path, spec), shared_cache, plan)
+    rows, accuracy = rows_of(document, "published"), rows_of(document, "accuracy")
+    means = {(row["method"], row["networks"]): row["mean"] for row in accuracy}
+    ours = [
+        means["pure", spec.teacher],
+        means["pure", spec.student],
+        means["logit", f"{spec.teacher} to {spec.student}"],
+    ]
+    assert [(row["published"], row["n"], row["mean"]) for row in rows] == [
+        *zip((90.0, 95.0, 94.25), (2, 2, 2), ours, strict=True),
+        (99.0, 0, None),
+    ]
+    assert rows[0]["difference"] == pytest.approx(float(str(ours[0])) - 90)
+    assert "published" not in {table.name for table in document_of(tmp_path, shared_cache).tables}
 
 
 def test_runs_of_another_recipe_are_other_runs_and_said_first(synthetic: Path, shared_cache: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -18,6 +18,8 @@ from kd_hpc.files import read_regular
 from kd_hpc.recipe import Strict
 from kd_hpc.sealed import require_toml
 
+TEACHER, STUDENT = "teacher", "student"
+"""Under which names `published` has the two pure networks."""
 PLACEHOLDER = "YOUR-PROJECT-CODE"
 _MEMORY = re.compile(r"[1-9][0-9]{0,6}(mb|gb)")
 _WALLTIME = re.compile(r"[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]")
@@ -26,6 +28,9 @@ _SHELL_SAFE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@:=-]*")
 _DIRECTIVE = re.compile(r"--?[A-Za-z][A-Za-z-]*(?:[= ][A-Za-z0-9/._+@:=,-]+)?")
 _OTHER_NAMES = {"partition": "queue", "account": "project"}
 """What Slurm calls them."""
+
+
+Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class Resources(Strict):
@@ -163,6 +168,8 @@ class Campaign(Design):
     budgets: Budgets = Budgets()
     analysis: AnalysisSettings = AnalysisSettings()
     notify: Notify | None = None
+    published: dict[str, Percent] = Field({})
+    """Test accuracies of others for just these runs, by method, and of "teacher" and "student": the report compares."""
     facts: dict[str, str] = Field({})
     """What the site says of itself, each with its source: for the methodology text, never used."""
 
@@ -171,6 +178,15 @@ class Campaign(Design):
     def _name(cls, value: str) -> str:
         check_name("name", value)
         return value
+
+    @model_validator(mode="after")
+    def _compares_like_with_like(self) -> Self:
+        known = (TEACHER, STUDENT, *self.methods)
+        if self.published and (len(self.datasets) > 1 or len(self.alphas) > 1):
+            raise ValueError("published is about one data set and one alpha: make a campaign of them")
+        if stray := [name for name in self.published if name not in known]:
+            raise ValueError(f"published.{stray[0]} is no run here; there are {', '.join(known)}")
+        return self
 
     @model_validator(mode="after")
     def _names_its_own_data(self) -> Self:

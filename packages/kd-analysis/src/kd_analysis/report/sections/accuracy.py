@@ -12,6 +12,7 @@ from kd_analysis.analysis import Analysis
 from kd_analysis.figures.overview import HeatCell, heatmap_figure
 from kd_analysis.figures.sweeps import Band, Sweep, sweep_figure
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
+from kd_analysis.report.sections.published import published_blocks
 from kd_analysis.report.sections.ties import NO_INTERVAL, starred
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_hpc.catalogue import DATASETS, PURE
@@ -63,6 +64,7 @@ def accuracy_section(analysis: Analysis) -> Section:
     blocks += [_sweep(analysis, setting) for setting in settings]
     rows = [*_plain_rows(analysis), *_cell_rows(analysis)]
     blocks += [table("accuracy", "Test accuracy by cell", ACCURACY, rows), _differences(analysis)]
+    blocks += published_blocks(analysis)
     return Section("accuracy", "Accuracy", tuple(blocks))
 
 
