@@ -192,7 +192,15 @@ def type_in(line: str, root: Path, environment: dict[str, str]) -> str:
     """What the command prints, having succeeded."""
     if line in OUTSIDE:
         return ""
-    done = subprocess.run(shlex.split(line), cwd=root, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        shlex.split(line),
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 

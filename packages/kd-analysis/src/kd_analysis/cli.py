@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from kd_analysis.commands import export, methodology, plots, report, triage, weekly
-from kd_hpc.entry import command_line, run
+from kd_hpc.entry import command_line, offer_completion, run
 
 app = command_line(
     "kd-analysis",
@@ -18,6 +18,7 @@ app.command("plots")(plots.plots)
 app.command("methodology")(methodology.methodology)
 app.command("weekly")(weekly.weekly)
 app.add_typer(export.app, name="export")
+offer_completion(app)
 
 
 def main() -> NoReturn:

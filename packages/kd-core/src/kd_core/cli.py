@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from kd_core.commands import bench, data, evaluate, extract, methods, teacher, train
 from kd_core.commands.recipe_options import RecipeCommand
-from kd_hpc.entry import command_line, run
+from kd_hpc.entry import command_line, offer_completion, run
 
 app = command_line(
     "kd-core",
@@ -21,6 +21,7 @@ app.command("methods")(methods.methods)
 app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
+offer_completion(app)
 
 
 def main() -> NoReturn:

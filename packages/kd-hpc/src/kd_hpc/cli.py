@@ -11,6 +11,7 @@ from kd_hpc.commands import (
     diagnose,
     doctor,
     forecast,
+    init,
     notify,
     page,
     queue,
@@ -19,7 +20,7 @@ from kd_hpc.commands import (
     status,
     why,
 )
-from kd_hpc.entry import command_line, run
+from kd_hpc.entry import command_line, offer_completion, run
 
 app = command_line(
     "kd-hpc",
@@ -27,6 +28,7 @@ app = command_line(
     "explained.",
     "Example: kd-hpc queue campaigns/digits.toml --watch\n\nGuides: docs/guide, such as when-something-died.md",
 )
+app.command("init")(init.init)
 app.command("queue")(queue.queue)
 app.command("status")(status.status)
 app.command("page")(page.page)
@@ -40,6 +42,7 @@ app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 app.command("notify")(notify.notify)
 app.command("archive")(archive.archive)
+offer_completion(app)
 
 
 def main() -> NoReturn:

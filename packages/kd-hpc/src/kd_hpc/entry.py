@@ -31,6 +31,30 @@ def command_line(name: str, text: str, epilog: str) -> typer.Typer:
     return app
 
 
+def offer_completion(app: typer.Typer) -> None:
+    """Add the command that helps a shell to complete `app`'s others."""
+    app.command("completion", help=_COMPLETION.format(program=app.info.name))(_completion)
+
+
+_COMPLETION = """\
+    Print what bash or zsh reads to complete with Tab.
+
+    Now: source <({program} completion bash)
+
+    Always: that line in ~/.bashrc, or in ~/.zshrc with zsh. Commands, options, names and runs are completed.
+    """
+
+
+def _completion(context: typer.Context, shell: Annotated[str, typer.Argument(help="bash or zsh.")] = "bash") -> None:
+    from kd_hpc.completion import SHELLS, script
+    from kd_hpc.errors import UsageError
+
+    if shell not in SHELLS:
+        raise UsageError(f"{shell} cannot be helped.", remedy=f"Name one of these: {', '.join(SHELLS)}.")
+    program = context.find_root().command
+    typer.echo(script(shell, str(program.name), program), nl=False)
+
+
 def _print_version(context: typer.Context, asked: bool) -> None:
     if asked:
         from importlib.metadata import version

@@ -27,25 +27,20 @@ def doctor(
 
     With the real thing: kd-hpc doctor campaigns/charlie.toml --submit-test
     """
-    import sys
     from dataclasses import asdict
 
-    from kd_hpc.doctor.local_checks import local_checks
-    from kd_hpc.doctor.scheduler_checks import scheduler_checks, submission
+    from kd_hpc.doctor.examination import all_checks, is_wrong, show_checks
+    from kd_hpc.doctor.scheduler_checks import submission
     from kd_hpc.queueing.session import open_session
-    from kd_hpc.schedulers.readiness import Level, Place
-    from kd_hpc.terminal import print_json, print_table
+    from kd_hpc.schedulers.readiness import Place
+    from kd_hpc.terminal import print_json
 
     session = open_session(campaign, experiments)
     place = Place(session.campaign, campaign, experiments)
-    checks = [*scheduler_checks(place), *local_checks(place)]
+    checks = all_checks(place)
     if submit_test:
         checks.append(submission(place, session.scheduler))
     if as_json:
         print_json({"checks": [asdict(check) for check in checks]})
-    else:
-        rows = [(check.level.value, check.name, check.finding, check.command) for check in checks]
-        print_table(("", "check", "finding", "type next"), rows, typed=["type next"])
-    wrong = sum(check.level == Level.WRONG for check in checks)
-    print(f"{wrong or 'none'} of {len(checks)} checks wrong.", file=sys.stderr)
-    raise typer.Exit(1 if wrong else 0)
+    show_checks(checks, table=not as_json)
+    raise typer.Exit(1 if any(map(is_wrong, checks)) else 0)

@@ -1,0 +1,1 @@
+"""A first campaign file, and the settings with which a laptop reaches a cluster."""

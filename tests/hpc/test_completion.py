@@ -1,0 +1,112 @@
+"""Tab in a real bash and a real zsh: commands, options, names, runs, files."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from kd_hpc.cli import app
+from kd_hpc.completion import script
+from tests.hpc.support import kd_hpc
+from tests.paths import ROOT
+
+SECONDS = 60.0
+RUN = "Digits/pure/ResNet20/0"
+SHELLS = {"bash": ["--norc", "-i"], "zsh": ["-f", "-i"]}
+TABS = {
+    "kd-hpc sta": "kd-hpc status",
+    "kd-hpc status --exp": "kd-hpc status --experiments",
+    "kd-hpc retry --state unr": "kd-hpc retry --state unreadable",
+    "kd-hpc status Digits/pure/ResN": f"kd-hpc status {RUN[:-1]}",
+    "kd-hpc why --experiments other Dig": "kd-hpc why --experiments other Digits2/",
+    "kd-hpc queue camp": "kd-hpc queue campaigns/",
+    "kd-hpc queue --experiments oth": "kd-hpc queue --experiments other",
+    "kd-hpc init --teacher ResNetB": "kd-hpc init --teacher ResNetBaby",
+    "kd-hpc completion --": "kd-hpc completion --help",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("place")
+    for folder in (f"experiments/{RUN}", "other/Digits2/pure", "campaigns"):
+        (place / folder).mkdir(parents=True)
+    for shell in SHELLS:
+        (place / f"complete.{shell}").write_text(script(shell, "kd-hpc", get_command(app)))
+    return place
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_tab_goes_on_with_what_was_begun(shell: str, place: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    with Terminal([shell, *SHELLS[shell]], place) as terminal:
+        terminal.type(f"PS1='> '; source complete.{shell}; echo re''ady\r")
+        terminal.wait_for("ready")
+        for typed, line in TABS.items():
+            terminal.type(f"{typed}\t")
+            terminal.wait_for(line)
+            terminal.type("\x03")
+
+
+class Terminal:
+    """A program at a terminal: what is typed, and what it shows."""
+
+    def __init__(self, command: list[str], place: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        environment = {**os.environ, "TERM": "dumb", "HOME": str(place), "ZDOTDIR": str(place)}
+        self._process = subprocess.Popen(
+            command, cwd=place, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+        )
+        os.close(theirs)
+        self._screen = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(SECONDS)
+        os.close(self._ours)
+
+    def type(self, text: str) -> None:
+        self._screen = ""
+        os.write(self._ours, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + SECONDS
+        while text not in self._screen:
+            assert time.monotonic() < deadline, f"{text!r} did not come: {self._screen!r}"
+            if select.select([self._ours], [], [], 1)[0]:
+                self._screen += re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]|\x07", "", os.read(self._ours, 4096).decode())
+
+
+def test_every_program_prints_it_and_another_shell_is_told_which_there_are(tmp_path: Path) -> None:
+    from kd_analysis.cli import app as analysis
+    from kd_core.cli import app as core
+
+    for other in (core, analysis):
+        text = script("bash", str(other.info.name), get_command(other))
+        checked = subprocess.run(
+            ["bash", "-n"], input=text, text=True, capture_output=True, timeout=SECONDS, check=True
+        )
+        assert checked.stderr == ""
+    assert kd_hpc("completion", "zsh", cwd=tmp_path).stdout == script("zsh", "kd-hpc", get_command(app))
+    fish = kd_hpc("completion", "fish", cwd=tmp_path)
+    assert (fish.returncode, fish.stderr) == (
+        2,
+        "kd-hpc: fish cannot be helped. Name one of these: bash, zsh.\n",
+    )
+
+
+def test_ci_installs_zsh_so_that_nothing_is_skipped() -> None:
+    assert " zsh" in (ROOT / ".ci/run").read_text()
