@@ -56,11 +56,29 @@ is_trusted() {
         .venv/bin/python -c 'import sys, pip; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null
 }
 
+# fetch COMMAND...: one that needs the network. Where there is none, that is what is said.
+fetch() {
+    local said
+    said=$(mktemp)
+    if "$@" 2>"$said"; then
+        cat "$said" >&2
+        rm -f "$said"
+        return
+    fi
+    cat "$said" >&2
+    if grep -qiE "name resolution|name or service|dns error|unreachable|connection refused|newconnectionerror|timed out|failed to connect|error sending request|from versions: none" "$said"; then
+        say "offline: packages come from an index on the network, and none that has them can be reached from here."
+        say "Go online (on a cluster: to the login node; behind a proxy: export HTTPS_PROXY=...), then type the same again: it goes on from here."
+    fi
+    rm -f "$said"
+    exit 1
+}
+
 install() {
     local broken=$1 options=() name
     interpreter
     rm -f "$stamp"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
+    fetch .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
     for name in $broken; do # a file in the cache may be the same file, and as damaged
         .venv/bin/uv cache clean --quiet "$name"
         options+=(--reinstall-package "$name")
@@ -72,7 +90,7 @@ install() {
     [ -z "$index" ] || options+=(--index "$index" --index-strategy unsafe-best-match)
     [ -z "$group" ] || options+=(--group "$group")
     # compiled now, so that the first run of each program does not pay for it; what else is installed here stays
-    UV_PROJECT_ENVIRONMENT=.venv .venv/bin/uv sync --quiet --inexact --compile-bytecode --python .venv/bin/python "${options[@]}"
+    UV_PROJECT_ENVIRONMENT=.venv fetch .venv/bin/uv sync --quiet --inexact --compile-bytecode --python .venv/bin/python "${options[@]}"
     echo "$index" >"$index_file"
 }
 

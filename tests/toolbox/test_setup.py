@@ -84,6 +84,25 @@ class Clone:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stderr
 
+    def offline(self) -> tuple[int, str]:
+        """Exit status and what setup.sh says in a clone that reaches no index."""
+        environment = {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_RETRIES": "0",
+            "UV_HTTP_RETRIES": "0",
+            "HOME": str(self.home),
+        }
+        nobody = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}
+        done = subprocess.run(
+            ["bash", "toolbox/setup.sh"],
+            cwd=self.root,
+            env={"PATH": os.environ["PATH"], **environment, **nobody},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        return done.returncode, done.stderr
+
     def versions(self) -> list[str]:
         programs = ("kd-hpc", "kd-core", "kd-analysis")
         run = (subprocess.run([self.root / ".venv/bin" / name, "--version"], capture_output=True) for name in programs)
@@ -110,6 +129,22 @@ def test_a_sound_environment_is_left_as_it_is(clone: Clone) -> None:
     before = stamp.stat().st_mtime_ns
     assert clone.set_up() == ""
     assert stamp.stat().st_mtime_ns == before
+
+
+def test_without_a_network_that_is_what_is_said_and_the_same_command_goes_on(clone: Clone, tmp_path: Path) -> None:
+    bare = Clone(tmp_path)
+    status, said = bare.offline()
+    assert status == 1
+    assert "setup: offline: packages come from an index on the network" in said
+    assert "then type the same again" in said
+    (clone.root / ".venv/.set-up").write_text("of other code\n")
+    (clone.site / "standin_rich.py").unlink()
+    shutil.rmtree(clone.home / ".cache", ignore_errors=True)
+    status, said = clone.offline()
+    assert (status, "offline:" in said) == (1, True)
+    assert clone.versions()[0].startswith("kd-hpc"), "what is installed stays"
+    clone.set_up()
+    assert (clone.site / "standin_rich.py").exists()
 
 
 def _truncate(path: Path) -> None:

@@ -91,6 +91,8 @@ def run(program: str, app: Callable[[], object]) -> NoReturn:
     except SystemExit as end:
         if _was_interrupted(end):
             _end(_interrupted(program), INTERRUPTED)
+        if isinstance(end.__context__, typer.Abort):
+            _end(f"{program}: ended at a question; nothing was changed, and the same command asks again.", 1)
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
