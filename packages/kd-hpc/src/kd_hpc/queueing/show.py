@@ -9,11 +9,10 @@ from typing import Any
 
 from kd_hpc.planning.breaker import BadNode
 from kd_hpc.planning.decision import Action, Decision, Plan
-from kd_hpc.queueing.plan_text import grouped
+from kd_hpc.queueing.plan_text import grouped, needs_lines
 from kd_hpc.queueing.tick_report import Report, Silence
-from kd_hpc.remedies import with_folder
 from kd_hpc.schedulers.base import ListedJob
-from kd_hpc.terminal import print_json, print_table
+from kd_hpc.terminal import print_json, print_table, screen_size
 
 _PAST = {
     Action.SUBMIT: "submitted",
@@ -119,15 +118,11 @@ def unheard(report: Report) -> str:
     return f"Not all was heard of: {told}. What was done is on record; the next round goes on from it." if told else ""
 
 
-def print_needs(plan: Plan, root: Path, limit: int = 8) -> None:
-    """On stderr: the runs below `root` that wait for a person, and what to type; those with one remedy together."""
-    for same in plan.needs[:limit]:
-        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
-        print(f"{same[0].experiment.label}{more}: {same[0].reason}", file=sys.stderr)
-        if same[0].remedy:
-            print(f"    {with_folder(same[0].remedy, root)}", file=sys.stderr)
-    if rest := sum(len(same) for same in plan.needs[limit:]):
-        print(with_folder(f"... and {rest} more: kd-hpc status --all", root), file=sys.stderr)
+def print_needs(plan: Plan, root: Path) -> None:
+    """On stderr: the runs below `root` that wait for a person, and what to type; those with one reason together."""
+    columns = screen_size()[0] if sys.stderr.isatty() else sys.maxsize
+    for line in needs_lines(plan.needs, root, columns):
+        print(line, file=sys.stderr)
 
 
 def summary(plan: Plan) -> str:
