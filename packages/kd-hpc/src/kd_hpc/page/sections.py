@@ -20,7 +20,7 @@ NAMES = {
     Mark.RUNNING: "at work",
     Mark.QUEUED: "in the queue",
     Mark.TO_COME: "to come",
-    Mark.HELD_UP: "waits for a run that needs somebody",
+    Mark.HELD_UP: "waiting for a run that needs somebody",
     Mark.FAILED: "failed",
     Mark.DOUBTFUL: "suspect or unreadable",
 }
