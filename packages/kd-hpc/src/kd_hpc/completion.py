@@ -12,7 +12,7 @@ SHELLS = ("bash", "zsh")
 VALUES: Mapping[str, tuple[str, ...]] = {
     "--state": (*State, "unreadable"),
     "--dataset": tuple(DATASETS),
-    "--method": METHODS,
+    "--method": tuple(METHODS),
     "--model": tuple(MODELS),
     "--teacher": tuple(MODELS),
     "--student": tuple(MODELS),

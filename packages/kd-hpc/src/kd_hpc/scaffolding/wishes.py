@@ -26,7 +26,7 @@ class Wishes:
     slots: int
     students_per_job: int
     name: str = "mine"
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = tuple(METHODS)
     alphas: tuple[float, ...] = (0.25, 0.5, 0.75)
     seeds: int = 3
     epochs: int | None = None
