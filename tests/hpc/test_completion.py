@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -17,9 +13,9 @@ from typer.main import get_command
 from kd_hpc.cli import app
 from kd_hpc.completion import script
 from tests.hpc.support import kd_hpc
+from tests.hpc.terminal import SECONDS, Terminal
 from tests.paths import ROOT
 
-SECONDS = 60.0
 RUN = "Digits/pure/ResNet20/0"
 SHELLS = {"bash": ["--norc", "-i"], "zsh": ["-f", "-i"]}
 TABS = {
@@ -54,40 +50,8 @@ def test_tab_goes_on_with_what_was_begun(shell: str, place: Path) -> None:
         terminal.wait_for("ready")
         for typed, line in TABS.items():
             terminal.type(f"{typed}\t")
-            terminal.wait_for(line)
+            terminal.wait_for(re.escape(line))
             terminal.type("\x03")
-
-
-class Terminal:
-    """A program at a terminal: what is typed, and what it shows."""
-
-    def __init__(self, command: list[str], place: Path) -> None:
-        self._ours, theirs = pty.openpty()
-        environment = {**os.environ, "TERM": "dumb", "HOME": str(place), "ZDOTDIR": str(place)}
-        self._process = subprocess.Popen(
-            command, cwd=place, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
-        )
-        os.close(theirs)
-        self._screen = ""
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(SECONDS)
-        os.close(self._ours)
-
-    def type(self, text: str) -> None:
-        self._screen = ""
-        os.write(self._ours, text.encode())
-
-    def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + SECONDS
-        while text not in self._screen:
-            assert time.monotonic() < deadline, f"{text!r} did not come: {self._screen!r}"
-            if select.select([self._ours], [], [], 1)[0]:
-                self._screen += re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]|\x07", "", os.read(self._ours, 4096).decode())
 
 
 def test_every_program_prints_it_and_another_shell_is_told_which_there_are(tmp_path: Path) -> None:

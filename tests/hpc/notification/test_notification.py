@@ -312,7 +312,7 @@ EXAMPLES = re.findall(
 )
 
 
-@pytest.mark.parametrize(("program", "example"), zip(("mail", "curl"), EXAMPLES, strict=True))
+@pytest.mark.parametrize(("program", "example"), [*zip(("mail", "curl"), EXAMPLES, strict=True)])
 def test_the_examples_of_the_guide_send_title_and_text(place: Path, program: str, example: str) -> None:
     stand_in = place / "bin" / program
     stand_in.parent.mkdir()

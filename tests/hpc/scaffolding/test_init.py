@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import re
 import shlex
 import subprocess
 import tomllib
@@ -21,7 +18,8 @@ from kd_hpc.scaffolding.campaign_text import campaign_text
 from kd_hpc.scaffolding.questions import wishes_of
 from kd_hpc.scaffolding.site_text import site_text
 from kd_hpc.schedulers.registry import kind
-from tests.hpc.support import HANGS, KD_HPC, kd_hpc
+from tests.hpc.support import KD_HPC, kd_hpc
+from tests.hpc.terminal import Terminal
 from tests.paths import ROOT
 
 FULL: dict[str, Any] = {
@@ -134,25 +132,13 @@ def test_words_that_bash_would_take_for_its_own_are_refused(login: str, folder: 
 
 def answered(answers: Sequence[str], place: Path, *words: str) -> tuple[int, str]:
     """Exit status and screen of kd-hpc init at a terminal, where each question gets the next of `answers`."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [KD_HPC, "init", *words], cwd=place, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    )
-    os.close(theirs)
-    screen, left = "", list(answers)
-    try:
-        while True:
-            try:
-                screen += os.read(ours, 4096).decode()
-            except OSError:
-                break
-            if left and re.search(r"\]: $", screen):
-                os.write(ours, left.pop(0).encode())
-                screen += "\n"
-        return process.wait(HANGS), screen
-    finally:
-        process.kill()
-        os.close(ours)
+    with Terminal([KD_HPC, "init", *words], place) as terminal:
+        screen = ""
+        for answer in answers:
+            screen += terminal.wait_for(r"\]: $")
+            terminal.type(answer)
+        status, rest = terminal.end()
+    return status, screen + rest
 
 
 def test_it_asks_what_was_not_said_and_asks_again_where_the_answer_cannot_be(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""A program at a terminal of its own: what is typed, and what it shows. Never waited for without an end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import subprocess
+import termios
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+SECONDS = 300.0
+_SEQUENCE = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]|\x07")
+
+
+class Terminal:
+    """`command` at work in `place`; ended with the block."""
+
+    def __init__(self, command: Sequence[str], place: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        environment = {**os.environ, "TERM": "dumb", "HOME": str(place), "ZDOTDIR": str(place)}
+        self._process = subprocess.Popen(
+            command,
+            cwd=place,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+        self.screen = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(SECONDS)
+        os.close(self._ours)
+
+    def type(self, text: str) -> None:
+        self.screen = ""
+        os.write(self._ours, text.encode())
+
+    def wait_for(self, pattern: str) -> str:
+        """What was shown since something was typed, once `pattern` is in it."""
+        deadline = time.monotonic() + SECONDS
+        while not re.search(pattern, self.screen):
+            assert time.monotonic() < deadline, f"{pattern!r} did not come: {self.screen!r}"
+            assert self._read(), f"it ended without {pattern!r}: {self.screen!r}"
+        return self.screen
+
+    def end(self) -> tuple[int, str]:
+        """Exit status, and the rest of what is shown."""
+        deadline = time.monotonic() + SECONDS
+        while self._read():
+            assert time.monotonic() < deadline, f"it did not end: {self.screen!r}"
+        return self._process.wait(SECONDS), self.screen
+
+    def _read(self) -> bool:
+        """Take what has been shown, within a second; False if the program has ended."""
+        if select.select([self._ours], [], [], 1)[0]:
+            try:
+                self.screen += _SEQUENCE.sub("", os.read(self._ours, 4096).decode(errors="replace"))
+            except OSError:
+                return False
+        return True
