@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-COMMAND = re.compile(r"(?:kd-hpc|kd-core|kd-analysis) [a-z]+[^\n]*")
+COMMAND = re.compile(r"(?:kd-hpc|kd-core|kd-analysis) [a-z]+[^\n;]*")
 
 
 def programs() -> Iterator[tuple[str, Any]]:

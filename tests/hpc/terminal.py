@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-SECONDS = 300.0
+SECONDS = 60.0
 _SEQUENCE = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]|\x07")
 
 

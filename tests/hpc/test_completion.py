@@ -51,7 +51,7 @@ def test_tab_goes_on_with_what_was_begun(shell: str, place: Path) -> None:
         for typed, line in TABS.items():
             terminal.type(f"{typed}\t")
             terminal.wait_for(re.escape(line))
-            terminal.type("\x03")
+            terminal.type("\x15")
 
 
 def test_every_program_prints_it_and_another_shell_is_told_which_there_are(tmp_path: Path) -> None:
