@@ -131,17 +131,14 @@ def test_a_sound_environment_is_left_as_it_is(clone: Clone) -> None:
     assert stamp.stat().st_mtime_ns == before
 
 
-def test_without_a_network_that_is_what_is_said_and_the_same_command_goes_on(clone: Clone, tmp_path: Path) -> None:
-    bare = Clone(tmp_path)
-    status, said = bare.offline()
-    assert status == 1
-    assert "setup: offline: packages come from an index on the network" in said
-    assert "then type the same again" in said
+def test_without_a_network_that_is_what_is_said_and_the_same_command_goes_on(clone: Clone) -> None:
     (clone.root / ".venv/.set-up").write_text("of other code\n")
     (clone.site / "standin_rich.py").unlink()
     shutil.rmtree(clone.home / ".cache", ignore_errors=True)
     status, said = clone.offline()
-    assert (status, "offline:" in said) == (1, True)
+    assert status == 1
+    assert "setup: offline: packages come from an index on the network" in said
+    assert "then type the same again" in said
     assert clone.versions()[0].startswith("kd-hpc"), "what is installed stays"
     clone.set_up()
     assert (clone.site / "standin_rich.py").exists()
