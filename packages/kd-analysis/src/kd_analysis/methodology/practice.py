@@ -39,9 +39,10 @@ PRACTICE: dict[str, tuple[Practice, ...]] = {
             "comparable with the earlier rounds", ("batch_size",),
         ),
         Practice(
-            "learning rate", "not on record; the same cosine to 0", "0.1, a cosine to 0 over the epochs",
+            "learning rate", "not on record; the same cosine to 0",
+            "0.1, by a cosine to 0 over the epochs; or multistep, a factor of 0.1 at each of its milestones",
             "0.05, a tenth at 150, 180, 210 (RepDistiller, mdistiller); 0.1, a fifth at 60, 120, 160 (Zagoruyko)",
-            "a cosine has no milestones to choose", ("lr",),
+            "a cosine has no milestones to choose", ("lr", "schedule", "milestones", "factor"),
         ),
         Practice(
             "optimizer", SAME, "SGD, momentum 0.9, no Nesterov", "the same in all four; Adam in Park's metric learning",
@@ -62,9 +63,10 @@ PRACTICE: dict[str, tuple[Practice, ...]] = {
             ("label_smoothing",),
         ),
         Practice(
-            "loss", SAME, "(1 - alpha) CE + alpha (sum of weight times term)",
+            "loss", SAME, "convex: (1 - alpha) CE + alpha (sum of weight times term); mix = sum: CE + alpha (...)",
             "CE + beta times the term; (1 - alpha) CE + alpha KD for logits alone",
             "one strength for all methods; equal alpha is not equal strength, see kd-core methods --probe",
+            ("mix", "convex"),
         ),
     ),
     "Images": (
@@ -100,7 +102,7 @@ PRACTICE: dict[str, tuple[Practice, ...]] = {
             "float32", "tensor cores; what was used is recorded", ("amp_dtype",),
         ),
         Practice(
-            "what changes no number", "not on record",
+            "how it is computed", "not on record",
             "fast step, device loader, a stop after 100 skipped steps, representations at the end alone", "none",
             "the fast step's bits are the plain one's for one and the same teacher; folding a teacher rounds anew",
             ("step", "loader", "watchdog_skips", "representation_epochs"),
@@ -143,6 +145,17 @@ PRACTICE: dict[str, tuple[Practice, ...]] = {
             "nst", "squared difference of Gram matrices",
             "MMD with the polynomial kernel, mean of three layers, weight 50",
             "the same kernel, sum of layers, weight 50 (RepDistiller, mdistiller)", "the paper's loss",
+        ),
+        Practice(
+            "dkd", "none", "target and others apart, T = 4, both growing over 20 epochs, weights 1 and 2",
+            "the same, 1 and 2 to 8 by pair (mdistiller)", "what logit distillation hides behind the label",
+        ),
+        Practice(
+            "dist", "none", "correlation within items and within classes, T = 4, weights 2 and 2",
+            "the same terms (torchdistill)", "for a teacher that is much stronger",
+        ),
+        Practice(
+            "sp", "none", "similarity of the batch's layer3, weight 3000", "the same, weight 3000 (RepDistiller)", "",
         ),
     ),
 }  # fmt: skip
