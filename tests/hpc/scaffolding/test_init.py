@@ -51,7 +51,7 @@ def campaign_of(**given: Any) -> Campaign:
 def test_with_nothing_said_it_is_a_campaign_for_that_scheduler(scheduler: str) -> None:
     campaign = campaign_of(scheduler=scheduler)
     assert campaign.scheduler.kind == scheduler
-    assert len(campaign.experiments()) == 60
+    assert len(campaign.experiments()) == 2 * 3 + 3 * 3 * 3
     for experiment in campaign.experiments():
         experiment.require_known()
     missing = kind(scheduler).missing_line(campaign)

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass
 
 from kd_hpc.campaign import PLACEHOLDER
-from kd_hpc.catalogue import METHODS
 
 SUBMITS = {"pbs": "qsub", "slurm": "sbatch"}
 """The command by which a scheduler is known to be here."""
@@ -26,7 +25,7 @@ class Wishes:
     slots: int
     students_per_job: int
     name: str = "mine"
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = ("logit", "attention_transfer", "rkd")
     alphas: tuple[float, ...] = (0.25, 0.5, 0.75)
     seeds: int = 3
     epochs: int | None = None
