@@ -16,11 +16,14 @@ from benchmarks.agreement.loading import from_file, torchdistill_losses
 from kd_core.methods import METHODS
 from kd_core.methods.attention_transfer import attention_loss
 from kd_core.methods.base import Items
+from kd_core.methods.dist import relation_losses
+from kd_core.methods.dkd import decoupled_losses
 from kd_core.methods.factor_transfer import Paraphraser, factor_loss
 from kd_core.methods.fitnets import hint_loss
 from kd_core.methods.logit import logit_loss
 from kd_core.methods.nst import nst_loss
 from kd_core.methods.rkd import angle_loss, distance_loss
+from kd_core.methods.sp import similarity_loss
 from kd_core.networks.base import Outputs, Widths
 from kd_core.training.objective import Objective
 
@@ -84,6 +87,20 @@ def our_hint(student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
     return hint_loss(student.layer2, teacher.layer2)
 
 
+def our_decoupled(place: int) -> Loss:
+    """DKD's term of the target, or of the other classes, before it grows."""
+    return lambda student, teacher, labels: decoupled_losses(student.logits, teacher.logits, labels, T)[place]
+
+
+def our_relation(place: int) -> Loss:
+    """DIST's term within items, or within classes."""
+    return lambda student, teacher, labels: relation_losses(student.logits, teacher.logits, T)[place]
+
+
+def our_similarity(student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+    return similarity_loss(student.layer3, teacher.layer3)
+
+
 PER_TAP = "mean of the taps, each times its H W"
 SAME = "equal"
 
@@ -111,6 +128,12 @@ def of_torchdistill() -> Iterator[Comparison]:
     yield Comparison("rkd distance", code, SAME, our_distance, lambda s, t, y: called(distance)(s, t))
     yield Comparison("rkd angle", code, SAME, our_angle, lambda s, t, y: called(angle)(s, t))
     yield Comparison("factor_transfer", code, SAME, our_factor, lambda s, t, y: called(factor)(s, t))
+    inter, intra = (losses.DISTLoss(*places, beta, gamma, T) for beta, gamma in ((1, 0), (0, 1)))
+    yield Comparison("dist inter", code, SAME, our_relation(0), lambda s, t, y: called(inter)(s, t))
+    yield Comparison("dist intra", code, SAME, our_relation(1), lambda s, t, y: called(intra)(s, t))
+    similarity = losses.SPKDLoss("layer3", "layer3", "batchmean")
+    sums = "another loss: rows divided by their sum, not their length"
+    yield Comparison("sp", code, sums, our_similarity, lambda s, t, y: called(similarity)(s, t))
 
 
 TAPS = ("layer1", "layer2", "layer3")
@@ -122,7 +145,10 @@ def per_tap(loss: Callable[[int, Outputs, Outputs], Any]) -> Loss:
 
 
 def of_repdistiller(folder: Path) -> Iterator[Comparison]:
-    zoo = {name: from_file(folder / f"distiller_zoo/{name}.py") for name in ("KD", "AT", "NST", "RKD", "FitNet", "FT")}
+    zoo = {
+        name: from_file(folder / f"distiller_zoo/{name}.py")
+        for name in ("KD", "AT", "NST", "RKD", "FitNet", "FT", "SP")
+    }
     code = "RepDistiller"
     kd, attention, nst = zoo["KD"].DistillKL(T), zoo["AT"].Attention(), zoo["NST"].NSTLoss()
     distance, angle = (zoo["RKD"].RKDLoss(*weights) for weights in ((1, 0), (0, 1)))
@@ -135,6 +161,8 @@ def of_repdistiller(folder: Path) -> Iterator[Comparison]:
     yield Comparison("rkd distance", code, SAME, our_distance, lambda s, t, y: distance(embedding(s), embedding(t)))
     yield Comparison("rkd angle", code, SAME, our_angle, lambda s, t, y: angle(embedding(s), embedding(t)))
     yield Comparison("fitnets", code, SAME, our_hint, lambda s, t, y: hint(s.layer2, t.layer2))
+    similarity = zoo["SP"].Similarity()
+    yield Comparison("sp", code, SAME, our_similarity, lambda s, t, y: similarity([s.layer3], [t.layer3])[0].sum())
     factor = zoo["FT"].FactorTransfer()
     yield Comparison(
         "factor_transfer", code, "another loss: attention maps of the factors", our_factor,
@@ -146,9 +174,9 @@ def of_repdistiller(folder: Path) -> Iterator[Comparison]:
 
 def of_mdistiller(folder: Path) -> Iterator[Comparison]:
     stubs = {"_base": {"Distiller": object}, "_common": {"ConvReg": object, "get_feat_shapes": None}}
-    kd, at, nst, rkd = (
+    kd, at, nst, rkd, dkd = (
         from_file(folder / f"mdistiller/distillers/{name}.py", "theirs_mdistiller", **stubs)
-        for name in ("KD", "AT", "NST", "RKD")
+        for name in ("KD", "AT", "NST", "RKD", "DKD")
     )
     code = "mdistiller"
     yield Comparison("logit", code, SAME, our_kd, lambda s, t, y: kd.kd_loss(s.logits, t.logits, T))
@@ -163,6 +191,12 @@ def of_mdistiller(folder: Path) -> Iterator[Comparison]:
 
     yield Comparison("rkd distance", code, SAME, our_distance, relation(1, 0))
     yield Comparison("rkd angle", code, SAME, our_angle, relation(0, 1))
+
+    def decoupled(target: float, others: float) -> Loss:
+        return lambda s, t, y: dkd.dkd_loss(s.logits, t.logits, y, target, others, T)
+
+    yield Comparison("dkd target", code, SAME, our_decoupled(0), decoupled(1, 0))
+    yield Comparison("dkd others", code, SAME, our_decoupled(1), decoupled(0, 1))
 
 
 def of_zagoruyko(folder: Path) -> Iterator[Comparison]:

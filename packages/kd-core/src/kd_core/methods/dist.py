@@ -7,9 +7,9 @@ With Y = softmax(logits / T), (B, K), and r Pearson's correlation:
 
 Both ask for the teacher's order and not for its probabilities, so that a much stronger teacher does not ask for what
 the student cannot give. The authors' code adds 1e-8 to the product of the lengths, so that a class which nobody in the
-batch is likely to have stops counting; here correlation ignores scale as its definition does, and each row or column
-is divided by its largest value before anything can underflow. One without direction (all values alike) has
-correlation 0 and passes no gradient. Intra depends on which items share a batch.
+batch is likely to have stops counting; here correlation ignores scale as its definition does, and each row or column is
+divided by its largest value before anything can underflow. One without direction (all values alike) has correlation 0
+and passes no gradient. Intra depends on which items share a batch. Both equal torchdistill's (docs/agreement.md).
 
 Shapes: B images, K classes.
 """

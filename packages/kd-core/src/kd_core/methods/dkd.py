@@ -9,9 +9,9 @@ Logit distillation is target + (1 - t_y) * others: a teacher that is sure of the
 classes. Here both have weights of their own. As in the authors' code, both grow in a straight line over the first 20
 epochs, counted from 1; a run with fewer never sees them whole.
 
-Popular code hides the label's class by subtracting 1000 from its logit, which float16 and large logits may undo; here
-that class is left out of the sum. The divergence of two pairs is a small difference of large parts, so float32 logits
-are compared in float64.
+That code (mdistiller) hides the label's class by subtracting 1000 from its logit, which float16 and large logits may
+undo; here that class is left out of the sum; ours equals it otherwise (docs/agreement.md). The divergence of two pairs
+is a small difference of large parts, so float32 logits are compared in float64.
 
 Shapes: B images, K classes.
 """

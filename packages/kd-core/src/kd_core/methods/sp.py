@@ -4,7 +4,7 @@
 
 G says which images of a batch are alike. The maps (layer3 here) may differ in everything but B. Not to be confused with
 a matrix of cosines: it is the rows of Q Q^T that are made unit, not those of Q, so an image with larger activations
-weighs more in every row.
+weighs more in every row. It equals RepDistiller's; torchdistill divides rows by their sum (docs/agreement.md).
 
 Shapes: B images, C channels, H x W positions.
 """
