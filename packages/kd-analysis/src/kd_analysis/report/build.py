@@ -7,6 +7,7 @@ from kd_analysis.report.document import Document
 from kd_analysis.report.sections.accuracy import accuracy_section
 from kd_analysis.report.sections.alignment import alignment_section
 from kd_analysis.report.sections.best_alpha import best_alpha_section
+from kd_analysis.report.sections.choosing import choosing_section
 from kd_analysis.report.sections.comparisons import comparisons_section
 from kd_analysis.report.sections.curves import curves_section
 from kd_analysis.report.sections.data_sets import data_sets_section
@@ -34,6 +35,7 @@ SECTIONS = (
     seeds_section,
     accuracy_section,
     best_alpha_section,
+    choosing_section,
     alignment_section,
     transfer_section,
     structure_section,

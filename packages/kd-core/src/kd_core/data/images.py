@@ -57,6 +57,8 @@ class Dataset(NamedTuple):
     test: Split
     sha256: str
     own: OwnFacts | None = None
+    validation: Split | None = None
+    """Held out of the training images; see kd_core.data.validation."""
 
     @property
     def facts(self) -> DatasetFacts:

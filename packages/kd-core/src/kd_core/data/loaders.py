@@ -66,6 +66,10 @@ class Loader(Protocol):
         """All test images in their own order."""
         ...
 
+    def validation(self) -> Iterator[Batch] | None:
+        """All validation images in their own order; None where none are held out."""
+        ...
+
 
 def make_loader(
     kind: str, dataset: Dataset, *, seed: int, batch_size: int, augment: str, device: torch.device
@@ -100,10 +104,16 @@ class _LoaderBase(ABC):
         return map(self.make, self.draw(epoch, stage))
 
     def test(self) -> Iterator[Batch]:
-        images, labels = _tensors(self.dataset.test)
+        return self._in_order(self.dataset.test)
+
+    def validation(self) -> Iterator[Batch] | None:
+        return self._in_order(self.dataset.validation) if self.dataset.validation else None
+
+    def _in_order(self, split: Split) -> Iterator[Batch]:
+        images, labels = _tensors(split)
         for start in range(0, len(labels), _TEST_BATCH):
             chosen = slice(start, start + _TEST_BATCH)
-            shown, labelled = (split[chosen].to(self.device) for split in (images, labels))
+            shown, labelled = (part[chosen].to(self.device) for part in (images, labels))
             indices = torch.arange(start, start + len(labelled), device=self.device)
             yield self._batch(self.augment.at_test(shown), labelled, indices)
 

@@ -54,7 +54,9 @@ def train_epoch(
 
 def _finish(student: Student, loader: Loader, start: float, side_by_side: int) -> bool:
     score = evaluate(student.model, loader.test(), student.dtype)
-    return student.end_epoch(score, time.perf_counter() - start, side_by_side)
+    held_out = loader.validation()
+    choosing = evaluate(student.model, held_out, student.dtype) if held_out else None
+    return student.end_epoch(score, time.perf_counter() - start, side_by_side, validation=choosing)
 
 
 def _live(students: Iterable[Student]) -> list[Student]:
