@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -17,6 +18,7 @@ from kd_hpc.experiment import check_name
 from kd_hpc.files import read_regular
 from kd_hpc.recipe import Strict
 from kd_hpc.sealed import require_toml
+from kd_hpc.typed_settings import with_settings
 
 TEACHER, STUDENT = "teacher", "student"
 """Under which names `published` has the two pure networks."""
@@ -203,12 +205,15 @@ class Campaign(Design):
         return self
 
 
-def load_campaign(path: Path) -> Campaign:
-    """The campaign in the TOML file `path`. Raises CampaignError: file, field, remedy, in one sentence or two."""
+def load_campaign(path: Path, settings: Iterable[str] = ()) -> Campaign:
+    """The campaign in the TOML file `path`, with `settings` as typed, such as "recipe.lr=0.05".
+
+    Raises CampaignError: file, field, remedy, in one sentence or two; UsageError for a setting that is none.
+    """
     try:
         content = read_regular(path.resolve(), _MOST_BYTES)
         require_toml(content)
-        campaign = Campaign.model_validate(tomllib.loads(content.decode()))
+        campaign = Campaign.model_validate(tomllib.loads(with_settings(content.decode(), settings)))
         for experiment in campaign.experiments():
             experiment.require_known(campaign.data)
     except IsADirectoryError:

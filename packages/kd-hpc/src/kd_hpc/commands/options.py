@@ -15,6 +15,10 @@ CampaignOption = Annotated[
 ExperimentsOption = Annotated[Path, typer.Option(help="The folder that holds all runs.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="recipe.NAME=VALUE: every run on which that acts, so varied; may be repeated."),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 RunArgument = Annotated[str, typer.Argument(help="A run: its path below the experiments folder, a job id or a token.")]
 RunsArgument = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kd_hpc.commands.options import CampaignArgument, DryRunOption, ExperimentsOption, JsonOption
+from kd_hpc.commands.options import CampaignArgument, DryRunOption, ExperimentsOption, JsonOption, SetOption
 
 if TYPE_CHECKING:
     from kd_hpc.queueing.session import Session
@@ -24,6 +24,7 @@ def queue(
     anew: Annotated[
         bool, typer.Option("--anew", help="Begin a campaign again whose round was closed; its archive stays.")
     ] = False,
+    settings: SetOption = None,
     dry_run: DryRunOption = False,
     everything: Annotated[bool, typer.Option("--all", help="With --dry-run: every run on a line of its own.")] = False,
     as_json: JsonOption = False,
@@ -39,6 +40,9 @@ def queue(
     Look first: kd-hpc queue campaigns/charlie.toml --dry-run
 
     Until all is done: kd-hpc queue campaigns/digits.toml --watch
+
+    The same runs with another learning rate, beside those that are there: kd-hpc queue campaigns/digits.toml --set
+    recipe.lr=0.05
     """
     from kd_hpc.archiving.closed_campaigns import require_open
     from kd_hpc.errors import UsageError
@@ -47,7 +51,7 @@ def queue(
 
     if watch and (dry_run or as_json):
         raise UsageError("--watch goes with neither --dry-run nor --json.", remedy="Leave one of them away.")
-    session = open_session(campaign, experiments)
+    session = open_session(campaign, experiments, settings or ())
     with session.notifier.over_a_round(counts=not dry_run):
         if not anew:
             require_open(session.campaign.name, campaign, experiments)

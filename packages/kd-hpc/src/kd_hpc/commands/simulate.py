@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kd_hpc.commands.options import CampaignArgument, JsonOption
+from kd_hpc.commands.options import CampaignArgument, JsonOption, SetOption
 
 
 def simulate(
@@ -16,6 +16,7 @@ def simulate(
     faults: Annotated[str, typer.Option(help="none or rough.")] = "rough",
     epoch_seconds: Annotated[float, typer.Option(min=0.1, help="How long an epoch takes.")] = 20.0,
     running: Annotated[int, typer.Option(min=1, help="Jobs the cluster runs at once.")] = 4,
+    settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play the whole campaign on a simulated, faulty cluster.
@@ -33,7 +34,7 @@ def simulate(
     from kd_hpc.simulation.rehearsal import FAULTS, rehearse
     from kd_hpc.terminal import print_json, print_table
 
-    loaded = load_campaign(campaign)
+    loaded = load_campaign(campaign, settings or ())
     if faults not in FAULTS:
         raise UsageError(f"--faults {faults} is not known.", remedy=f"Known: {', '.join(FAULTS)}.")
     done = [

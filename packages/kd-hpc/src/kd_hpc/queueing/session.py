@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,19 +20,21 @@ from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.schedulers.registry import kind, make
 from kd_hpc.sealed import seal_toml
 from kd_hpc.store import Store
+from kd_hpc.typed_settings import with_settings
 
 _CAMPAIGNS = "campaigns"
 
 
 @dataclass(frozen=True)
 class Session:
-    """`campaign_file` is the file the campaign was read from."""
+    """`campaign_file` is the file the campaign was read from, `settings` what was typed behind it."""
 
     campaign: Campaign
     campaign_file: Path
     store: Store
     scheduler: OwnJobs
     runner: Runner
+    settings: tuple[str, ...] = ()
 
     @property
     def control(self) -> Path:
@@ -62,18 +65,20 @@ class Session:
     def remember_campaign(self) -> None:
         """Keep the campaign's text beside the runs, so that later commands need not be told which it was."""
         self.remembered.parent.mkdir(parents=True, exist_ok=True)
-        publish_bytes(self.remembered, seal_toml(read_regular(self.campaign_file)))
+        text = with_settings(read_regular(self.campaign_file).decode(), self.settings)
+        publish_bytes(self.remembered, seal_toml(text.encode()))
 
 
-def open_session(campaign_file: Path, experiments: Path) -> Session:
-    """The session of the campaign in `campaign_file`. Writes nothing. Raises CampaignError."""
-    campaign, store = load_campaign(campaign_file), Store(experiments)
+def open_session(campaign_file: Path, experiments: Path, settings: Iterable[str] = ()) -> Session:
+    """The session of the campaign in `campaign_file`. Writes nothing. Raises CampaignError, UsageError."""
+    settings = tuple(settings)
+    campaign, store = load_campaign(campaign_file, settings), Store(experiments)
     control = control_folder(store)
     scheduler = make(campaign, control)
     evidence = Evidence(store, control / "weights.json")
     data = Path(campaign.resources.data)
     runner = Runner(campaign, store, scheduler, evidence, Trainer(trainer(campaign), data))
-    return Session(campaign, campaign_file, store, scheduler, runner)
+    return Session(campaign, campaign_file, store, scheduler, runner, settings)
 
 
 def control_folder(store: Store) -> Path:

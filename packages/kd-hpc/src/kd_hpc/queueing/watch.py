@@ -90,7 +90,8 @@ def _closed(found: Plan) -> str:
 
 
 def _say_how_to_come_back(session: Session) -> None:
-    again = f"kd-hpc queue {session.campaign_file} --experiments {session.store.root} --watch"
+    typed = "".join(f" --set {word}" for word in session.settings)
+    again = f"kd-hpc queue {session.campaign_file}{typed} --experiments {session.store.root} --watch"
     print("\nNo longer watching; jobs that have begun go on by themselves.", file=sys.stderr)
     print(f"Come back with: {again}", file=sys.stderr)
     print("End jobs with: kd-hpc cancel RUN (kd-hpc status lists runs)", file=sys.stderr)
