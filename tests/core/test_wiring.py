@@ -23,7 +23,7 @@ from kd_core.methods import METHODS
 from kd_core.methods.base import Items, untrained
 from kd_core.networks import build
 from kd_core.networks.base import Outputs
-from kd_core.run import Request, _surroundings
+from kd_core.run import Request, surroundings
 from kd_core.teacher.frozen import FoldedNetwork, Frozen, PlainNetwork, freeze
 from kd_core.teacher.load import Teacher
 from kd_core.training.epoch_meter import EpochMeter
@@ -221,7 +221,7 @@ def test_the_fast_step_folds_its_teacher_and_the_plain_one_does_not(step: str, k
     experiment = Experiment(dataset="Digits", method="rkd", alpha=0.5, seed=0, **pair)
     recipe = Recipe.model_validate({"step": step})
     request = Request(Store(teacher / "experiments"), [experiment], recipe, teacher / "data", "cpu", JobIdentity())
-    found = _surroundings(request, []).teacher
+    found = surroundings(request, []).teacher
     assert found
     assert type(found.network) is kind
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from kd_hpc.commands import (
     archive,
+    bundle,
     cancel,
     check,
     diagnose,
@@ -42,6 +43,7 @@ app.command("diagnose")(diagnose.diagnose)
 app.command("doctor")(doctor.doctor)
 app.command("notify")(notify.notify)
 app.command("archive")(archive.archive)
+app.command("bundle")(bundle.bundle)
 offer_completion(app)
 
 
