@@ -103,7 +103,7 @@ OTHER: dict[bool, st.SearchStrategy[Any]] = {
 OTHERS: dict[str, Any] = {
     "augmentation": "crop", "loader": "workers", "amp_dtype": "float16", "step": "plain",
     "weights": {"rkd.angle": 0.25}, "representation_epochs": (1, 2),
-    "schedule": "multistep", "milestones": (2, 3), "mix": "sum",
+    "checkpoint_epochs": (1, 2), "schedule": "multistep", "milestones": (2, 3), "mix": "sum",
 }  # fmt: skip
 BESIDE: dict[str, dict[str, Any]] = {
     "milestones": {"schedule": "multistep", "milestones": (7,)},
@@ -129,7 +129,7 @@ ACTS_ON: dict[str, tuple[str, ...]] = {
     "mix": tuple(METHODS),
     "paraphraser_epochs": ("factor_transfer",),
     "weights": ("rkd",),
-    "loader": (), "watchdog_skips": (), "representation_epochs": (),
+    "loader": (), "watchdog_skips": (), "representation_epochs": (), "checkpoint_epochs": (),
 }  # fmt: skip
 """The methods whose numbers a field can change; others change those of all runs."""
 

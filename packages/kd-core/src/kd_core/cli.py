@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from kd_core.commands import bench, data, evaluate, extract, methods, teacher, train
+from kd_core.commands import audit, bench, data, evaluate, extract, fork, methods, teacher, train
 from kd_core.commands.recipe_options import RecipeCommand
 from kd_hpc.entry import command_line, offer_completion, run
 
@@ -15,6 +15,8 @@ app = command_line(
     "A new method, data set or model: docs/guide/a-campaign-of-your-own.md",
 )
 app.command("train", cls=RecipeCommand)(train.train)
+app.command("fork")(fork.fork)
+app.command("audit")(audit.audit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("extract")(extract.extract)
 app.command("methods")(methods.methods)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from kd_core.artifacts.beginning import Beginning, beginning_of
 from kd_core.artifacts.provenance import packages_of, provenance
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.loaders import Loader, make_loader
+from kd_core.data.validation import hold_out
 from kd_core.run_writer import RunWriter
 from kd_core.runtime.allocator import keep_freed_memory
 from kd_core.runtime.determinism import make_deterministic
@@ -54,13 +57,15 @@ class Surroundings:
     dataset: Dataset
     loader: Loader
     teacher: Teacher | None
+    beginnings: Mapping[Experiment, Beginning]
+    """Of those forks that have not begun yet."""
 
 
 def train_runs(request: Request) -> list[KdError]:
     """Train every run that is not finished; returns why runs were not, one error a run.
 
-    Raises before anything is written: DeviceError, DataError, TeacherError. Raises DeviceError when the device's memory
-    does not suffice.
+    Raises before anything is written: DeviceError, DataError, TeacherError, UsageError. Raises DeviceError when the
+    device's memory does not suffice.
     """
     try:
         return _train_owned(request)
@@ -72,8 +77,9 @@ def _train_owned(request: Request) -> list[KdError]:
     make_deterministic()
     keep_freed_memory()
     records = [_recorded(request.store, experiment) for experiment in request.experiments]
-    _keep_threads(records)
-    around = _surroundings(request, records)
+    parents = [experiment.parent for experiment in request.experiments if experiment.parent]
+    keep_threads([*(_recorded(request.store, parent) for parent in parents), *records])
+    around = surroundings(request, records)
     writers: list[RunWriter] = []
     failures: list[KdError] = []
     with ExitStack() as owned:
@@ -93,12 +99,13 @@ def _recorded(store: Store, experiment: Experiment) -> StatusRecord:
     return record if isinstance(record, StatusRecord) else StatusRecord(experiment=experiment)
 
 
-def _surroundings(request: Request, records: Sequence[StatusRecord]) -> Surroundings:
+def surroundings(request: Request, records: Sequence[StatusRecord]) -> Surroundings:
+    """Everything that the requested runs share, checked. Writes nothing but a data set that needs no download."""
     first = request.experiments[0]
     recipe = request.recipe.varied(first.differs)
     device = choose_device(request.device)
     dtype = choose_dtype(recipe.amp_dtype, device)
-    dataset = _dataset(request.data, first.dataset)
+    dataset = hold_out(_dataset(request.data, first.dataset), recipe.validation)
     loader = make_loader(
         recipe.loader,
         dataset,
@@ -110,7 +117,9 @@ def _surroundings(request: Request, records: Sequence[StatusRecord]) -> Surround
     expected = next((record.teacher_sha256 for record in records if record.teacher_sha256), None)
     fold, classes = recipe.step == "fast", dataset.facts.classes
     teacher = _teacher(request.store, first, classes, expected, loader, device, dtype, fold=fold)
-    return Surroundings(recipe, device, dtype, dataset, loader, teacher)
+    found = {run: beginning_of(request.store, run, dataset.sha256, device) for run in request.experiments}
+    beginnings = {run: beginning for run, beginning in found.items() if beginning}
+    return Surroundings(recipe, device, dtype, dataset, loader, teacher, beginnings)
 
 
 def _teacher(
@@ -140,7 +149,7 @@ def _dataset(root: Path, name: str) -> Dataset:
     return load_dataset(root, name)
 
 
-def _keep_threads(records: Sequence[StatusRecord]) -> None:
+def keep_threads(records: Sequence[StatusRecord]) -> None:
     """Sums in another number of threads may round differently, so a resumed run keeps the number it began with."""
     for record in records:
         if "threads" in record.provenance:
@@ -165,11 +174,13 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
         "teacher_sha256": teacher.sha256 if teacher else None,
     }
     recipe = request.recipe.of(experiment.method).varied(experiment.differs)
+    beginning = around.beginnings.get(experiment)
     facts = provenance(around.device, around.dtype, around.dataset)
     if added := packages_of(experiment):
         facts["packages"] = added
     if teacher:
-        facts |= {"teacher": teacher.provenance, "weights": recipe.weights_of(run.experiment.method)}
+        facts |= {"teacher": teacher.provenance, "weights": recipe.weights_of(experiment.method)}
+    facts |= {"parent": beginning.provenance} if beginning else _known_parent(record)
     writer = RunWriter(run, record, identity, give_up=claim.close)
     writer.begin(recipe, facts)
     try:
@@ -177,10 +188,17 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
         classes = around.dataset.facts.classes
         student = Student(experiment, recipe, network, around.device, around.dtype, stage, classes=classes)
         writer.resume(student, around.loader)
+        if beginning:
+            writer.go_on_from(beginning.state, beginning.parent)
     except KdError as error:
         writer.fail(error)
         raise
     return writer
+
+
+def _known_parent(record: StatusRecord) -> dict[str, Any]:
+    """What an earlier start of a fork recorded of its beginning."""
+    return {"parent": record.provenance["parent"]} if "parent" in record.provenance else {}
 
 
 def _first_stage(request: Request, writer: RunWriter, teacher: Teacher, around: Surroundings) -> TeachersStage:

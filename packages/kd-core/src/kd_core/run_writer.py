@@ -9,17 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kd_core.artifacts.checkpoint import load_checkpoint, save_checkpoint
+from kd_core.artifacts.checkpoint import keep_checkpoint, load_checkpoint, save_checkpoint
 from kd_core.artifacts.representations import REPRESENTATIONS_BEST, at_epoch, extract, save_representations
 from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
 from kd_core.training.student import Student
 from kd_hpc.errors import CheckpointError, Damaged, KdError, StoreError, Superseded, TrainingError
+from kd_hpc.experiment import Experiment
 from kd_hpc.files import sweep_temporaries
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import FileDigest, State, StatusRecord
 from kd_hpc.sealed import read_archive
-from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, OpenRun, artefacts
+from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, OpenRun, artefacts, kept_checkpoint
 
 
 class RunWriter:
@@ -77,6 +78,14 @@ class RunWriter:
             _restore(student, state, path)
         self._write(**self._progress())
 
+    def go_on_from(self, state: dict[str, Any], parent: Experiment) -> None:
+        """Put a fork where its parent was; those epochs are not of this attempt."""
+        self.student.go_on_from(state, parent)
+        attempt = self.record.attempt
+        begun = attempt.start_epoch if attempt and attempt.start_epoch else 0
+        self.record = self.record.with_attempt(start_epoch=max(begun, self.student.epoch))
+        self._write(**self._progress())
+
     def end_epoch(self, is_best: bool) -> None:
         """Book one epoch: curves, best weights, checkpoint, record."""
         student = self.student
@@ -85,6 +94,9 @@ class RunWriter:
             self._save_weights(BEST, student.best)
         if student.epoch in student.recipe.representation_epochs:
             self._save_representations(at_epoch(student.epoch))
+        if student.epoch in student.recipe.checkpoint_epochs:
+            kept = self.directory / kept_checkpoint(student.epoch)
+            keep_checkpoint(self.fence, kept, self.identity, student.state_dict())
         save_checkpoint(self.fence, self.directory / CHECKPOINT, self.identity, student.state_dict())
         self._write(**self._progress())
         score = student.curves.data
@@ -158,7 +170,7 @@ class RunWriter:
         return {
             "epoch": student.epoch,
             "acc_last": student.accuracies[-1],
-            "acc_best": max(student.accuracies),
+            "acc_best": student.accuracies[student.best_epoch - 1],
             "best_epoch": student.best_epoch,
         }
 

@@ -140,6 +140,12 @@ class Experiment(BaseModel):
         )
 
     @property
+    def first_epoch(self) -> int:
+        """Finished epochs that it has before its first step: those of its parent, if it is a fork."""
+        fork = self.differs.fork
+        return fork.epoch if fork else 0
+
+    @property
     def label(self) -> str:
         """For tables and messages: the path itself."""
         return str(self.path)

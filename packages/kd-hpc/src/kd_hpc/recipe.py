@@ -82,6 +82,9 @@ class Recipe(Strict):
     augmentation: Literal["auto", "crop-flip", "crop", "resized-crop", "none"] = Field(
         "auto", description="Augmentation; auto is crop-flip, or crop where a mirrored image is another thing."
     )
+    validation: int = Field(
+        0, ge=0, description="Training images held out, on which the best epoch is chosen; 0: on the test images."
+    )
     loader: Annotated[Literal["device", "workers"], _NO_RUN] = Field(
         "device", description="Who makes the batches, which are the same."
     )
@@ -103,6 +106,9 @@ class Recipe(Strict):
     representation_epochs: Annotated[tuple[int, ...], _NO_RUN] = Field(
         (), description="Finished epochs after which representations are kept, beside those at the end."
     )
+    checkpoint_epochs: Annotated[tuple[int, ...], _NO_RUN] = Field(
+        (), description="Finished epochs whose checkpoint is kept, for forks and audits."
+    )
     schedule: Literal["cosine", "multistep"] = Field(
         "cosine", description="How the learning rate falls: by a cosine to 0, or by a factor at each milestone."
     )
@@ -117,7 +123,7 @@ class Recipe(Strict):
         (), description="A method that stays convex where the mix is sum."
     )
 
-    @field_validator("representation_epochs")
+    @field_validator("representation_epochs", "checkpoint_epochs")
     @classmethod
     def _are_reached(cls, epochs: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         last = info.data.get("epochs", 0)

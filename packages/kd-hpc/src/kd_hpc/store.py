@@ -32,6 +32,11 @@ RUNNER = "kd-hpc"
 _MOST_RECORD = 16 << 20
 
 
+def kept_checkpoint(epoch: int) -> str:
+    """The file in which a run keeps its checkpoint after `epoch`, if its recipe asks for it."""
+    return f"checkpoint_epoch_{epoch}.pth"
+
+
 @dataclass(frozen=True)
 class Unreadable:
     """A run whose record exists and cannot be understood: nothing may be concluded, least of all that it is new."""

@@ -40,8 +40,9 @@ def mean_of_last(run: Run, epochs: int) -> float:
 
 
 def best_epoch(run: Run) -> int | None:
-    """The epoch, counted from 1, of the best test accuracy; None where no curve says it."""
-    values = [value if math.isfinite(value) else -math.inf for value in run.curves.test_acc]
+    """The epoch, counted from 1, that was chosen as the best; None where no curve says it."""
+    chosen_on = run.curves.validation_acc or run.curves.test_acc
+    values = [value if math.isfinite(value) else -math.inf for value in chosen_on]
     if not values:
         return run.record.best_epoch if run.record else None
     return run.first_epoch + values.index(max(values)) + 1
@@ -54,7 +55,9 @@ def _teacher_accuracy(tree: Tree, item: Triaged) -> float:
 
 
 def _seconds_per_epoch(tree: Tree, item: Triaged) -> float:
-    return wall_seconds(item.run) / item.run.epochs if item.run.epochs else math.nan
+    fork = item.run.identity.variant.fork
+    own = item.run.epochs - (fork.epoch if fork else 0)
+    return wall_seconds(item.run) / own if own > 0 else math.nan
 
 
 def _students_at_most(tree: Tree, item: Triaged) -> int | None:
@@ -105,7 +108,7 @@ RUN_COLUMNS: tuple[RunColumn, ...] = (
     RunColumn(
         "acc_best",
         "number",
-        "best test accuracy of any epoch, %; chosen on the test set",
+        "test accuracy of the best epoch, %; chosen on the test set unless validation images were held out",
         lambda tree, at: at.run.acc_best,
         2,
         "best (%)",

@@ -33,6 +33,11 @@ def save_checkpoint(fence: Fence, path: Path, identity: Mapping[str, Any], state
     fence.publish(path, content)
 
 
+def keep_checkpoint(fence: Fence, path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Publish `state` as a checkpoint that no later one replaces. Raises StoreError, Superseded."""
+    fence.publish(path, to_bytes({"schema": _SCHEMA, "identity": dict(identity), **state}))
+
+
 def load_checkpoint(
     fence: Fence, path: Path, identity: Mapping[str, Any], device: torch.device
 ) -> tuple[dict[str, Any] | None, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 import torch
+from pydantic import ValidationError
 
 from kd_core.artifacts.remedies import train_it
 from kd_core.artifacts.weights import load_network, read_weights
@@ -28,6 +29,21 @@ def experiment_at(run: str) -> Experiment:
             f"{run!r} is no run.", remedy="Give its path below the experiments folder, as kd-hpc status does."
         )
     return Experiment(**fields).require_known((fields["dataset"],))
+
+
+def recorded_recipe(store: Store, experiment: Experiment) -> Recipe:
+    """What the run was trained with. Raises UsageError where that is not on record."""
+    record = store.read(experiment)
+    fields = record.recipe if isinstance(record, StatusRecord) else {}
+    known = {name: value for name, value in fields.items() if name in Recipe.model_fields}
+    try:
+        if known:
+            return Recipe.model_validate(known)
+    except ValidationError:
+        pass
+    raise UsageError(
+        f"{experiment.label} has no recipe on record in {store.root}.", remedy="Train it with this version first."
+    )
 
 
 def load_weights(store: Store, experiment: Experiment, file: str, device: torch.device) -> Network:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +22,7 @@ from kd_core.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from kd_hpc.claim import JobIdentity
-    from kd_hpc.errors import KdError
-    from kd_hpc.experiment import Experiment
     from kd_hpc.recipe import Recipe
-    from kd_hpc.records import StatusRecord
-    from kd_hpc.store import Store
 
 
 def train(
@@ -69,8 +63,8 @@ def train(
 
     Several that share one teacher's passes: add --beside nst:0.5 --beside rkd:0.25
     """
+    from kd_core.commands.asked_runs import train_asked
     from kd_core.commands.identity import experiment_from, students_beside
-    from kd_hpc.claim import JobIdentity
     from kd_hpc.errors import UsageError
     from kd_hpc.store import Store
 
@@ -85,58 +79,4 @@ def train(
     ):
         if problem:
             raise UsageError(f"{option}: {problem}", remedy="Mend its spelling, or leave it away.")
-    store, job = Store(experiments), JobIdentity.from_environment()
-    store.require_writable()
-    open_runs, failures = _open_runs(store, experiments_asked, recipe, job)
-    if open_runs:
-        from kd_core.run import Request, train_runs
-
-        failures += train_runs(Request(store, open_runs, recipe, data, device, job))
-    _raise(failures)
-
-
-def _raise(failures: list[KdError]) -> None:
-    """Tell why runs were not trained, and end with the first reason; who was superseded ends well."""
-    told = sorted(failures, key=lambda failure: failure.exit_code == 0)
-    for failure in told[1:]:
-        print(f"kd-core: {failure}", file=sys.stderr)
-    if told:
-        raise told[0]
-
-
-def _open_runs(
-    store: Store, asked: list[Experiment], recipe: Recipe, job: JobIdentity
-) -> tuple[list[Experiment], list[KdError]]:
-    """The runs that are this process's to train, and why others are not; those that are done or not ours are told."""
-    from kd_hpc.claim import inspect
-    from kd_hpc.errors import KdError, Superseded
-
-    open_runs, failures = [], list[KdError]()
-    for experiment in asked:
-        try:
-            record = inspect(store, experiment, job)
-        except Superseded as superseded:
-            print(f"kd-core: {experiment.label}: {superseded}", file=sys.stderr)
-        except KdError as error:
-            failures.append(error)
-        else:
-            if not record.is_done:
-                open_runs.append(experiment)
-            elif differs := recipe.varied(experiment.differs).differences(record.recipe, experiment.method):
-                failures.append(_done_otherwise(store, experiment, record, differs))
-            else:
-                accuracy = "unknown" if record.acc_last is None else f"{record.acc_last:.2f}"
-                print(f"{experiment.label} is {record.state}: {record.epoch} epochs, test accuracy {accuracy} %.")
-    return open_runs, failures
-
-
-def _done_otherwise(store: Store, experiment: Experiment, record: StatusRecord, differs: str) -> KdError:
-    from kd_hpc.errors import UsageError
-    from kd_hpc.remedies import with_folder
-
-    aside = with_folder(f"kd-hpc retry --anew {experiment.label}", store.root)
-    return UsageError(
-        f"{experiment.label} is {record.state}, with another recipe: {differs}.",
-        remedy=f"It stays as it is. To have both, name another --experiments; to have this instead: {aside}, "
-        "then this command again.",
-    )
+    train_asked(Store(experiments), experiments_asked, recipe, data, device)

@@ -34,8 +34,8 @@ from kd_hpc.recipe import Recipe
 from kd_hpc.store import CHECKPOINT, SHARED
 
 _OF_STUDENTS = {
-    "epochs", "label_smoothing", "temperature", "weights", "representation_epochs", "watchdog_skips", "loader",
-    "paraphraser_epochs", "schedule", "milestones", "factor", "mix", "convex",
+    "epochs", "label_smoothing", "temperature", "weights", "representation_epochs", "checkpoint_epochs",
+    "watchdog_skips", "loader", "paraphraser_epochs", "schedule", "milestones", "factor", "mix", "convex",
 }  # fmt: skip
 """Recipe fields that change nothing in a first stage, or stand in its file's name."""
 

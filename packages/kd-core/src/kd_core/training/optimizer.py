@@ -83,6 +83,7 @@ class SGD:
     def state_dict(self) -> dict[str, Any]:
         return {"velocity": self.velocity}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for mine, saved in zip(self.velocity, state["velocity"], strict=True):
+    def load_state_dict(self, state: Mapping[str, Any], first: int | None = None) -> None:
+        """Of all parameters, or of so many of the `first` ones, which both have."""
+        for mine, saved in zip(self.velocity[:first], state["velocity"][:first], strict=True):
             mine.copy_(saved)

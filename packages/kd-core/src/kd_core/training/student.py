@@ -105,8 +105,11 @@ class Student:
         """Everything a step changes on the device, by name."""
         return {**self.updater.tensors, **dict(self.model.named_buffers()), **self.meter.tensors}
 
-    def end_epoch(self, score: Score, seconds: float, students: int) -> bool:
-        """Book the epoch, which trained `students`; True if its weights are the best so far. Raises WatchdogStop."""
+    def end_epoch(self, score: Score, seconds: float, students: int, validation: Score | None = None) -> bool:
+        """Book the epoch, which trained `students`; True if its weights are the best so far. Raises WatchdogStop.
+
+        `score` is of the test images. Where there is one of `validation` images it alone decides what is best.
+        """
         means = self.meter.means()
         self.updater.watchdog.require_scale(self.updater.scale)
         if not math.isfinite(means["loss"]):
@@ -123,6 +126,7 @@ class Student:
             skipped_steps=self.updater.watchdog.take_skipped(),
             terms={name: means[name] for name in self.objective.factors},
             gradient_norms=self._norms,
+            **({"validation_loss": validation.loss, "validation_acc": validation.accuracy} if validation else {}),
         )
         self.epoch += 1
         return self._keep_if_best()
@@ -132,7 +136,8 @@ class Student:
         return list(self.curves.data["test_acc"])
 
     def _keep_if_best(self) -> bool:
-        if self.epoch > 1 and self.accuracies[-1] <= max(self.accuracies[:-1]):
+        *before, latest = self.curves.choosing
+        if before and latest <= max(before):
             return False
         self.best = {
             name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -183,6 +188,22 @@ class Student:
         if self.objective.method:
             self.objective.method.load_state_dict(state["method"])
         self.updater.load_state_dict(state["updater"])
+        self._take_results(state)
+
+    def go_on_from(self, state: Mapping[str, Any], parent: Experiment) -> None:
+        """Be where the run `parent` was in `state`: its network, momentum and curves, and its method's modules.
+
+        A method's modules belong to a method and a teacher: if this student has others, they begin anew.
+        """
+        own = self.experiment
+        if (own.method, own.company) == (parent.method, parent.company):
+            self.load_state_dict(state)
+            return
+        self.model.load_state_dict(state["model"])
+        self.updater.load_state_dict(state["updater"], first=len(list(self.model.parameters())))
+        self._take_results(state)
+
+    def _take_results(self, state: Mapping[str, Any]) -> None:
         self.curves = Curves(state["curves"])
         self.best = {name: value.cpu() for name, value in state["best"].items()}
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]

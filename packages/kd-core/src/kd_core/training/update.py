@@ -91,8 +91,9 @@ class Updater:
             "watchdog": self.watchdog.state_dict(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+    def load_state_dict(self, state: Mapping[str, Any], first: int | None = None) -> None:
+        """`first`: only so many parameters, the first, are the same ones; the others begin at rest."""
+        self.optimizer.load_state_dict(state["optimizer"], first)
         if self.scaler:
             self.scaler.load_state_dict(state["scaler"])
         self.watchdog.load_state_dict(state["watchdog"])

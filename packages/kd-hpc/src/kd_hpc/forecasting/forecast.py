@@ -47,7 +47,7 @@ class Forecast:
 class Work:
     """A job to be: the run in it, or the one that leads it, epochs to go, and the paces they may have.
 
-    `students` is how many runs share it.
+    `needs` is the run, teacher or parent, that must end first; `beside` are those that share the job.
     """
 
     experiment: Experiment
@@ -55,7 +55,11 @@ class Work:
     paces: Sequence[float]
     is_teacher: bool
     needs: Experiment | None
-    students: int = 1
+    beside: tuple[Experiment, ...] = ()
+
+    @property
+    def students(self) -> int:
+        return 1 + len(self.beside)
 
 
 def remaining(
@@ -64,11 +68,12 @@ def remaining(
     """What is left of the grid, the most important first. `finished` are runs that need nothing more."""
     work: list[Work] = []
     left = [experiment for experiment in campaign.experiments() if experiment not in finished]
-    for experiment in sorted(left, key=lambda experiment: importance(experiment, campaign.teacher)):
-        is_teacher = experiment.is_pure and experiment.student == campaign.teacher
-        needs = experiment.teacher_run
-        epochs = max(1, campaign.recipe_for(experiment).epochs - epochs_done.get(experiment, 0))
-        item = Work(experiment, epochs, (), is_teacher, None if needs in finished else needs)
+    for experiment in sorted(left, key=lambda experiment: importance(experiment, campaign.teachers)):
+        is_teacher = experiment.is_pure and experiment.student in campaign.teachers
+        needs = next((run for run in (experiment.parent, experiment.teacher_run) if run and run not in finished), None)
+        done = max(experiment.first_epoch, epochs_done.get(experiment, 0))
+        epochs = max(1, campaign.recipe_for(experiment).epochs - done)
+        item = Work(experiment, epochs, (), is_teacher, needs)
         _put(item, work, campaign.students_per_job)
     return [replace(item, paces=timings.paces_for(item.experiment, item.students)[0]) for item in work]
 
@@ -78,8 +83,10 @@ def _put(item: Work, work: list[Work], students_per_job: int) -> None:
     own = item.experiment.company
     for place, job in enumerate(work):
         is_level = abs(job.epochs - item.epochs) <= LEVEL
-        if own and own == job.experiment.company and is_level and job.students < students_per_job:
-            work[place] = replace(job, students=job.students + 1, epochs=max(job.epochs, item.epochs))
+        has_company = own is not None and own == job.experiment.company and item.needs == job.needs
+        if has_company and is_level and job.students < students_per_job:
+            beside = (*job.beside, item.experiment)
+            work[place] = replace(job, beside=beside, epochs=max(job.epochs, item.epochs))
             return
     work.append(item)
 
@@ -153,7 +160,7 @@ def _play(work: Sequence[Work], timings: Timings, walltime: float, jobs: int, ti
         ended[item.experiment] = begin + took
         busy, restarts = busy + worked, restarts + again
         heappush(free, begin + took)
-        for order in [order for order, student in waiting.items() if student.needs == item.experiment]:
+        for order in [order for order, student in waiting.items() if student.needs in (item.experiment, *item.beside)]:
             ready.append((ended[item.experiment], order, waiting.pop(order)))
     teachers = [ended[item.experiment] for item in work if item.is_teacher and item.experiment in ended]
     return _Future(max(ended.values(), default=0.0), max(teachers, default=0.0), busy, restarts)

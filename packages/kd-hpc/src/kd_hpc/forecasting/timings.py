@@ -88,6 +88,7 @@ def read_timings(store: Store, records: Mapping[Experiment, StatusRecord]) -> Ti
     for experiment, record in records.items():
         seconds = epoch_seconds(store.directory(experiment))
         students = _students(record, len(seconds))
+        seconds, students = seconds[experiment.first_epoch :], students[experiment.first_epoch :]
         spent += sum(whole / sharing for whole, sharing in zip(seconds, students, strict=True))
         if not seconds:
             continue

@@ -27,7 +27,7 @@ class Ready:
 
     @property
     def epoch(self) -> int:
-        return self.run.record.epoch if isinstance(self.run.record, StatusRecord) else 0
+        return self.run.first_epoch
 
     @property
     def must_be_alone(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from kd_hpc.planning.breaker import bad_nodes, on_probation
 from kd_hpc.planning.decision import Action, Decision, Ending, Plan
 from kd_hpc.planning.job_packing import Job, Ready
 from kd_hpc.planning.listed_jobs import ListedJobs
+from kd_hpc.planning.parent_readiness import parent_obstacle
 from kd_hpc.planning.retry_policy import after_death, ending_of, memory_needed, waived
 from kd_hpc.planning.situation import RunView, Situation
 from kd_hpc.planning.slots import Slots, count_slots
@@ -27,9 +28,9 @@ def plan(situation: Situation) -> Plan:
     return _Planner(situation).plan()
 
 
-def importance(experiment: Experiment, teacher: str) -> tuple[bool, int]:
+def importance(experiment: Experiment, teachers: Collection[str]) -> tuple[bool, int]:
     """Sort key: teachers before all others, low seeds before high ones, so that students become ready early."""
-    return (not (experiment.is_pure and experiment.student == teacher), experiment.seed)
+    return (not (experiment.is_pure and experiment.student in teachers), experiment.seed)
 
 
 NOT_LISTED = "it could start, but your jobs could not be listed, so nobody knows which slots are free"
@@ -44,8 +45,8 @@ class _Planner:
         self.bad_nodes = bad_nodes(self.records, situation.campaign.budgets.node_faults, situation.now)
 
     def plan(self) -> Plan:
-        situation, teacher = self.situation, self.situation.campaign.teacher
-        runs = sorted(situation.runs, key=lambda run: importance(run.experiment, teacher))
+        situation, teachers = self.situation, self.situation.campaign.teachers
+        runs = sorted(situation.runs, key=lambda run: importance(run.experiment, teachers))
         unknown = tuple(filter(None, map(self._unknown, runs)))
         slots = count_slots(situation, {job_id for job_id, _ in self.jobs.recorded}, self._unlisted(runs))
         outcomes = [self._decide(run) for run in runs]
@@ -235,8 +236,8 @@ class _Planner:
                 ending=ending,
             )
         readiness = teacher_readiness(self.situation, run)
-        if readiness.decision:
-            return replace(readiness.decision, ending=ending)
+        if obstacle := readiness.decision or parent_obstacle(self.situation, run):
+            return replace(obstacle, ending=ending)
         return Ready(run, readiness, memory_needed(self.situation.campaign, record, ending), why, ending)
 
     def _recipe_differs(self, run: RunView, record: StatusRecord) -> str:

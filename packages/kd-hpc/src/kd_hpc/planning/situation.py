@@ -27,7 +27,8 @@ class RunView:
 
     `owner_alive` is None where nobody claimed the run, or where this machine cannot know. The ends of stderr and stdout
     are read where its job is gone, from where that job wrote them, and so is what is wrong with that folder; `weights`
-    for completed teachers. `cancelled`: a person asked for its end.
+    for completed teachers. `cancelled`: a person asked for its end. `parent_problem`: what is wrong with the checkpoint
+    that a fork is to begin with.
     """
 
     experiment: Experiment
@@ -38,6 +39,14 @@ class RunView:
     folder_problem: str = ""
     weights: Weights | None = None
     cancelled: bool = False
+    parent_problem: str = ""
+
+    @property
+    def first_epoch(self) -> int:
+        """The finished epochs that its next attempt begins with."""
+        record = self.record
+        done = record.epoch if isinstance(record, StatusRecord) else 0
+        return max(done, self.experiment.first_epoch)
 
 
 @dataclass(frozen=True)

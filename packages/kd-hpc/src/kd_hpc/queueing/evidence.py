@@ -16,7 +16,7 @@ from kd_hpc.planning.situation import Weights
 from kd_hpc.queueing.job_notes import JobNotes
 from kd_hpc.records import FileDigest
 from kd_hpc.sealed import known_object, object_bytes, read_archive
-from kd_hpc.store import BEST, ERRORS, LOGS, Store
+from kd_hpc.store import BEST, ERRORS, LOGS, Store, kept_checkpoint
 
 CANCELLED = ".cancelled"
 """In a run directory: a person asked that this run be ended. The record says so once its job is gone."""
@@ -74,6 +74,11 @@ class Evidence:
             known[key] = [*version, weights.sha256]
             self._has_learned = True
         return Weights(sha256=str(known[key][2]))
+
+    def checkpoint_problem(self, experiment: Experiment, epoch: int) -> str:
+        """Why no fork can begin with the checkpoint that the run kept after `epoch`; empty if one can."""
+        path = self._store.directory(experiment) / kept_checkpoint(epoch)
+        return "" if path.is_file() else f"{path} is missing, or may not be read"
 
     def keep(self) -> None:
         """Write down what was learned about weights, so that the next tick need not look again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class Runner:
             campaign=self.campaign,
             root=self.root,
             scheduler=self.scheduler.kind,
-            runs=tuple(self._with_weights(view) for view in runs),
+            runs=tuple(self._with_parent(self._with_weights(view)) for view in runs),
             snapshot=snapshot,
             now=self.clock(),
             can_avoid_nodes=self.scheduler.can_avoid_nodes,
@@ -113,10 +113,17 @@ class Runner:
         return (*self.evidence.last_words(where), self.evidence.folder_problem(where))
 
     def _with_weights(self, view: RunView) -> RunView:
-        is_teacher = view.experiment.is_pure and view.experiment.student == self.campaign.teacher
+        is_teacher = view.experiment.is_pure and view.experiment.student in self.campaign.teachers
         if not is_teacher or not isinstance(view.record, StatusRecord) or view.record.state != State.COMPLETED:
             return view
         return RunView(view.experiment, view.record, weights=self.evidence.weights(view.experiment))
+
+    def _with_parent(self, view: RunView) -> RunView:
+        begun = isinstance(view.record, StatusRecord) and view.record.epoch
+        parent = view.experiment.parent
+        if parent is None or begun:
+            return view
+        return replace(view, parent_problem=self.evidence.checkpoint_problem(parent, view.experiment.first_epoch))
 
 
 @contextlib.contextmanager

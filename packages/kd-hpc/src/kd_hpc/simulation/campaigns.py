@@ -30,6 +30,8 @@ def random_world(seed: int, *, lock_holds: bool = True) -> World:
 def _campaign(rng: Random) -> Campaign:
     methods = rng.sample(("logit", "rkd", "nst"), rng.randint(0, 2))
     seeds = rng.randint(1, 2)
+    epochs = rng.randint(1, 8)
+    at = rng.randint(1, epochs - 1) if methods and epochs > 1 and rng.random() < 0.3 else None
     sensible = ["hard", "random_teacher", *(["other_teacher"] if seeds > 1 else [])] if methods else ["hard"]
     return Campaign.model_validate(
         {
@@ -42,7 +44,8 @@ def _campaign(rng: Random) -> Campaign:
             "seeds": list(range(seeds)),
             "controls": rng.sample(sensible, rng.choice((0, 0, 1, len(sensible)))),
             "students_per_job": rng.choice((1, 2, 3, 6)),
-            "recipe": {"epochs": rng.randint(1, 8)},
+            "forks": [{"at": [at], "alpha": 0.0}] if at else [],
+            "recipe": {"epochs": epochs, "checkpoint_epochs": [at] if at else []},
             "resources": {
                 "walltime": rng.choice(("00:30:00", "01:00:00", "02:00:00")),
                 "memory": "4gb",

@@ -127,5 +127,9 @@ class SimEvidence(Evidence):
         run = self._disk.runs.get(experiment)
         return Weights(run.best_sha256) if run and run.best_sha256 else Weights(problem="it is missing")
 
+    def checkpoint_problem(self, experiment: Experiment, epoch: int) -> str:
+        run = self._disk.runs.get(experiment)
+        return "" if run and run.checkpoint >= epoch else "it is missing"
+
     def keep(self) -> None:
         pass

@@ -129,7 +129,9 @@ class SimTrainer:
 
     def _teacher_problem(self, run: Experiment, record: StatusRecord) -> str:
         """What real trainers check before anything is written."""
-        teacher = run.teacher_run
+        parent, teacher = run.parent, run.teacher_run
+        if parent and not self.disk.run(run).checkpoint and self.disk.run(parent).checkpoint < run.first_epoch:
+            raise Violation(f"{run.label} was begun before its parent {parent.label} had kept its checkpoint")
         if teacher is None:
             return ""
         directory = self.disk.runs.get(teacher, RunDirectory())
@@ -147,7 +149,8 @@ class SimTrainer:
             raise Violation(f"{run.label} is complete and is trained again by job {self.job_id}")
         self.witness.writers[run] = self.job_id
         self.witness.starts += 1
-        start = {"start_epoch": record.progress, "end_epoch": directory.checkpoint}
+        directory.checkpoint = max(directory.checkpoint, run.first_epoch)
+        start = {"start_epoch": max(record.progress, run.first_epoch), "end_epoch": directory.checkpoint}
         resumed = {"state": State.IN_PROGRESS, "epoch": directory.checkpoint}
         directory.record = record.with_attempt(**start).model_copy(update=resumed)
         self.students.append(SimStudent(run, nature, directory.record, directory.checkpoint))

@@ -39,6 +39,8 @@ class Curves(BaseModel):
     train_acc: tuple[float, ...] = ()
     test_loss: tuple[float, ...] = ()
     test_acc: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+    validation_acc: tuple[float, ...] = ()
     lr: tuple[float, ...] = ()
     seconds: tuple[float, ...] = ()
     students: tuple[float, ...] = ()
@@ -153,7 +155,7 @@ class Run:
 
     @property
     def acc_best(self) -> float:
-        """Best test accuracy of any epoch, percent; chosen on the test set, hence optimistic."""
+        """Test accuracy of the best epoch, percent; optimistic where that was chosen on the test set."""
         if self.record and self.record.acc_best is not None:
             return self.record.acc_best
         return max((value for value in self.curves.test_acc if math.isfinite(value)), default=math.nan)
