@@ -43,6 +43,7 @@ QUICK = {
         "kd-core methods --calibrate 0.5 --teacher Digits/pure/ResNetBaby/0 --student ResNetBaby --experiments mine"
     ],
     "kd-core evaluate": ["kd-core evaluate Digits/pure/ResNetBaby/0 --experiments mine"],
+    "kd-core audit": ["kd-core audit Digits/pure/ResNetBaby/0 --experiments mine"],
     "kd-core data verify": ["kd-core data verify Digits"],
     "kd-core bench": [
         "kd-core bench --teacher ResNetBaby --student ResNetBaby --dataset Digits --batch-size 8 --students 2"

@@ -17,6 +17,7 @@ from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Decision, Plan
 from kd_hpc.planning.planner import plan
 from kd_hpc.planning.situation import RunView, Situation, Weights
+from kd_hpc.recipe import Recipe
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.schedulers.base import (
     Exceeded,
@@ -101,6 +102,14 @@ def test_a_new_campaign_submits_teachers_first_and_students_wait() -> None:
         ("ResNetBaby", 1, Action.WAIT),
     ]
     assert "its teacher Digits/pure/ResNet20/0 is not completed yet" in decision(found, STUDENT).reason
+
+
+def test_a_run_completed_with_another_recipe_is_none_of_this_campaign() -> None:
+    found = planned({TEACHER: completed(recipe=Recipe(epochs=9).model_dump(mode="json"))})
+    assert decision(found, TEACHER).action == decision(found, STUDENT).action == Action.BLOCK
+    assert "completed with another recipe (epochs 9, now 3)" in decision(found, TEACHER).reason
+    assert f"its teacher {TEACHER.label} was trained with another recipe" in decision(found, STUDENT).reason
+    assert decision(found, PURE).action == Action.SUBMIT
 
 
 def test_a_student_of_a_completed_teacher_starts_with_that_teacher_s_hash() -> None:

@@ -24,10 +24,11 @@ def audit(
     device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Train one epoch of a run again, from the checkpoint before it, and compare with what the run has after it.
+    """Train one epoch of a run again and compare.
 
-    Every bit, on a machine of the same kind; by its curve on another. The last epoch of a run can always be audited,
-    another if its checkpoint and the one before were kept (checkpoint_epochs). Exit status 1 if they disagree.
+    It begins with the checkpoint before that epoch, and compares what comes out with what the run has after it: every
+    bit on a machine of the same kind, by its curve on another. The last epoch of a run can always be audited, another
+    if its checkpoint and the one before were kept (checkpoint_epochs). Exit status 1 if they disagree.
 
     Example: kd-core audit Digits/pure/ResNet20/0
     """

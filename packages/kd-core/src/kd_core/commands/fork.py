@@ -22,13 +22,17 @@ def fork(
     teacher: Annotated[str | None, typer.Option(help="Network of the teacher, if the run has none.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train a fork: it shares every bit with RUN up to the epoch --at, and differs after it in what is said here.
+    """Train a run that goes on from another's checkpoint.
 
-    RUN must have kept that epoch's checkpoint (--checkpoint-epoch, or checkpoint_epochs in a campaign's recipe). The
-    recipe is RUN's. The same command again continues.
+    It shares every bit with RUN up to the epoch --at, and differs after it in what is said here. RUN must have kept
+    that epoch's checkpoint (--checkpoint-epoch, or checkpoint_epochs in a campaign's recipe). The recipe is RUN's. The
+    same command again continues.
 
-    The teacher is switched off after epoch 2: kd-core fork Digits/logit/alpha_0.5/ResNet20_to_ResNetBaby/0 --at 2
-    --alpha 0
+    The teacher is switched off after epoch 2:
+
+    \b
+    kd-core fork --at 2 --alpha 0 \\
+        Digits/logit/alpha_0.5/ResNet20_to_ResNetBaby/0
     """
     from kd_core.artifacts.reload import experiment_at, recorded_recipe
     from kd_core.commands.asked_runs import train_asked

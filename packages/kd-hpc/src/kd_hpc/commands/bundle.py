@@ -15,10 +15,11 @@ def bundle(
     runs: RunsArgument = None,
     experiments: ExperimentsOption = Path("experiments"),
 ) -> None:
-    """Pack finished runs so that anybody can audit them: records, curves, weights, two neighbouring checkpoints each.
+    """Pack finished runs so that anybody can audit them.
 
-    Their teachers' weights, the campaign files and a SHA-256 of every file come with them; its README.txt has the
-    commands for whoever receives it. Without RUNS all that are completed.
+    Records, curves, weights and two neighbouring checkpoints of each; their teachers' weights, the campaign files and a
+    SHA-256 of every file come with them, and a README.txt with the commands for whoever receives it. Without RUNS all
+    that are completed.
 
     Example: kd-hpc bundle for-review 'Digits/logit/*'
     """

@@ -41,8 +41,10 @@ def queue(
 
     Until all is done: kd-hpc queue campaigns/digits.toml --watch
 
-    The same runs with another learning rate, beside those that are there: kd-hpc queue campaigns/digits.toml --set
-    recipe.lr=0.05
+    The same runs with another learning rate, beside those that are there:
+
+    \b
+    kd-hpc queue campaigns/digits.toml --set recipe.lr=0.05
     """
     from kd_hpc.archiving.closed_campaigns import require_open
     from kd_hpc.errors import UsageError

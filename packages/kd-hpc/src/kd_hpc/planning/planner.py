@@ -33,6 +33,7 @@ def importance(experiment: Experiment, teachers: Collection[str]) -> tuple[bool,
     return (not (experiment.is_pure and experiment.student in teachers), experiment.seed)
 
 
+OTHER_RECIPE = "Put that recipe back into the campaign, close the round, or name another folder with --experiments"
 NOT_LISTED = "it could start, but your jobs could not be listed, so nobody knows which slots are free"
 
 
@@ -126,7 +127,7 @@ class _Planner:
         if record is None or record.state == State.NOT_STARTED:
             return self._ready(run, "it has not been trained yet", None)
         if record.state == State.COMPLETED:
-            return Decision(run.experiment, Action.DONE, self._completed(run, record))
+            return self._completed(run, record)
         if record.state.is_final:
             return _stopped(run.experiment, record)
         if record.attempt is not None and record.attempt.ended_at is not None:
@@ -135,9 +136,11 @@ class _Planner:
             return self._by_hand(run, record)
         return self._intent(run, record) if record.attempt.job_id is None else self._with_job(run, record)
 
-    def _completed(self, run: RunView, record: StatusRecord) -> str:
-        differs = self._recipe_differs(run, record)
-        return f"completed, with another recipe than the campaign's ({differs})" if differs else "completed"
+    def _completed(self, run: RunView, record: StatusRecord) -> Decision:
+        if differs := self._recipe_differs(run, record):
+            why = f"it was completed with another recipe ({differs}), so it is no run of this campaign"
+            return Decision(run.experiment, Action.BLOCK, why, remedy=OTHER_RECIPE)
+        return Decision(run.experiment, Action.DONE, "completed")
 
     def _by_hand(self, run: RunView, record: StatusRecord) -> Decision | Ready:
         if run.owner_alive is False:
@@ -232,7 +235,7 @@ class _Planner:
                 run.experiment,
                 Action.BLOCK,
                 f"it was begun with another recipe ({differs})",
-                remedy="Put that recipe back into the campaign, or move its run directory away to start anew",
+                remedy=OTHER_RECIPE,
                 ending=ending,
             )
         readiness = teacher_readiness(self.situation, run)

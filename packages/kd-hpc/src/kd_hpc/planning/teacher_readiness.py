@@ -26,6 +26,8 @@ def teacher_readiness(situation: Situation, student: RunView) -> Readiness:
     if obstacle := _unfinished(student.experiment, teacher_run, teacher):
         return Readiness(decision=obstacle)
     assert teacher is not None, "a completed teacher was looked at"
+    if obstacle := _of_another_recipe(situation, student.experiment, teacher):
+        return Readiness(decision=obstacle)
     return _weights(student, teacher)
 
 
@@ -42,6 +44,16 @@ def _unfinished(student: Experiment, teacher_run: Experiment, teacher: RunView |
         return Decision(student, Action.BLOCK, why, remedy=record.remedy or f"kd-hpc why {label}")
     how_far = f", epoch {record.epoch} of {record.epochs}" if record and record.epochs else ""
     return Decision(student, Action.WAIT, f"its teacher {label} is not completed yet ({state}{how_far})")
+
+
+def _of_another_recipe(situation: Situation, student: Experiment, teacher: RunView) -> Decision | None:
+    recorded = teacher.record.recipe if isinstance(teacher.record, StatusRecord) else {}
+    recipe = situation.campaign.recipe_for(teacher.experiment)
+    if differs := recipe.differences(recorded, teacher.experiment.method):
+        label = teacher.experiment.label
+        why = f"its teacher {label} was trained with another recipe ({differs})"
+        return Decision(student, Action.BLOCK, why, remedy=f"kd-hpc why {label}")
+    return None
 
 
 def _weights(student: RunView, teacher: RunView) -> Readiness:
