@@ -47,7 +47,7 @@ def test_the_best_epoch_is_the_best_on_held_out_images(validated: Path) -> None:
 def test_curves_are_of_the_images_that_they_say(file: str, epoch: int | None, validated: Path) -> None:
     digits = hold_out(load_dataset(validated / "data", "Digits"), HELD_OUT)
     path, cpu = directory(validated, "pure", 3) / file, torch.device("cpu")
-    model = load_network(path.read_bytes(), path, RUN, 10, cpu)
+    model = load_network(path.read_bytes(), path, RUN, 10, cpu, "")
     loader = make_loader("device", digits, seed=3, batch_size=256, augment="auto", device=cpu)
     place = (epoch or status(validated, "pure", 3)["best_epoch"]) - 1
     held_out = loader.validation()
