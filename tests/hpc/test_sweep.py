@@ -64,6 +64,18 @@ def test_control_arms_are_swept_as_their_methods_are() -> None:
     assert "Digits/logit+random_teacher+temperature_2/alpha_0.5/ResNet20_to_ResNetBaby/0" in found
 
 
+def test_forks_are_made_of_the_runs_that_are_swept_so_that_their_parents_are_planned() -> None:
+    kept = {"epochs": 9, "checkpoint_epochs": [5]}
+    forks = [{"at": [5], "alpha": 0.0}, {"at": [5], "method": "rkd"}]
+    campaign = tiny_campaign(seeds=[0], recipe=kept, forks=forks, settings={"lr": 0.05, "temperature": 2})
+    found = [run for run in campaign.experiments() if run.parent]
+    assert [run.arm for run in found] == [
+        "logit+lr_0.05+temperature_2+at_5_of_logit--lr_0.05--temperature_2_0.5",
+        "rkd+lr_0.05+at_5_of_logit--lr_0.05--temperature_2_0.5",
+    ]
+    assert {run.parent for run in found} | {run.teacher_run for run in found} <= set(campaign.experiments())
+
+
 def test_further_pairs_bring_their_own_teachers_and_students_once() -> None:
     campaign = tiny_campaign(seeds=[0], pairs=[["ResNet56", "ResNetBaby"], ["ResNet20", "ResNet56"]])
     found = [run.label for run in campaign.experiments()]

@@ -178,7 +178,7 @@ class Design(Strict):
     def _forks(self, dataset: str, seed: int, teacher: str, student: str) -> Iterator[Experiment]:
         other = {seed: self._other_seed(seed)}
         for forks in self.forks:
-            yield from forks.of(self._ordinary(dataset, seed, teacher, student), other)
+            yield from forks.of(self._swept(self._ordinary(dataset, seed, teacher, student)), other)
 
     def _variant(self, control: Control, seed: int) -> str:
         return f"{control}_{self._other_seed(seed)}" if control == Control.OTHER_TEACHER else control.value

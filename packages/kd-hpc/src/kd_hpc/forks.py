@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from kd_hpc.experiment import Experiment, controls_for
-from kd_hpc.recipe import Strict
+from kd_hpc.recipe import Strict, acts_on
 from kd_hpc.variant import Control, Fork
 
 Alpha = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -29,12 +29,12 @@ class Forks(Strict):
     control: Control | None = None
 
     def parents(self, runs: Iterable[Experiment]) -> list[Experiment]:
-        """Those of the ordinary distilled `runs` that are meant."""
+        """Those of the distilled `runs` that are meant."""
         return [
             run
             for run in runs
             if not run.is_pure
-            and not run.variant
+            and not run.differs.control
             and (not self.methods or run.method in self.methods)
             and (not self.alphas or run.alpha in self.alphas)
         ]
@@ -68,6 +68,7 @@ def forked(
     IdentityError for what is no run.
     """
     differs = parent.differs._replace(fork=Fork(epoch, parent.method, parent.alpha, parent.variant))
+    differs = differs._replace(settings=tuple(s for s in differs.settings if acts_on(s[0], method or parent.method)))
     if control is not None:
         other = teacher_seed if control == Control.OTHER_TEACHER else None
         differs = differs._replace(control=control, teacher_seed=other)
