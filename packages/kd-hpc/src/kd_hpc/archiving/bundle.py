@@ -72,7 +72,7 @@ def _readme(store: Store, runs: Iterable[Experiment], name: str) -> str:
     lines = [
         "Runs to be audited: kd-core trains one epoch of a run again, from the checkpoint before it, and compares.",
         "",
-        "sha256sum -c SHA256SUMS",
+        f"(cd {name} && sha256sum -c {SUMS})",
         *(f"kd-core data prepare {dataset}    # content {sha256}" for dataset, sha256 in data),
         *(f"kd-core audit {run.label} --experiments {name}/experiments" for run in runs),
     ]
