@@ -240,6 +240,13 @@ def test_a_full_disk_is_wrong_and_a_tight_one_a_warning(tmp_path: Path, monkeypa
     assert [disk(10**9), disk(2 * 1024**3 + 10**7), disk(10**13)] == [Level.WRONG, Level.WARNING, Level.OK]
 
 
+def test_held_out_images_are_recommended_to_who_has_none(tmp_path: Path) -> None:
+    held_out = place(tmp_path, CAMPAIGN.replace("[resources]", "[recipe]\nvalidation = 100\n[resources]"))
+    assert next(doctor.best_epoch(held_out)).finding == "chosen on 100 training images that are held out"
+    advice = next(doctor.best_epoch(place(tmp_path))).finding
+    assert "chosen on the test images, which flatters it; validation = 5000, say, under [recipe]" in advice
+
+
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_a_real_slurm_is_checked_and_takes_the_test_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = SlurmSite(tmp_path / "slurm")

@@ -41,7 +41,7 @@ print(json.dumps(found))
 def local_checks(place: Place) -> Iterator[Check]:
     """The checks that need no scheduler, in the order in which a newcomer meets them."""
     checks: tuple[Callable[[Place], Iterator[Check]], ...]
-    checks = (project, modules, environment, prepared_data, disk_space, file_system)
+    checks = (project, modules, environment, prepared_data, best_epoch, disk_space, file_system)
     for check in checks:
         yield from check(place)
 
@@ -100,6 +100,15 @@ def torch_for_gpu(torch: str | None, gpu_type: str | None, gpus: int, python: st
         command = f'{python} -m pip install "torch<={newest}.99"'
         return Check("torch", Level.WRONG, f"{torch} has no kernels for {gpu_type}: at most {newest} does", command)
     return Check("torch", Level.OK, f"{torch} for {gpu_type}")
+
+
+def best_epoch(place: Place) -> Iterator[Check]:
+    """What will choose it; recommended is that the test images do not."""
+    if held_out := place.campaign.recipe.validation:
+        yield Check("best epoch", Level.OK, f"chosen on {held_out} training images that are held out")
+    else:
+        tenth = "validation = 5000, say, under [recipe] holds training images out to choose it"
+        yield Check("best epoch", Level.OK, f"chosen on the test images, which flatters it; {tenth}")
 
 
 def prepared_data(place: Place) -> Iterator[Check]:
