@@ -21,7 +21,9 @@ def swept(run: Experiment, axes: Axes, recipe: Recipe) -> Iterator[Experiment]:
     acting = {name: values for name, values in axes.items() if _acts(name, run)}
     for values in product(*acting.values()):
         chosen = zip(acting, values, strict=True)
-        settings = tuple((name, format_setting(value)) for name, value in chosen if value != getattr(recipe, name))
+        settings = tuple(
+            (name, format_setting(value)) for name, value in chosen if value != getattr(recipe, name, None)
+        )
         differs = run.differs._replace(settings=settings)
         recipe.varied(differs)
         yield Experiment(**{**run.model_dump(), "variant": str(differs)})
