@@ -81,6 +81,11 @@ PRACTICE: dict[str, tuple[Practice, ...]] = {
             "test images", "resized by 8 pixels more, then the centre", "as they are", "as they are",
             "goes with the training images",
         ),
+        Practice(
+            "held-out images", SAME, "0: all are trained on, and the test images choose the best epoch",
+            "none; best test accuracies are reported (RepDistiller, mdistiller)",
+            "comparable; last epochs, which nobody chooses, are what is compared", ("validation",),
+        ),
         Practice("normalisation", SAME, "mean and deviation of each channel of the data set", "the same", ""),
     ),
     "Networks and arithmetic": (
@@ -103,9 +108,10 @@ PRACTICE: dict[str, tuple[Practice, ...]] = {
         ),
         Practice(
             "how it is computed", "not on record",
-            "fast step, device loader, a stop after 100 skipped steps, representations at the end alone", "none",
+            "fast step, device loader, a stop after 100 skipped steps, representations, checkpoints at the end alone",
+            "none",
             "the fast step's bits are the plain one's for one and the same teacher; folding a teacher rounds anew",
-            ("step", "loader", "watchdog_skips", "representation_epochs"),
+            ("step", "loader", "watchdog_skips", "representation_epochs", "checkpoint_epochs"),
         ),
     ),
     "Methods": (
