@@ -51,7 +51,8 @@ def test_every_epoch_of_a_sound_run_agrees(words: list[str], epoch: int, sound: 
 
 
 def one_bit(tensor: torch.Tensor) -> None:
-    tensor.reshape(-1).view(torch.uint8)[0] ^= 1
+    storage = tensor.untyped_storage()
+    storage[tensor.storage_offset() * tensor.element_size()] ^= 1
 
 
 def in_torch_file(name: str, where: Callable[[Any], torch.Tensor]) -> Callable[[Path], None]:
