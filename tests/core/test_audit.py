@@ -80,7 +80,7 @@ CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a weight before it": (
         in_torch_file("checkpoint.previous.pth", lambda content: content["model"]["conv1.weight"]),
-        "curves.",
+        " more.",
     ),
     "a method's module": (
         in_torch_file("checkpoint.pth", lambda content: content["method"]["translator.0.weight"]),
@@ -128,7 +128,7 @@ def test_another_machine_is_compared_by_its_curve(copy: Path, tmp_path: Path) ->
     assert "by its curve, for this machine is another (gpu)" in output
     assert "model.conv1" not in output
     in_json("status.json", lambda record: record["provenance"].update(gpu="Tesla V100"))(copy / "experiments" / RUN)
-    other = "import kd_core.training.student as s; s.cosine = lambda lr, epoch, epochs: 10.0"
+    other = "import kd_core.training.student as s; s.learning_rate = lambda recipe, epoch: 10.0"
     code, output = audit(copy, tmp_path / "again", "--epoch", "2", prelude=other)
     assert code == 1
     assert "train_loss" in output
