@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from PIL import Image
 
 from benchmarks.gpu_parts import as_markdown, summary
 from benchmarks.jpeg_images import read_splits
+from tests.paths import ROOT
 
 STEP = {
     "setting": {"rounds": 3, "batch_size": 128, "students": 6},
@@ -31,6 +35,18 @@ def test_parts_that_ran_are_told_with_their_figures_and_how_others_ended(tmp_pat
     assert "| rkd | 40.00 | 10.00 | 20.00 | 1.50 | 3072 |" in text, "medians in ms; the ratio's own median"
     assert "2.10 ms a step" in text
     assert "campaign" not in text, "it was not run"
+
+
+def test_a_part_that_passed_is_not_run_again_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "where.end").write_text('{"exit": 0, "seconds": 1}')
+    environment = {**os.environ, "OUT": str(tmp_path), "PYTHON": sys.executable}
+    words = ["bash", str(ROOT / "benchmarks/gpu_check.sh")]
+    done = subprocess.run([*words, "where"], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("where: passed before\n| part | exit |")
+    assert json.loads((tmp_path / "gpu.json").read_text()) == {"where": {"exit": 0, "seconds": 1, "said": ""}}
+    wrong = subprocess.run([*words, "bits"], env=environment, capture_output=True, text=True, timeout=60)
+    assert wrong.returncode == 2
+    assert "no part is called bits: where tests step resume campaign" in wrong.stderr
 
 
 def test_jpegs_become_classes_in_the_order_of_their_names(tmp_path: Path) -> None:
