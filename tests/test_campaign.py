@@ -84,7 +84,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     for status in sorted(folder.glob("experiments/Digits/**/status.json")):
         record = json.loads(status.read_text())
         metrics = json.loads((status.parent / "metrics.json").read_text())
-        del metrics["seconds"], metrics["students"]
+        del metrics["seconds"], metrics["students"], metrics["checksum"]
         runs[str(status.parent.relative_to(folder))] = {
             "state": record["state"],
             "accuracy": record["acc_last"],
