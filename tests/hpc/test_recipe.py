@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -127,6 +127,7 @@ ACTS_ON: dict[str, tuple[str, ...]] = {
     "label_smoothing": ("pure",),
     "temperature": ("logit", "dkd", "dist"),
     "mix": tuple(METHODS),
+    "calibrated": tuple(METHODS),
     "paraphraser_epochs": ("factor_transfer",),
     "weights": ("rkd",),
     "loader": (), "watchdog_skips": (), "representation_epochs": (), "checkpoint_epochs": (),
@@ -136,6 +137,7 @@ ACTS_ON: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("field", [name for name in Recipe.model_fields if name != "convex"])
 def test_a_difference_is_told_to_the_runs_whose_numbers_it_changes(field: str) -> None:
+    @settings(deadline=None, max_examples=20)
     @given(others_of(field))
     def check(value: Any) -> None:
         beside = BESIDE.get(field, {})
@@ -186,6 +188,16 @@ def test_the_settings_of_a_variant_are_in_its_recipe() -> None:
 def test_a_setting_that_no_recipe_has_is_refused(variant: str, told: str) -> None:
     with pytest.raises(IdentityError, match=told):
         STUDENT.model_copy(update={"variant": variant}).require_known()
+
+
+def test_calibrated_weights_may_be_asked_for_in_a_word(tmp_path: Path) -> None:
+    short = load_campaign(written(tmp_path, 'weights = "calibrated:0.5"')).recipe
+    assert short == Recipe(epochs=5, calibrated=0.5)
+    assert recipe_arguments(short) == ["--epochs", "5", "--calibrated", "0.5"]
+    assert short.of("pure").calibrated == 0
+    for word in ("calibrated", "calibrated:-1", "equal"):
+        with pytest.raises(CampaignError, match="is not a table"):
+            load_campaign(written(tmp_path, f'weights = "{word}"'))
 
 
 def test_an_exception_from_the_sum_is_a_convex_run_and_no_other_runs_matter() -> None:

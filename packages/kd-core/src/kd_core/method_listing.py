@@ -119,7 +119,7 @@ def calibrate(
         method = seeded(make, student, kind.name)
         method.prepare(untrained)
         own = dict(method.weights)
-        weights = calibrated_weights(method, own, ratio, network, teacher, loader.train(0))
+        weights = calibrated_weights(method, own, ratio, network, teacher, loader.train(0, stage="calibration"))
         name = max(own, key=lambda term: own[term])
         found.append(Calibration(kind.name, own, ratio * own[name] / weights[name], weights))
     return found

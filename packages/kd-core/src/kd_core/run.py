@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from kd_core.teacher.load import Teacher, load_teacher, make_untrained_teacher
 from kd_core.training.first_stage import TeachersStage
 from kd_core.training.loop import train
 from kd_core.training.step import choose_step, guarded
+from kd_core.training.strength import calibrated_weights
 from kd_core.training.student import Student
 from kd_hpc.claim import JobIdentity, claimed
 from kd_hpc.errors import DeviceError, Interrupted, KdError, Superseded
@@ -187,9 +189,13 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
         network, stage = (teacher.network, _first_stage(request, writer, teacher, around)) if teacher else (None, None)
         classes = around.dataset.facts.classes
         student = Student(experiment, recipe, network, around.device, around.dtype, stage, classes=classes)
+        if stage and teacher and recipe.calibrated:
+            _calibrate(student, stage, teacher, around.loader)
         writer.resume(student, around.loader)
         if beginning:
             writer.go_on_from(beginning.state, beginning.parent)
+        if recipe.calibrated:
+            writer.tell(weights=student.objective.weights)
     except KdError as error:
         writer.fail(error)
         raise
@@ -199,6 +205,20 @@ def _begin(request: Request, run: OpenRun, record: StatusRecord, around: Surroun
 def _known_parent(record: StatusRecord) -> dict[str, Any]:
     """What an earlier start of a fork recorded of its beginning."""
     return {"parent": record.provenance["parent"]} if "parent" in record.provenance else {}
+
+
+def _calibrate(student: Student, stage: TeachersStage, teacher: Teacher, loader: Loader) -> None:
+    """Scale a new student's weights as its recipe asks; one that goes on has them in its checkpoint, too."""
+    recipe, method, own = student.recipe, student.objective.method, student.objective.weights
+    assert method is not None, "only a distilled run has a first stage"
+    basis = hashlib.sha256(f"{recipe.calibrated} {recipe.temperature} {sorted(own.items())}".encode()).hexdigest()[:8]
+    weights = stage.once(
+        f"calibration_{method.name}_{student.experiment.student}_{basis}",
+        lambda: calibrated_weights(
+            method, own, recipe.calibrated, student.model, teacher.network, loader.train(0, stage="calibration")
+        ),
+    )
+    student.objective.reweigh(weights)
 
 
 def _first_stage(request: Request, writer: RunWriter, teacher: Teacher, around: Surroundings) -> TeachersStage:

@@ -57,6 +57,10 @@ class RunWriter:
             remedy="",
         )
 
+    def tell(self, **facts: Any) -> None:
+        """Add to what the record says of where its results come from."""
+        self._write(provenance={**self.record.provenance, **facts})
+
     def warmup_epoch(self, stage: str, finished: int, loss: float) -> None:
         """Book one epoch of a stage before the student's own."""
         self._write(warmup_epochs=finished)

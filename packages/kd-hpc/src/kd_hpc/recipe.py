@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,7 @@ from pydantic import (
     ValidationInfo,
     field_serializer,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticKnownError
 
@@ -28,6 +30,7 @@ from kd_hpc.errors import IdentityError
 from kd_hpc.near import did_you_mean
 from kd_hpc.variant import Control, Variant, format_setting
 
+_CALIBRATED = re.compile(r"calibrated:([0-9]+(?:\.[0-9]+)?)")
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -123,6 +126,23 @@ class Recipe(Strict):
         (), description="A method that stays convex where the mix is sum."
     )
 
+    calibrated: Annotated[float, _DISTILLED_RUNS] = Field(
+        0.0,
+        ge=0,
+        description="So many times as hard as the labels a method is made to pull at the start, by one factor on its "
+        "weights; 0 leaves them as they are.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _calibrated_in_a_word(cls, fields: Any) -> Any:
+        """`weights = "calibrated:0.5"` is short for `calibrated = 0.5`."""
+        word = fields.get("weights") if isinstance(fields, Mapping) else None
+        match = _CALIBRATED.fullmatch(word) if isinstance(word, str) else None
+        if match is None or "calibrated" in fields:
+            return fields
+        return {**fields, "weights": {}, "calibrated": float(match[1])}
+
     @field_validator("representation_epochs", "checkpoint_epochs")
     @classmethod
     def _are_reached(cls, epochs: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
@@ -196,6 +216,7 @@ class Recipe(Strict):
             update={
                 "weights": {name: weight for name, weight in self.weights.items() if name in known},
                 "mix": "convex" if alone else self.mix,
+                "calibrated": 0.0 if set(methods) == {PURE} else self.calibrated,
                 "convex": () if alone else convex,
                 "factor": self.factor if self.schedule == "multistep" else type(self).model_fields["factor"].default,
             }

@@ -120,6 +120,11 @@ PRACTICE: dict[str, tuple[Practice, ...]] = {
             "in the rows below, beside CE with weight 1", "config, on record in each run", ("weights",),
         ),
         Practice(
+            "calibrated", "no", "0, which leaves the weights as they are", "none",
+            "calibrated = 0.5 makes every method pull half as hard as the labels when a student begins",
+            ("calibrated",),
+        ),
+        Practice(
             "logit", SAME, "T = 4, T^2 KL, weight 1", "the same term; 0.9 KD + 0.1 CE (RepDistiller, mdistiller)", "",
             ("temperature",),
         ),

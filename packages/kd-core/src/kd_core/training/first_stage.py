@@ -35,7 +35,7 @@ from kd_hpc.store import CHECKPOINT, SHARED
 
 _OF_STUDENTS = {
     "epochs", "label_smoothing", "temperature", "weights", "representation_epochs", "checkpoint_epochs",
-    "watchdog_skips", "loader", "paraphraser_epochs", "schedule", "milestones", "factor", "mix", "convex",
+    "watchdog_skips", "loader", "paraphraser_epochs", "schedule", "milestones", "factor", "mix", "convex", "calibrated",
 }  # fmt: skip
 """Recipe fields that change nothing in a first stage, or stand in its file's name."""
 
@@ -79,6 +79,20 @@ class TeachersStage:
         for path in (checkpoint, previous(checkpoint)):
             self.fence.remove(path)
         return weights
+
+    def once(self, name: str, make: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+        """Numbers that this teacher's students have in common: those kept under `name`, or else `make()`, kept then."""
+        parts = (name, self.teacher.sha256[:12], self.recipe_key)
+        shared = self.shared / f"{SHARED.join(filter(None, parts))}.pth" if self.shared else None
+        if shared and (kept := self._saved(name, shared)):
+            return {key: float(value) for key, value in kept.items()}
+        numbers = dict(make())
+        if shared:
+            with suppress(StoreError):  # the teacher's other students can also make them themselves
+                self._save(
+                    name, shared, {key: torch.tensor(value, dtype=torch.float64) for key, value in numbers.items()}
+                )
+        return numbers
 
     def identity(self, name: str) -> dict[str, Any]:
         """What the weights depend on, but for data set and seed, which are the teacher's."""

@@ -35,9 +35,13 @@ class Objective:
         """`adds`: the method's terms come on top of the whole cross-entropy, not in place of a share of it."""
         self.method = method
         self.label_smoothing = label_smoothing if method is None else 0.0
-        own = {**method.weights, **(weights or {})} if method else {}
-        share = alpha if method else 0.0
-        self.factors = {CE: 1.0 if adds else 1 - share, **{name: share * weight for name, weight in own.items()}}
+        self._share, self._of_labels = (alpha, 1.0 if adds else 1 - alpha) if method else (0.0, 1.0)
+        self.reweigh({**method.weights, **(weights or {})} if method else {})
+
+    def reweigh(self, weights: Mapping[str, float]) -> None:
+        """Let each term have this weight, before its share of the loss."""
+        self.weights = dict(weights)
+        self.factors = {CE: self._of_labels, **{name: self._share * weight for name, weight in weights.items()}}
 
     def terms(self, student: Outputs, teacher: Outputs | None, items: Items) -> dict[str, Tensor]:
         """Unweighted terms by name; outputs of the same B `items`."""

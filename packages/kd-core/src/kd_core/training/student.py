@@ -177,6 +177,7 @@ class Student:
             "recipe": self.recipe.model_dump(mode="json"),
             "model": self.model.state_dict(),
             "method": self.objective.method.state_dict() if self.objective.method else {},
+            "weights": self.objective.weights,
             "updater": self.updater.state_dict(),
             "curves": self.curves.data,
             "best": self.best,
@@ -187,6 +188,7 @@ class Student:
         self.model.load_state_dict(state["model"])
         if self.objective.method:
             self.objective.method.load_state_dict(state["method"])
+            self.objective.reweigh(state.get("weights", self.objective.weights))
         self.updater.load_state_dict(state["updater"])
         self._take_results(state)
 
