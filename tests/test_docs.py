@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from typer.main import get_command
 from tests.paths import ROOT
 
 BIN = Path(sys.executable).parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "docs/index.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
 OWN_CAMPAIGN = ROOT / "docs/guide/a-campaign-of-your-own.md"
 CATALOGUE = "packages/kd-hpc/src/kd_hpc/catalogue.py"
 OUTSIDE = ("bash toolbox/setup.sh", "bash toolbox/quickstart.sh", "bash toolbox/test.sh")
@@ -245,6 +246,14 @@ def test_the_files_and_links_that_a_page_names_are_there(page: Path) -> None:
     assert not [path for path in named if not (ROOT / path).exists()]
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_the_site_leads_to_every_page_of_the_guide_and_ci_builds_it() -> None:
+    nav = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
+    listed = set(re.findall(r"'([\w/-]+\.md)'", str(nav)))
+    assert [name for name in listed if not (ROOT / "docs" / name).exists()] == []
+    assert {f"guide/{page.name}" for page in ROOT.glob("docs/guide/*.md")} <= listed
+    assert "bash toolbox/site.sh" in (ROOT / ".ci/run").read_text()
 
 
 def test_ci_runs_the_command_the_readme_names() -> None:

@@ -18,11 +18,13 @@ _SEQUENCE = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]|\x07")
 
 
 class Terminal:
-    """`command` at work in `place`; ended with the block."""
+    """`command` at work in `place`; ended with the block. Colours are left away unless it `keeps_colours`."""
 
-    def __init__(self, command: Sequence[str], place: Path) -> None:
+    def __init__(self, command: Sequence[str], place: Path, *, keeps_colours: bool = False) -> None:
         self._ours, theirs = pty.openpty()
-        environment = {**os.environ, "TERM": "dumb", "HOME": str(place), "ZDOTDIR": str(place)}
+        self._unwanted = re.compile(r"\x07") if keeps_colours else _SEQUENCE
+        terminal = "xterm" if keeps_colours else "dumb"
+        environment = {**os.environ, "TERM": terminal, "HOME": str(place), "ZDOTDIR": str(place)}
         self._process = subprocess.Popen(
             command,
             cwd=place,
@@ -67,7 +69,7 @@ class Terminal:
         """Take what has been shown, within a second; False if the program has ended."""
         if select.select([self._ours], [], [], 1)[0]:
             try:
-                self.screen += _SEQUENCE.sub("", os.read(self._ours, 4096).decode(errors="replace"))
+                self.screen += self._unwanted.sub("", os.read(self._ours, 4096).decode(errors="replace"))
             except OSError:
                 return False
         return True
