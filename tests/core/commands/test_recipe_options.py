@@ -23,7 +23,8 @@ AWAY = Recipe(
     epochs=7, batch_size=9, lr=0.3, momentum=0.5, weight_decay=0.25, label_smoothing=0.2, temperature=2.5,
     augmentation="none", loader="workers", amp_dtype="bfloat16", step="plain", paraphraser_epochs=3, watchdog_skips=4,
     weights={"rkd.angle": 0.125, "rkd.distance": 3.0}, representation_epochs=(2, 7),
-    checkpoint_epochs=(1, 6), validation=20,
+    checkpoint_epochs=(1, 6), validation=20, schedule="multistep", milestones=(3, 5), factor=0.5, mix="sum",
+    convex=("logit",), calibrated=0.25,
 )  # fmt: skip
 FIXED = ["--dataset", "Digits", "--seed", "0"]
 
