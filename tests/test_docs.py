@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ class Written:
 
 
 def steps_of(page: Path) -> Iterator[Typed | Quoted | Written]:
-    """What a reader does, in the page's order. The paragraph above a block of toml, python or diff names its file."""
+    """What a reader does, in the page's order. The paragraph above a block that is a file (or a diff) names it."""
     for above, kind, block in blocks_of(page.read_text()):
         if kind == "bash":
             yield from (Typed(line) for line in block.splitlines() if line and not line.startswith("#"))
@@ -152,8 +153,8 @@ def steps_of(page: Path) -> Iterator[Typed | Quoted | Written]:
         elif kind == "diff":
             within, path = re.findall(r"[Ii]n\s`(\w+)`\sof\s`([\w./-]+)`", above)[-1]
             yield Written(path, re.sub(r"^\+", "", block, flags=re.MULTILINE), within)
-        elif kind in ("toml", "python"):
-            yield Written(re.findall(r"`([\w./-]+\.(?:toml|py))`", above)[-1], block)
+        elif kind in ("toml", "python", "json"):
+            yield Written(re.findall(r"`([\w./-]+\.(?:toml|py|json))`", above)[-1], block)
 
 
 def blocks_of(text: str) -> Iterator[tuple[str, str, str]]:
@@ -228,8 +229,11 @@ def test_the_modules_that_a_page_names_are_there(page: Path) -> None:
 
 
 def missing_module(name: str) -> bool:
-    """Whether a dotted name leads to no module or folder of ours; what follows a module may be anything in it."""
+    """Whether a dotted name leads to no module or folder of ours; what follows a module may be anything in it, and a
+    package may have names of its own."""
     package, *parts = name.split(".")
+    if parts[0] in getattr(import_module(package), "__all__", ()):
+        return False
     (place,) = ROOT.glob(f"packages/*/src/{package}")
     for part in parts:
         place /= part

@@ -35,7 +35,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 """Chromium reads its commands from descriptor 3 and answers on 4."""
 
-HANGS = 600.0
+HANGS = 120.0
 """Seconds after which a browser that says nothing is taken to hang."""
 
 

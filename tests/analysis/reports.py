@@ -22,7 +22,7 @@ Row = dict[str, TableValue]
 def kd_analysis(*words: object) -> subprocess.CompletedProcess[str]:
     """The program as a user starts it."""
     program = [sys.executable, "-c", "from kd_analysis.cli import main; main()"]
-    return subprocess.run([*program, *map(str, words)], capture_output=True, text=True)
+    return subprocess.run([*program, *map(str, words)], capture_output=True, text=True, timeout=300)
 
 
 def write(experiments: Path, output: Path, cache: Path, campaign: Path | None = None) -> Path:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,3 +71,26 @@ def test_a_run_that_cannot_be_drawn_says_why_each_time(beta: Path, tmp_path: Pat
     for _ in range(2):
         reasons = {outcome.run: outcome.reason for outcome in update_plots(root, tmp_path / "plots", 1)}
         assert "No module named 'scipy'" in reasons["SVHN/logit/ResNet112_to_ResNet56/0"]
+
+
+def test_ctrl_c_ends_all_processes_without_a_traceback(synthetic: Path, tmp_path: Path) -> None:
+    words = ["plots", synthetic, "-o", tmp_path / "plots", "--workers", "2"]
+    program = [sys.executable, "-c", "from kd_analysis.cli import main; main()", *map(str, words)]
+    started = subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+        deadline = time.monotonic() + 60
+        while started.poll() is None and len(children.read_text().split()) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(started.pid, signal.SIGINT)
+        _, errors = started.communicate(timeout=60)
+    finally:
+        started.kill()
+        started.wait()
+    assert [line for line in errors.splitlines() if line][1:] == []
+    assert "the same command goes on from here" in errors
+    assert started.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.killpg(started.pid, 0)

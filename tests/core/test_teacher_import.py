@@ -117,9 +117,7 @@ def test_an_imported_teacher_teaches_and_says_where_it_came_from(teacher: Path, 
     found = next(item for item in read_tree(root / "experiments")[0] if item.identity.seed == 5)
     findings = check_run(found)
     assert all(finding.severity == Severity.NOTE for finding in findings), findings
-    assert "its weights were imported from ckpt_epoch_240.pth" in next(
-        f.evidence for f in findings if f.code == "imported"
-    )
+    assert "imported from ckpt_epoch_240.pth" in next(f.evidence for f in findings if f.code == "imported")
     pair = ["--method", "logit", "--alpha", "0.5", "--teacher", "ResNetBaby", "--student", "ResNetBaby"]
     identity = ["--dataset", "Digits", "--seed", "5", "--epochs", "1", "--batch-size", "256"]
     code, said = run(["train", *pair, *identity, *folders], log)

@@ -13,16 +13,23 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from kd_analysis.figures.alignment import layers_figure
+from kd_analysis.figures.best_alpha import Bar, best_alpha_figure
+from kd_analysis.figures.classes import classes_figure
 from kd_analysis.figures.curves import Line, curves_figure, run_figure
+from kd_analysis.figures.facets import Level, facets_figure
+from kd_analysis.figures.forest import ForestRow, forest_figure
+from kd_analysis.figures.forks import Departure, forks_figure
 from kd_analysis.figures.gallery import draw
 from kd_analysis.figures.geometry import (
     Points,
     accuracy_against_alignment_figure,
     cross_layer_figure,
     scatter_figure,
-    spectra_figure,
+    series_figure,
 )
+from kd_analysis.figures.heatmaps import HeatRow, heatmaps_figure
+from kd_analysis.figures.matrices import components_figure, students_figure
+from kd_analysis.figures.model import Residual, design_figure, residuals_figure
 from kd_analysis.figures.overview import (
     HeatCell,
     OverviewRow,
@@ -33,6 +40,7 @@ from kd_analysis.figures.overview import (
 )
 from kd_analysis.figures.style import MARKERS, PALETTE, alpha_style, styled
 from kd_analysis.figures.sweeps import Band, sweep_figure
+from kd_analysis.figures.taxonomy import Dot, Plane, taxonomy_figure
 from kd_analysis.figures.terms import TermCurves, terms_figure
 from kd_hpc.triage.run_directory import Curves
 
@@ -58,13 +66,56 @@ STUDENT = Curves(
 
 DRAWINGS: dict[str, Callable[[], Figure]] = {
     "sweeps": partial(sweep_figure, dict.fromkeys(METHODS, SWEEP), BANDS, ALPHAS, "test accuracy (%)"),
-    "layers": partial(
-        layers_figure,
+    "facets": partial(
+        facets_figure,
         {layer: {method: {0.25: [0.2, 0.3], 0.5: [0.4, 0.5]} for method in METHODS} for layer in LAYERS},
-        {layer: (Band("floor", (0.1, 0.12)), Band("ceiling", (0.15, 0.2), True)) for layer in LAYERS},
+        {layer: (Level("plain student (n=2)", 0.1, "floor"), Level("classes alone", 0.05, "null")) for layer in LAYERS},
         ALPHAS,
         "linear CKA",
     ),
+    "heatmaps": partial(
+        heatmaps_figure,
+        [
+            HeatRow(
+                name, {layer: {(m, a): a for m in METHODS for a in ALPHAS} for layer in LAYERS}, 2, diverging=signed
+            )
+            for name, signed in (("effective rank", False), ("RBF minus linear CKA", True))
+        ],
+        METHODS,
+        (*ALPHAS, 1.0),
+    ),
+    "taxonomy": partial(
+        taxonomy_figure,
+        [Plane("CKA", "RBF CKA", {n: [Dot(m, a, a, a**2, 3) for m in METHODS for a in ALPHAS] for n in LAYERS})],
+        ALPHAS,
+    ),
+    "forest": partial(
+        forest_figure,
+        {
+            name: [
+                ForestRow(m, str(a), a - 0.5, a - 1, a + (9 if m == "rkd" else 0), 3, "supported")
+                for m in METHODS
+                for a in ALPHAS
+            ]
+            for name in DATASETS
+        },
+        "difference (points)",
+        0.5,
+    ),
+    "residuals": partial(residuals_figure, [Residual(m, 90 + i, i / 10, m) for i, m in enumerate(("pure", *METHODS))]),
+    "design": partial(design_figure, {name: [(n, 2 / n, 5 / n) for n in (2, 3, 6)] for name in DATASETS}, 0.5),
+    "best alpha": partial(best_alpha_figure, {n: [Bar(m, "0.5", 0.3, 0.6, 3) for m in METHODS] for n in DATASETS}),
+    "classes": partial(
+        classes_figure,
+        {(f"class {k}", m): k / 10 - 0.4 for k in range(10) for m in METHODS},
+        tuple(f"class {k}" for k in range(10)),
+        METHODS,
+    ),
+    "students": partial(students_figure, dict.fromkeys(LAYERS, np.eye(7)), ("pure", *METHODS)),
+    "forks": partial(
+        forks_figure, {"Logit KD 0.5, after 8 Logit KD 0": [Departure(8, tuple(range(20)), tuple(range(20)))]}
+    ),
+    "matched components": partial(components_figure, dict.fromkeys(METHODS, np.eye(9))),
     "curves": partial(
         curves_figure,
         {m: [Line(0, tuple(np.linspace(10, 90 + i, 20)), a, True) for i, a in enumerate(ALPHAS)] for m in METHODS},
@@ -102,13 +153,22 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         "difference (points)",
     ),
     "spectra": partial(
-        spectra_figure,
+        series_figure,
         {
-            layer: {name: np.linspace(0.3, 1, 16).tolist() for name in ("pure A", "pure B", *METHODS)}
+            layer: {name: {k: [k / 20, k / 16] for k in range(1, 17)} for name in ("pure A", "pure B", *METHODS)}
             for layer in LAYERS
         },
+        "principal components",
+        "share of variance",
+        (0.9, 0.95),
+        logarithmic=True,
     ),
-    "cross-layer": partial(cross_layer_figure, dict.fromkeys(("pure", *METHODS), np.eye(3)), LAYERS),
+    "cross-layer": partial(
+        cross_layer_figure,
+        {f"{name[:7]} {alpha}": np.eye(3) for name in METHODS for alpha in ALPHAS}
+        | {"teacher itself": np.ones((3, 3))},
+        LAYERS,
+    ),
     "scatter": partial(
         scatter_figure, dict.fromkeys(("pure ResNet112", *METHODS), (RNG.normal(size=(90, 2)), np.arange(90) % 10))
     ),

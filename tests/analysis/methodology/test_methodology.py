@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,12 +28,14 @@ from kd_analysis.methodology.facts import methodology
 from kd_analysis.methodology.practice import PRACTICE, page
 from kd_analysis.reading.runs_table import collect
 from kd_analysis.report.latex import escape_latex
+from kd_analysis.report.settings import settings_of
 from kd_hpc.campaign import load_campaign
 from kd_hpc.catalogue import LOSS_TERMS
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
+from kd_hpc.triage.run_directory import Identity, Run
 from tests.paths import ROOT
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -101,7 +104,7 @@ def test_what_records_show_is_stated_with_its_count(experiments: Path) -> None:
     assert found["most at work at once"].value == "2"
     assert found["seeds"].value == "0 (1), 1 (1)"
     assert found["runs that needed more than one attempt"].value == "1"
-    assert found["attempts that continued from a checkpoint"].value == "1"
+    assert found["continued from a checkpoint"].value == "1"
     assert found["attempts that ended early, by cause"].value == "1 walltime"
     assert found["deterministic algorithms"].value == "on"
     assert (found["first job submitted"].value, found["last training ended"].value) == ("2026-03-02", "2026-03-02")
@@ -116,17 +119,51 @@ def test_times_a_kind_of_run_against_arithmetic(experiments: Path) -> None:
 
 def test_of_a_round_whose_records_say_little_little_is_claimed(beta: Path) -> None:
     found = facts_of(methodology(collect(beta)))
-    for name in (
-        "cluster",
-        "GPU",
-        "torch",
-        "attempts",
-        "checkpoints",
-        "deterministic algorithms",
-        "first job submitted",
-    ):
+    for name in ("cluster", "GPU", "torch", "checkpoints", "deterministic algorithms", "first job submitted"):
         assert (name, found[name].value) == (name, NOT_ON_RECORD)
     assert not any("V100" in fact.value for fact in found.values())
+
+
+def test_where_records_are_silent_logs_tell_dates_kills_and_resumptions(beta: Path) -> None:
+    chapter = methodology(collect(beta))
+    found = facts_of(chapter)
+    assert (found["first training started"].value, found["first training started"].source) == ("2026-02-20", "5 logs")
+    assert found["continued from a checkpoint"].value == "1"
+    assert found["attempts that ended early, by cause"].value == "3 exception, 2 walltime"
+    text = as_markdown(chapter)
+    assert "TinyImageNet/pure/ResNet112/0 after epoch 85" in text
+    assert "PBS: job killed: walltime 7249 exceeded limit 7200" in text
+
+
+def test_a_setting_stands_beside_the_runs_it_acts_on(synthetic: Path) -> None:
+    text = as_markdown(methodology(collect(synthetic)))
+    assert "| label smoothing | 0.1 | 4 | all pure runs |" in text
+    assert "| epochs | 20 | 16 | all runs |" in text
+    assert "2 teachers (ResNet20), 2 pure students (ResNetBaby) and 12 distilled students by 2 methods" in text
+    assert "(Logit KD and RKD) at alpha 0.25, 0.5 and 0.75. All 16 runs are finished and sound." in text
+
+
+def test_settings_of_one_method_are_not_claimed_of_others(experiments: Path) -> None:
+    every = collect(experiments).runs
+    pure = every[0].run
+    recipe = {"temperature": 4.0, "label_smoothing": 0.1, "lr": 0.1, "weights": {"rkd.angle": 3.0}}
+
+    def like(method: str, seed: int) -> Run:
+        teacher = None if method == "pure" else "ResNet56"
+        identity = Identity("Cifar10", method, None if method == "pure" else 0.5, teacher, "ResNet20", seed)
+        assert pure.record is not None
+        return replace(
+            pure, identity=identity, record=pure.record.model_copy(update={"recipe": recipe, "epochs": None})
+        )
+
+    runs = [like(method, seed) for method in ("pure", "logit", "rkd") for seed in (0, 1)]
+    found = {each.name: (each.value, each.runs, each.acts_on) for each in settings_of(runs)}
+    assert found == {
+        "temperature": ("4", 2, "Logit KD"),
+        "label smoothing": ("0.1", 2, "all pure runs"),
+        "lr": ("0.1", 6, "all runs"),
+        "weights": ("rkd.angle 3", 2, "RKD"),
+    }
 
 
 def test_the_sites_facts_come_from_the_campaign_with_their_source(experiments: Path) -> None:
@@ -154,7 +191,11 @@ HOSTILE = r"50% of a_b & {c} \end{document} ~ # $x^2$ <i> |"
 
 def hostile_chapter() -> Chapter:
     grid = FactTable(HOSTILE, ("a_b", "c%"), ((HOSTILE, "1"), ("2", HOSTILE)))
-    return Chapter(HOSTILE, HOSTILE, (Part(HOSTILE, (Fact(HOSTILE, HOSTILE, HOSTILE),), grid), Part("empty")))
+    return Chapter(
+        HOSTILE,
+        HOSTILE,
+        (Part(HOSTILE, (HOSTILE,), (Fact(HOSTILE, HOSTILE, HOSTILE), Fact(HOSTILE)), grid), Part("empty")),
+    )
 
 
 def test_the_page_of_the_recipe_is_the_table_that_is_quoted() -> None:
@@ -202,17 +243,17 @@ def test_latex_is_well_formed(which: str, beta: Path, experiments: Path, tmp_pat
     text = as_latex(hostile_chapter() if which == "hostile" else methodology(collect(chapters[which])))
     assert_well_formed(text)
     if shutil.which("pdflatex"):
-        document = "\\documentclass{article}\n\\begin{document}\n" + text + "\\end{document}\n"
+        document = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + text + "\\end{document}\n"
         (tmp_path / "chapter.tex").write_text(document)
         words = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "chapter.tex"]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout[-2000:]
         assert which == "hostile" or "Overfull" not in done.stdout
 
 
 def assert_well_formed(text: str) -> None:
     """Braces balance, environments nest, rows have as many cells as columns, no special character stands bare."""
-    bare = re.sub(r"\\[\\&%$#_{}]", "", text)
+    bare = re.sub(r"\\[\\&%$#_{}]", "", text.removeprefix("% \\usepackage{booktabs}\n"))
     depth = 0
     for character in bare:
         depth += (character == "{") - (character == "}")
@@ -224,27 +265,29 @@ def assert_well_formed(text: str) -> None:
         open_environments += [name] if word == "begin" else []
     assert not open_environments
     assert not re.search(r"[%$#_~^]", bare)
-    kinds = r"\\begin\{tabular\}\{@\{\}(l+|(?:p\{0\.\d+\\linewidth\})+)@\{\}\}(.*?)\\end\{tabular\}"
-    tables = re.findall(kinds, text, flags=re.DOTALL)
-    assert len(tables) == text.count(r"\begin{tabular}") > 0
-    for spelled, body in tables:
-        columns = re.sub(r"p\{.*?\}", "p", spelled)
-        for row in (line for line in body.splitlines() if line.endswith((r"\\", r"\\ \hline"))):
-            assert len(re.findall(r"(?<!\\)&", row)) + 1 == len(columns), row
+    column = r"(?:l|p\{[\d.]+\\linewidth\})"
+    pattern = rf"\\begin\{{tabular\}}\{{@\{{\}}({column}+)@\{{\}}\}}(.*?)\\end\{{tabular\}}"
+    tables = re.findall(pattern, text, flags=re.DOTALL)
+    assert len(tables) == text.count(r"\begin{tabular}") >= 2
+    for columns, body in tables:
+        assert [body.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 1, 1]
+        for row in (line for line in body.splitlines() if line.endswith(r" \\")):
+            assert len(re.findall(r"(?<!\\)&", row)) + 1 == len(re.findall(column, columns)), row
 
 
 def test_markdown_tables_have_as_many_cells_as_columns() -> None:
-    rows = [line for line in as_markdown(hostile_chapter()).splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3}
+    text = as_markdown(hostile_chapter())
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in block.splitlines()}) == 1
 
 
 def test_the_command_prints_markdown_latex_and_json(experiments: Path) -> None:
     def run(*words: str) -> str:
         program = Path(sys.executable).with_name("kd-analysis")
         return subprocess.run(
-            [program, "methodology", experiments, *words], capture_output=True, text=True, check=True
+            [program, "methodology", experiments, *words], capture_output=True, text=True, check=True, timeout=120
         ).stdout
 
     assert run().startswith("# Methodology\n")
-    assert run("--latex").startswith(r"\section*{Methodology}")
+    assert run("--latex").startswith("% \\usepackage{booktabs}\n\\section*{Methodology}")
     assert json.loads(run("--json"))["title"] == "Methodology"

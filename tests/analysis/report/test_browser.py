@@ -14,7 +14,7 @@ from tests.analysis.browser import PROGRAM, Browser
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium here: apt-get install chromium")
 
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
-OPEN = "document.querySelectorAll('details').forEach(fold => { fold.open = true; })"
+OPEN = "document.querySelectorAll('main details').forEach(fold => { fold.open = true; })"
 SHUT = OPEN.replace("true", "false")
 
 
@@ -57,7 +57,7 @@ def test_ids_are_unique_and_what_figures_refer_to_is_there(page: Browser) -> Non
 
 def test_sections_fold_and_a_link_or_a_key_opens_them(page: Browser) -> None:
     page.evaluate(SHUT)
-    closed = "[...document.querySelectorAll('details')].filter(fold => !fold.open).length"
+    closed = "[...document.querySelectorAll('main details')].filter(fold => !fold.open).length"
     every = page.evaluate(closed)
     assert every >= 10
     page.evaluate("document.querySelector('nav a[href=\"#ledger\"]').click()")
@@ -157,6 +157,17 @@ def _contrast(first: str, second: str) -> float:
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
     return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_on_a_small_screen_the_story_comes_before_the_contents(page: Browser, of_beta: Path) -> None:
+    page.evaluate(SHUT)
+    for width, folded in ((400, True), (1400, False)):
+        page.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+        page.open(of_beta / "report.html")
+        assert page.evaluate("!document.getElementById('contents').open") is folded
+        assert page.evaluate("document.getElementById('summary').getBoundingClientRect().top") < 400
+    page.call("Emulation.clearDeviceMetricsOverride")
+    page.evaluate(OPEN)
 
 
 @pytest.mark.parametrize("width", [1400, 800, 400])

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from kd_analysis.analysis import analyse
+from kd_analysis.report.build import build_document
 from kd_analysis.report.document import Column, Document, shown
 from kd_analysis.report.html import render_html
 from kd_analysis.report.latex import to_latex
 from kd_analysis.report.markdown import render_markdown
+from kd_analysis.representations.cache import Cache
 from kd_hpc.campaign import Campaign, load_campaign
 from kd_hpc.recipe import Recipe
 from tests.analysis.reports import csv_rows, document_of, kd_analysis, rows_of, write
@@ -31,18 +35,6 @@ def test_the_report_writes_every_promised_file(of_synthetic: Path) -> None:
     assert {f"{stem}_Digits_ResNet20_to_ResNetBaby" for stem in stems} <= figures
     for suffix in ("pdf", "csv"):
         assert figures == {file.stem for file in (of_synthetic / "figures").glob(f"*.{suffix}")}
-
-
-@pytest.mark.parametrize(
-    ("name", "columns"),
-    [
-        ("simultaneous", "dataset method alpha n difference low high p_adjusted conclusion"),
-        ("trends", "dataset method n slope low high p p_adjusted conclusion"),
-    ],
-)
-def test_tables_begin_with_the_columns_others_rely_on(of_synthetic: Path, name: str, columns: str) -> None:
-    header = (of_synthetic / "tables" / f"{name}.csv").read_text().splitlines()[0].split(",")
-    assert header[: len(columns.split())] == columns.split()
 
 
 def test_every_table_that_a_thesis_may_want_is_there_as_latex(of_synthetic: Path) -> None:
@@ -333,3 +325,29 @@ def test_latex_tables_have_as_many_cells_as_columns(synthetic_document: Document
         kinds = re.findall(r"\\begin\{tabular\}\{@\{\}([lr]+)@\{\}\}", to_latex(table))
         rows = [line for line in to_latex(table).splitlines() if line.endswith(r" \\")]
         assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(kinds[0])}, table.name
+
+
+def test_what_is_undefined_for_a_network_is_missing_and_named_in_triage(synthetic: Path, shared_cache: Path) -> None:
+    analysis = analyse(synthetic, None, Cache(shared_cache / "geometry"), 1)
+    place, value = next(
+        (p, v)
+        for p, v in enumerate(analysis.values)
+        if (v.name, v.layer) == ("two_nn", "layer2") and v.identity.is_pure
+    )
+    values = (*analysis.values[:place], replace(value, value=float("nan")), *analysis.values[place + 1 :])
+    document = build_document(replace(analysis, values=values))
+    path = analysis.tree.by_identity[value.identity].run.path
+    assert f"TwoNN of layer2 ({path})" in str(document.sections)
+    (row,) = (
+        row
+        for row in rows_of(document, "geometry")
+        if (row["run"], row["layer"], row["measure"]) == (path, "layer2", "two_nn")
+    )
+    assert row["value"] is None
+    name = f"{value.identity.method} {value.identity.student}"
+    (means,) = (
+        row
+        for row in rows_of(document, "dimensions_Digits_ResNet20_to_ResNetBaby")
+        if (row["layer"], row["network"]) == ("layer2", name)
+    )
+    assert (means["n_two_nn"], means["n_effective_rank"]) == (1, 2)

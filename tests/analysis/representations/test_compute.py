@@ -10,8 +10,9 @@ import pytest
 from kd_analysis.analysis import analyse
 from kd_analysis.representations import compute
 from kd_analysis.representations.cache import Cache
-from kd_analysis.representations.comparisons import CEILING, FLOOR, OTHER, OWN, GeometryValue
+from kd_analysis.representations.pairs import FLOOR, OTHER, OWN, SEEDS, STUDENTS, TEACHER_ITSELF, TEACHERS
 from kd_analysis.representations.transfer import per_seed, transferred
+from kd_analysis.representations.values import GeometryValue
 from tests.analysis.trees import TreeSpec, build_tree
 
 SPEC = TreeSpec(methods=("logit",), alphas=(0.25, 0.75), seeds=(0, 1), items=60)
@@ -69,9 +70,11 @@ def test_a_cache_that_cannot_be_written_is_no_error(tree: Path, tmp_path: Path) 
 
 def test_every_student_meets_its_own_and_other_teachers_floor_and_ceiling(tree: Path, kept: Path) -> None:
     values = [value for value in analyse(tree, None, Cache(kept), 1).values if value.name == "cka_debiased"]
-    for relation, count in ((OWN, 4), (OTHER, 4), (FLOOR, 2), (CEILING, 1)):
+    for relation, count in ((OWN, 4), (OTHER, 4), (FLOOR, 2), (TEACHERS, 1), (STUDENTS, 2), (SEEDS, 2)):
         pairs = {(value.identity, value.reference) for value in values if value.relation == relation}
         assert len(pairs) == count, relation
+    crossed = [v for v in analyse(tree, None, Cache(kept), 1).values if v.relation == TEACHER_ITSELF]
+    assert {v.name for v in crossed} == {"cka_cross", "cka_cross_null"}
     own = [value for value in values if value.relation == OWN]
     assert all(value.reference == value.identity.teacher_run for value in own)
 

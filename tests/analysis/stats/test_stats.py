@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
-from statsmodels.formula.api import ols
 from statsmodels.stats.power import TTestPower
 
 from kd_analysis.stats.intervals import (
@@ -18,7 +16,7 @@ from kd_analysis.stats.intervals import (
     ratio_interval,
     t_interval,
 )
-from kd_analysis.stats.models import block_model, contrast_intervals, partial_correlation
+from kd_analysis.stats.models import contrast_intervals, correlation_between, correlation_within
 from kd_analysis.stats.paired import Conclusion, compare_paired, conclude, cross_fit, sentence
 from kd_analysis.stats.power import detectable, power, seeds_needed
 
@@ -127,30 +125,26 @@ def test_contrasts_are_the_slope_and_curvature_of_a_fitted_parabola(levels: tupl
     assert quadratic.estimate == pytest.approx(np.polyfit(levels, values, 2)[0])
 
 
-def test_block_model_against_statsmodels_formula() -> None:
-    cells, seeds = np.repeat([0, 1, 2], 3), np.tile([0, 1, 2], 3)
-    values = RNG.normal(size=9) + cells
-    found = block_model(values, cells, seeds)
-    data = pd.DataFrame({"y": values, "cell": cells, "seed": seeds})
-    fit = ols("y ~ C(cell) + C(seed)", data).fit()
-    assert found is not None
-    for number, effect in enumerate(found.effects, start=1):
-        name = f"C(cell)[T.{number}]"
-        assert effect.estimate == pytest.approx(fit.params[name])
-        assert (effect.low, effect.high) == pytest.approx(tuple(fit.conf_int().loc[name]))
-    assert found.degrees == fit.df_resid
+def test_correlation_between_cells_against_scipy_and_within_them_against_centred_values() -> None:
+    cells = [[(float(x), float(x + y)) for x, y in RNG.normal(c, 1, (3, 2))] for c in range(6)]
+    means = np.array([np.mean(cell, axis=0) for cell in cells])
+    expected = scipy_stats.pearsonr(means[:, 0], means[:, 1])
+    found = correlation_between(cells)
+    assert found.estimate == pytest.approx(expected.statistic)
+    assert found.n == 6
+    bounds = expected.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high))
+    rest = np.concatenate([np.array(cell) - np.mean(cell, axis=0) for cell in cells])
+    within = correlation_within(cells)
+    assert within.estimate == pytest.approx(scipy_stats.pearsonr(rest[:, 0], rest[:, 1]).statistic)
+    assert within.n == 18 - 6 + 1
 
 
-def test_block_model_without_residual_is_none() -> None:
-    assert block_model([1.0, 2.0], [0, 1], [0, 0]) is None
-
-
-def test_partial_correlation_against_the_textbook_formula() -> None:
-    z = RNG.normal(size=30)
-    x, y = z + RNG.normal(size=30), z + RNG.normal(size=30)
-    (_, xy, xz), (_, _, yz), _ = np.corrcoef([x, y, z])
-    expected = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
-    assert partial_correlation(x, y, z[:, None]).estimate == pytest.approx(expected)
+def test_a_correlation_that_is_all_between_cells_is_not_found_within_them() -> None:
+    rng = np.random.default_rng(2)
+    cells = [[(c + float(x), c + float(y)) for x, y in rng.normal(0, 0.3, (3, 2))] for c in range(12)]
+    assert correlation_between(cells).estimate > 0.9
+    assert abs(correlation_within(cells).estimate) < 0.5
 
 
 def test_cross_fitting_removes_the_winners_curse() -> None:
@@ -262,21 +256,13 @@ def test_equal_differences_are_said_to_be_below_the_test_sets_grain() -> None:
     assert "steps" not in sentence("x", found)
 
 
-def test_a_block_model_without_residual_gives_effects_and_no_intervals() -> None:
-    found = block_model([92.0, 93.0, 92.5, 93.5, 94.0, 95.0], np.repeat([0, 1, 2], 2), np.tile([0, 1], 3))
-    assert found is not None
-    assert [effect.estimate for effect in found.effects] == pytest.approx([0.5, 2.0])
-    assert not any(effect.exists for effect in found.effects)
-    assert found.residual_sd == 0
-
-
 def test_a_ratio_of_values_that_agree_has_no_interval() -> None:
     assert not ratio_interval([0.5, 0.5, 0.5], [2.0, 2.4, 2.2]).exists
     assert not ratio_interval([0.5, 0.7, 0.6], [2.0, 2.0, 2.0]).exists
 
 
 def test_correlation_with_an_accuracy_that_never_changes_is_unknown() -> None:
-    found = partial_correlation([0.1, 0.5, 0.3, 0.9, 0.2], [97.8] * 5, [[0.25], [0.5], [0.75], [0.25], [0.5]])
+    found = correlation_between([[(0.1, 97.8)], [(0.5, 97.8)], [(0.3, 97.8)], [(0.9, 97.8)]])
     assert math.isnan(found.estimate)
     assert not found.exists
 

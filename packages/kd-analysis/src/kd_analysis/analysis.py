@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from kd_analysis.accuracy.cells import Grid, Setting, acc_best, acc_last, build_grid
+from kd_analysis.accuracy.cells import Grid, Setting, acc_best, acc_last, build_grid, is_hard
 from kd_analysis.accuracy.statistics import Statistics, statistics_of
 from kd_analysis.reading.runs_table import Tree, judge
 from kd_analysis.representations.cache import Cache
-from kd_analysis.representations.comparisons import GeometryValue, files_of, inspection_findings, measure_tree
-from kd_analysis.representations.compute import File, Progress
+from kd_analysis.representations.compute import Progress
+from kd_analysis.representations.files import RunFiles, files_of, sound_files
+from kd_analysis.representations.pairs import FLOOR, FLOOR_OTHER
+from kd_analysis.representations.values import GeometryValue, measure_tree
 from kd_hpc.campaign import AnalysisSettings, Campaign
 from kd_hpc.triage.run_directory import read_tree
 
@@ -28,7 +30,7 @@ class Analysis:
     statistics_best: Statistics
     flagged_too: Grid
     values: tuple[GeometryValue, ...]
-    files: Mapping[str, File]
+    files: Mapping[str, RunFiles]
     computed: int
 
     @property
@@ -47,24 +49,27 @@ class Analysis:
 
     @cached_property
     def by_setting(self) -> Mapping[Setting, tuple[GeometryValue, ...]]:
-        """Geometry by setting: of its students, its pure students and its teachers."""
-        return {setting: tuple(v for v in self.values if _belongs(v, setting)) for setting in self.last.settings}
+        """Geometry by setting: of its students, its teachers, and the plain student its cells are compared with."""
+        return {setting: tuple(v for v in self.values if self._belongs(v, setting)) for setting in self.last.settings}
+
+    def _belongs(self, value: GeometryValue, setting: Setting) -> bool:
+        identity = value.identity
+        if value.relation in (FLOOR, FLOOR_OTHER) and is_hard(identity) != self.last.reference(setting).is_hard:
+            return False
+        return (
+            identity.dataset == setting.dataset
+            and identity.student in (setting.student, setting.teacher)
+            and identity.teacher in (None, setting.teacher)
+            and (value.reference is None or value.reference.student in (setting.teacher, setting.student))
+        )
 
 
-def _belongs(value: GeometryValue, setting: Setting) -> bool:
-    return (
-        value.identity.dataset == setting.dataset
-        and value.identity.student in (setting.student, setting.teacher)
-        and value.identity.teacher in (None, setting.teacher)
-        and (value.reference is None or value.reference.student == setting.teacher)
-    )
-
-
-def read_and_judge(root: Path, campaign: Campaign | None, cache: Cache, workers: int) -> tuple[Tree, dict[str, File]]:
+def read_and_judge(
+    root: Path, campaign: Campaign | None, cache: Cache, workers: int
+) -> tuple[Tree, dict[str, RunFiles]]:
     """The tree with every finding, those from representations included, and its representation files."""
     runs, strays = read_tree(root)
-    files = files_of(runs)
-    findings = inspection_findings(runs, files, cache, workers)
+    files, findings = sound_files(runs, files_of(runs), cache, workers)
     return judge(root, runs, strays, campaign, findings), files
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from kd_analysis.commands import export, methodology, plots, report, triage, weekly
+from kd_analysis.commands import export, import_runs, methodology, plots, report, triage, weekly
 from kd_hpc.entry import command_line, offer_completion, run
 
 app = command_line(
@@ -18,6 +18,7 @@ app.command("plots")(plots.plots)
 app.command("methodology")(methodology.methodology)
 app.command("weekly")(weekly.weekly)
 app.add_typer(export.app, name="export")
+app.command("import")(import_runs.import_runs)
 offer_completion(app)
 
 

@@ -136,7 +136,7 @@ def gather(grid: Grid, setting: Setting) -> Data:
     """Every counted run of the setting's student: plain ones first, then cells and variants."""
     key = (setting.dataset, setting.student)
     arms: dict[Key, BySeed] = {(PURE, None): grid.pure.get(key, {}), (HARD, None): grid.hard.get(key, {})}
-    arms |= {(c.method, c.alpha): c.values for c in (*grid.of(setting), *grid.variants(setting)) if c.distils}
+    arms |= {(c.method, c.alpha): c.values for c in (*grid.of(setting), *grid.variants(setting))}
     arms = {arm: values for arm, values in arms.items() if values}
     lines = [(place, seed, v[seed]) for place, v in enumerate(arms.values()) for seed in sorted(v)]
     cells, seeds, values = zip(*lines, strict=True)

@@ -1,4 +1,4 @@
-"""Names for people, one spelling everywhere, and the order in which data sets, networks and methods are shown."""
+"""Names and numbers for people, one spelling everywhere, and the order in which things are shown."""
 
 from __future__ import annotations
 
@@ -71,3 +71,11 @@ def show_method(method: str) -> str:
 def is_variant(method: str) -> bool:
     """True for a control arm, another setting or a fork: no ordinary run of its method."""
     return bool(split_arm(method)[1])
+
+
+def fixed(value: float, digits: int, *, signed: bool = False) -> str:
+    """A number with so many decimals; one that rounds to zero has no sign."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return f"+{text}" if signed and value > 0 else text

@@ -29,7 +29,8 @@ def weekly(
     from datetime import UTC, datetime, timedelta
 
     from kd_analysis.reading.runs_table import collect
-    from kd_analysis.weekly.story import Week, as_markdown, ask_forecast, tell
+    from kd_analysis.weekly.page import as_markdown
+    from kd_analysis.weekly.story import Week, ask_forecast, tell
     from kd_hpc.campaign import load_campaign
     from kd_hpc.terminal import print_json
 

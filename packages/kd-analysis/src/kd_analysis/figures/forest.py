@@ -39,9 +39,17 @@ class ForestRow:
 
 
 def forest_figure(
-    groups: Mapping[str, Sequence[ForestRow]], xlabel: str, smallest_effect: float, mark: str = "alpha"
+    groups: Mapping[str, Sequence[ForestRow]],
+    xlabel: str,
+    smallest_effect: float,
+    mark: str = "alpha",
+    *,
+    called: Mapping[str, str] | None = None,
 ) -> Figure:
-    """One panel a data set, one row a method, within it one interval a mark; effects too small to matter shaded."""
+    """One panel a data set, one row a method, within it one interval a mark; effects too small to matter shaded.
+
+    `called` are other words for conclusions, where the claim is not one of accuracy.
+    """
     methods = sorted({row.method for rows in groups.values() for row in rows}, key=method_order)
     marks = list(dict.fromkeys(row.mark for rows in groups.values() for row in rows))
     rows, columns = panels(len(groups), 2)
@@ -52,7 +60,7 @@ def forest_figure(
         ax.set_title(name)
     hide_unused(axes, len(groups))
     label_outer(axes, len(groups), xlabel, "")
-    _legend(figure, groups, marks, mark, smallest_effect)
+    _legend(figure, groups, marks, mark, smallest_effect, called or {})
     return figure
 
 
@@ -106,7 +114,12 @@ def _limits(rows: Sequence[ForestRow], smallest_effect: float) -> tuple[float, f
 
 
 def _legend(
-    figure: Figure, groups: Mapping[str, Sequence[ForestRow]], marks: Sequence[str], mark: str, smallest: float
+    figure: Figure,
+    groups: Mapping[str, Sequence[ForestRow]],
+    marks: Sequence[str],
+    mark: str,
+    smallest: float,
+    called: Mapping[str, str],
 ) -> None:
     present = {row.conclusion for rows in groups.values() for row in rows}
     handles: list[Line2D | Patch] = [
@@ -123,7 +136,7 @@ def _legend(
         if name
     ]
     handles += [
-        Line2D([], [], color=colour, linewidth=width, label=word)
+        Line2D([], [], color=colour, linewidth=width, label=called.get(word, word))
         for word, (colour, width) in WORDS.items()
         if word in present
     ]

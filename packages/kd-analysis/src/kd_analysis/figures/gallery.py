@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property, partial
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kd_analysis.processes import in_processes
 from kd_hpc.errors import StoreError
 from kd_hpc.files import publish_bytes
 
@@ -60,8 +59,7 @@ class Gallery:
         if self.workers < 2 or len(draws) < FEW:
             yield from (draw(call, self.formats) for call in draws)
             return
-        with ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            yield from pool.map(partial(draw, formats=self.formats), draws)
+        yield from in_processes(partial(draw, formats=self.formats), draws, self.workers)
 
     def _key(self, figure: Drawable) -> str:
         return sha256(self._code + pickle.dumps(figure.draw)).hexdigest()

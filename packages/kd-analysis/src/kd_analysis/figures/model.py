@@ -51,7 +51,7 @@ def residuals_figure(residuals: Sequence[Residual]) -> Figure:
 
 def design_figure(curves: Mapping[str, Sequence[tuple[int, float, float]]], smallest_effect: float) -> Figure:
     """Detectable difference of a cell, and detectable slope, over the number of seeds; one line a setting."""
-    figure, axes = new_figure(1, 2, height=2.2)
+    figure, axes = new_figure(1, 2, height=2.6)
     for number, (name, points) in enumerate(curves.items()):
         colour = PALETTE[number % len(PALETTE)]
         for ax, place in zip(axes[0], (1, 2), strict=True):
@@ -62,7 +62,7 @@ def design_figure(curves: Mapping[str, Sequence[tuple[int, float, float]]], smal
             hover(line, f"{name}: " + ", ".join(f"{n} seeds {effect:.2f}" for n, effect in known))
     axes[0, 0].axhline(smallest_effect, color="#999999", linestyle=":", label="smallest effect of interest")
     axes[0, 0].set_ylabel("one cell (points)")
-    axes[0, 1].set_ylabel("slope (points per unit alpha)")
+    axes[0, 1].set_ylabel("slope (points per unit)")
     for ax in axes[0]:
         ax.set_xlabel("seeds")
         ax.set_ylim(bottom=0)

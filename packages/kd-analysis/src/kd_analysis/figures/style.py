@@ -18,7 +18,6 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -91,6 +90,8 @@ def to_svg(figure: Figure) -> bytes:
 
 def to_pdf(figure: Figure) -> bytes:
     """The laid out figure as PDF for LaTeX, the same bytes for the same figure."""
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf  # loads fonts' tools, which an SVG needs not
+
     return _printed(figure, FigureCanvasPdf(figure).print_pdf, without=("CreationDate", "Creator", "Producer"))
 
 

@@ -7,7 +7,9 @@ items of large norm and by one shared component: hence the robustness variants. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from kd_analysis.geometry.spectrum import Array, centred
 
 BATCH = 1000
+Null = Callable[[Array, Array, NDArray[np.int64]], float]
+"""The mean HSIC of two kernels, zero on the diagonal, over permutations of one side; of the items numbered."""
 
 
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
@@ -27,26 +31,33 @@ def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
 def debiased_linear_cka(x: ArrayLike, y: ArrayLike) -> float:
     """Linear CKA from unbiased HSIC terms: near 0 for independent representations whatever their width. N >= 4."""
     a, b = _pair(x, y)
-    return _ratio(_hsic_features(a, b), _hsic_features(a, a), _hsic_features(b, b))
+    return ratio(_hsic_features(a, b), _hsic_features(a, a), _hsic_features(b, b))
 
 
-def rbf_cka(x: ArrayLike, y: ArrayLike, bandwidths: Sequence[float], order: ArrayLike) -> tuple[float, ...]:
-    """Debiased RBF CKA for each bandwidth, in median distances, over minibatches of 1000 of the permutation `order`."""
+def rbf_cka(
+    x: ArrayLike, y: ArrayLike, bandwidths: Sequence[float], order: ArrayLike, null: Null | None = None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Debiased RBF CKA for each bandwidth, in median distances, over minibatches of 1000 of the permutation `order`.
+
+    The second tuple is the same with what `null` makes of each batch's HSIC: its mean over some permutations.
+    """
     a, b = _pair(x, y)
     permutation = np.asarray(order)
     size = min(BATCH, len(a))
     batches = [permutation[start : start + size] for start in range(0, len(a) - size + 1, size)]
     medians = [median_distance(side[batches[0]]) for side in (a, b)]
     widths = sorted(bandwidths, reverse=True)
-    terms = {width: np.zeros(3) for width in widths}
+    terms = {width: np.zeros(4) for width in widths}
     for batch in batches:
         kernels = (
             _gaussians(_squared_distances(side[batch]), [width * median for width in widths])
             for side, median in zip((a, b), medians, strict=True)
         )
         for width, k, m in zip(widths, *kernels, strict=True):
-            terms[width] += [_hsic(k, m), _hsic(k, k), _hsic(m, m)]
-    return tuple(_ratio(*terms[width]) for width in bandwidths)
+            expected = null(k, m, batch) if null else math.nan
+            terms[width] += [hsic(k, m), hsic(k, k), hsic(m, m), expected]
+    found = [terms[width] for width in bandwidths]
+    return tuple(ratio(*each[:3]) for each in found), tuple(ratio(each[3], *each[1:3]) for each in found)
 
 
 def median_distance(x: ArrayLike) -> float:
@@ -87,28 +98,46 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     return a, b
 
 
+@dataclass(frozen=True)
+class HsicTerms:
+    """Of the linear kernel of a centred (N, C): its diagonal (N,), row sums without it (N,), and HSIC with itself."""
+
+    diagonal: Array
+    rows: Array
+    own: float
+
+
+def hsic_terms(a: Array) -> HsicTerms:
+    """What does not change when the other side's items are permuted."""
+    diagonal = (a**2).sum(axis=1)
+    rows = a @ a.sum(axis=0) - diagonal
+    trace = float(np.linalg.norm(a.T @ a) ** 2 - diagonal @ diagonal)
+    return HsicTerms(diagonal, rows, unbiased(trace, float(rows @ rows), float(rows.sum()) ** 2, len(a)))
+
+
 def _hsic_features(a: Array, b: Array) -> float:
     """Unbiased HSIC of the linear kernels of (N, C) and (N, D), without forming an N x N matrix."""
-    n = len(a)
     diagonal_a, diagonal_b = (a**2).sum(axis=1), (b**2).sum(axis=1)
     rows_a, rows_b = a @ a.sum(axis=0) - diagonal_a, b @ b.sum(axis=0) - diagonal_b
     trace = float(np.linalg.norm(a.T @ b) ** 2 - diagonal_a @ diagonal_b)
-    return _unbiased(trace, rows_a, rows_b, n)
+    return unbiased(trace, float(rows_a @ rows_b), float(rows_a.sum() * rows_b.sum()), len(a))
 
 
-def _hsic(k: Array, m: Array) -> float:
+def hsic(k: Array, m: Array) -> float:
     """Unbiased HSIC of two kernel matrices whose diagonals are already zero."""
-    return _unbiased(float(np.vdot(k, m)), k.sum(axis=1), m.sum(axis=1), len(k))
+    rows_k, rows_m = k.sum(axis=1), m.sum(axis=1)
+    return unbiased(float(np.vdot(k, m)), float(rows_k @ rows_m), float(rows_k.sum() * rows_m.sum()), len(k))
 
 
-def _unbiased(trace: float, rows_a: NDArray[np.float64], rows_b: NDArray[np.float64], n: int) -> float:
+def unbiased(trace: float, rows: float, middle: float, n: int) -> float:
+    """HSIC (Song 2012) from tr(KM), the product of the row sums and that of the totals, diagonals left out; N >= 4."""
     if n < 4:
         return float("nan")
-    middle = float(rows_a.sum() * rows_b.sum()) / ((n - 1) * (n - 2))
-    return (trace + middle - 2 * float(rows_a @ rows_b) / (n - 2)) / (n * (n - 3))
+    return (trace + middle / ((n - 1) * (n - 2)) - 2 * rows / (n - 2)) / (n * (n - 3))
 
 
-def _ratio(cross: float, own_a: float, own_b: float) -> float:
+def ratio(cross: float, own_a: float, own_b: float) -> float:
+    """CKA of three HSIC terms; NaN if one side has none of its own."""
     return float(cross / np.sqrt(own_a * own_b)) if own_a > 0 and own_b > 0 else float("nan")
 
 

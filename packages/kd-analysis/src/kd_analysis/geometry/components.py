@@ -6,6 +6,7 @@ ceiling, and a match is only worth what its ceiling is.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from itertools import combinations
@@ -35,7 +36,8 @@ def independent_components(x: ArrayLike, restarts: int = RESTARTS, max_iter: int
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
-    kept = max(1, components_for(x, VARIANCE))
+    share = components_for(x, VARIANCE)
+    kept = int(share) if math.isfinite(share) else 1
     white = scores(x, kept)
     deviation = white.std(axis=0)
     white = white / np.where(deviation > 0, deviation, 1.0)
@@ -55,10 +57,32 @@ def independent_components(x: ArrayLike, restarts: int = RESTARTS, max_iter: int
 
 def matched_correlation(x: ArrayLike, y: ArrayLike) -> float:
     """Mean |correlation| of the best one-to-one pairing of the columns of (N, K) and (N, M); min(K, M) pairs."""
-    a, b = (_standardised(side) for side in (x, y))
-    correlation = np.abs(a.T @ b) / len(a)
+    return float(matched_pairs(x, y).mean())
+
+
+def matched_pairs(x: ArrayLike, y: ArrayLike) -> Array:
+    """|correlation| of each of the min(K, M) pairs, strongest first."""
+    correlation = correlations(x, y)
     rows, columns = linear_sum_assignment(-correlation)
-    return float(correlation[rows, columns].mean())
+    return np.sort(correlation[rows, columns])[::-1]
+
+
+def matched_matrix(x: ArrayLike, y: ArrayLike) -> Array:
+    """|correlation| of (N, K) with (N, M), both reordered: matched pairs on the diagonal, strongest first."""
+    correlation = correlations(x, y)
+    rows, columns = linear_sum_assignment(-correlation)
+    order = np.argsort(-correlation[rows, columns], kind="stable")
+    every = [
+        np.concatenate([matched[order], np.setdiff1d(np.arange(size), matched)])
+        for matched, size in zip((rows, columns), correlation.shape, strict=True)
+    ]
+    return np.asarray(correlation[np.ix_(*every)])
+
+
+def correlations(x: ArrayLike, y: ArrayLike) -> Array:
+    """|correlation| of every column of (N, K) with every one of (N, M)."""
+    a, b = (_standardised(side) for side in (x, y))
+    return np.asarray(np.abs(a.T @ b) / len(a))
 
 
 def _log_cosh(x: Array) -> tuple[Array, Array]:

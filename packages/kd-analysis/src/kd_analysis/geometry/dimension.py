@@ -14,7 +14,7 @@ DISCARD = 0.1
 def two_nn(distances: ArrayLike) -> float:
     """The dimension from (N, >= 2) sorted neighbour distances; items with a duplicate are left out.
 
-    Least squares through the origin of -log(1 - F) on log(r2 / r1), without the largest 10 % of ratios.
+    Least squares through the origin of -log(1 - i/N) on log(r2 / r1), i the rank, without the largest 10 % of ratios.
     """
     array = np.asarray(distances, dtype=np.float64)
     array = array[array[:, 0] > 0]
@@ -23,5 +23,5 @@ def two_nn(distances: ArrayLike) -> float:
         return float("nan")
     ratios = np.sort(np.log(array[:, 1] / array[:, 0]))
     kept = int(n * (1 - DISCARD))
-    x, y = ratios[:kept], -np.log1p(-np.arange(kept) / n)
+    x, y = ratios[:kept], -np.log1p(-np.arange(1, kept + 1) / n)
     return float(x @ y / (x @ x)) if x @ x > 0 else float("nan")

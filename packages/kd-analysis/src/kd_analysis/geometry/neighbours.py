@@ -22,39 +22,39 @@ class Graph:
 
 
 def neighbour_graph(x: ArrayLike, k: int = NEIGHBOURS) -> Graph:
-    """The exact Euclidean graph of (N, C), N > k."""
-    array = centred(x).astype(np.float32)
-    distances, indices = (_all_pairs if len(array) <= FEW else _by_blocks)(array, k + 1)
+    """The Euclidean graph of (N, C), N > k: neighbours are searched in single precision, distances exact."""
+    array = centred(x)
+    indices = (_all_pairs if len(array) <= FEW else _by_blocks)(array.astype(np.float32), k + 1)
     own = indices == np.arange(len(array))[:, None]
     own[~own.any(axis=1), -1] = True  # among duplicates the item itself may be missing: drop the farthest instead
-    keep = ~own
-    shape = (len(array), k)
-    return Graph(indices[keep].reshape(shape).astype(np.int64), distances[keep].reshape(shape).astype(np.float64))
+    found = indices[~own].reshape(len(array), k).astype(np.int64)
+    distances = np.empty(found.shape)
+    for place in range(k):
+        distances[:, place] = np.linalg.norm(array - array[found[:, place]], axis=1)
+    order = np.argsort(distances, axis=1, kind="stable")
+    return Graph(np.take_along_axis(found, order, axis=1), np.take_along_axis(distances, order, axis=1))
 
 
-def _all_pairs(array: NDArray[np.float32], k: int) -> tuple[Array, NDArray[np.intp]]:
+def _all_pairs(array: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     """Setting up the threads of the way by blocks takes longer than every distance between few items."""
     from scipy.spatial.distance import cdist
 
-    distances = cdist(array, array)
-    indices = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(distances, indices, axis=1), indices
+    return np.argsort(cdist(array, array), axis=1, kind="stable")[:, :k]
 
 
-def _by_blocks(array: NDArray[np.float32], k: int) -> tuple[Array, NDArray[np.intp]]:
+def _by_blocks(array: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     from sklearn.neighbors import NearestNeighbors
 
-    distances, indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(array).kneighbors(array)
-    return distances, indices
+    found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(array).kneighbors(array, return_distance=False)
+    return np.asarray(found)
 
 
 def knn_probe(graph: Graph, labels: ArrayLike) -> float:
-    """Leave-one-out accuracy in percent of the neighbours' majority vote; a tie goes to the nearest of the tied."""
+    """Leave-one-out accuracy in percent of the neighbours' majority vote; a tie goes to the smallest of the tied
+    labels, as in scikit-learn's KNeighborsClassifier."""
     classes, of = np.unique(np.asarray(labels), return_inverse=True)
-    votes = np.zeros((len(of), len(classes)))
-    k = graph.indices.shape[1]
-    for place in range(k):
-        np.add.at(votes, (np.arange(len(of)), of[graph.indices[:, place]]), 1.0 + (k - place) * 1e-6)
+    places = np.arange(len(of))[:, None] * len(classes) + of[graph.indices]
+    votes = np.bincount(places.ravel(), minlength=len(of) * len(classes)).reshape(len(of), len(classes))
     return float(100 * (votes.argmax(axis=1) == of).mean())
 
 

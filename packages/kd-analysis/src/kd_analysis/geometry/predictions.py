@@ -29,5 +29,21 @@ def error_consistency(first: ArrayLike, second: ArrayLike, labels: ArrayLike) ->
     errors."""
     truth = np.asarray(labels)
     a, b = (np.asarray(side).argmax(axis=1) == truth for side in (first, second))
-    expected = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
-    return float(((a == b).mean() - expected) / (1 - expected)) if expected < 1 else float("nan")
+    return kappa(float((a == b).mean()), a, b)
+
+
+def kappa(agreement: float, first: ArrayLike, second: ArrayLike) -> float:
+    """Cohen's kappa of an agreement between two (N,) yes-or-no answers as often yes as these; NaN if it must be 1."""
+    a, b = (float(np.asarray(side).mean()) for side in (first, second))
+    expected = a * b + (1 - a) * (1 - b)
+    return (agreement - expected) / (1 - expected) if expected < 1 else float("nan")
+
+
+def agreement_where(student: ArrayLike, teacher: ArrayLike, labels: ArrayLike) -> tuple[float, float, int]:
+    """Share of items answered as the teacher does, in percent: where it is right, and where it is wrong; and how many
+    those are. NaN where there are none."""
+    truth = np.asarray(labels)
+    ours, theirs = (np.asarray(side).argmax(axis=1) for side in (student, teacher))
+    right, same = theirs == truth, ours == theirs
+    shares = [float(100 * same[part].mean()) if part.any() else float("nan") for part in (right, ~right)]
+    return shares[0], shares[1], int((~right).sum())

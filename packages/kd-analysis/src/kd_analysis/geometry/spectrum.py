@@ -44,10 +44,10 @@ def cumulative(x: ArrayLike) -> Array:
     return np.cumsum(values) / total if total > 0 else np.full(len(values), np.nan)
 
 
-def components_for(x: ArrayLike, share: float) -> int:
-    """The least number of components that hold `share` of the variance; 0 for a constant representation."""
+def components_for(x: ArrayLike, share: float) -> float:
+    """The least number of components that hold `share` of the variance; NaN for a constant representation."""
     held = cumulative(x)
-    return int(np.searchsorted(held, share - 1e-12) + 1) if np.isfinite(held).all() else 0
+    return float(np.searchsorted(held, share - 1e-12) + 1) if np.isfinite(held).all() else float("nan")
 
 
 def participation_ratio(x: ArrayLike) -> float:

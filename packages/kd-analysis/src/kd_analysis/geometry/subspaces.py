@@ -6,8 +6,10 @@ eigenvectors of two networks mean nothing: their channels do not correspond.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import subspace_angles
 
 from kd_analysis.geometry.spectrum import Array, centred, scores
@@ -25,6 +27,15 @@ def procrustes_similarity(x: ArrayLike, y: ArrayLike) -> float:
         raise ValueError("both sides must hold the same items")
     scale = np.linalg.norm(a) * np.linalg.norm(b)
     return float(np.linalg.svd(a.T @ b, compute_uv=False).sum() / scale) if scale > 0 else float("nan")
+
+
+def procrustes_null(x: ArrayLike, y: ArrayLike, orders: Iterable[NDArray[np.intp]]) -> float:
+    """Mean Procrustes similarity of (N, C) to (N, D) with its items in each of the orders, in single precision."""
+    a, b = (side.astype(np.float32) for side in (centred(x), centred(y)))
+    scale = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    if not scale > 0:
+        return float("nan")
+    return float(np.mean([np.linalg.svd(a.T @ b[order], compute_uv=False).sum() / scale for order in orders]))
 
 
 def procrustes_distance(x: ArrayLike, y: ArrayLike) -> float:

@@ -1,4 +1,7 @@
-"""Facts for a thesis chapter, each with what it stands on, as Markdown and as LaTeX that needs no package."""
+"""A thesis chapter: paragraphs, the facts behind them with what each stands on, tables; as Markdown and as LaTeX.
+
+The LaTeX needs the package booktabs.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ WIDEST = 120
 """Characters of a row that a page is wide enough for."""
 CHARACTER = 0.0115
 """Width of one, as a share of the page's: no column is narrower than its longest word."""
+FACTS = ("", "value", "stands on")
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,24 @@ class FactTable:
 @dataclass(frozen=True)
 class Part:
     title: str
+    paragraphs: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
     grid: FactTable | None = None
+
+    @property
+    def tables(self) -> Iterator[FactTable]:
+        """The facts that are known as a table, and the part's own."""
+        rows = tuple((fact.name, fact.value, fact.source) for fact in self.facts if fact.source)
+        if rows:
+            yield FactTable("", FACTS, rows)
+        if self.grid and self.grid.rows:
+            yield self.grid
+
+    @property
+    def unknown(self) -> str:
+        """A sentence on what nothing records; empty if there is none."""
+        names = [fact.name for fact in self.facts if not fact.source]
+        return f"Not on record: {', '.join(names)}." if names else ""
 
 
 @dataclass(frozen=True)
@@ -64,13 +84,19 @@ def _markdown(chapter: Chapter) -> Iterator[str]:
     yield from (f"# {markdown(chapter.title)}", "", markdown(chapter.remark), "")
     for part in chapter.parts:
         yield from (f"## {markdown(part.title)}", "")
-        for fact in part.facts:
-            yield f"- {markdown(fact.name)}: {markdown(_with_source(fact))}"
-        if part.grid:
-            yield from (markdown(part.grid.note), "")
-            yield from _markdown_rows((part.grid.header, ("---",) * len(part.grid.header)))
-            yield from _markdown_rows([tuple(map(markdown, row)) for row in part.grid.rows])
-        yield ""
+        for text in _texts(part):
+            yield from (markdown(text), "")
+        for found in part.tables:
+            yield from (markdown(found.note), "") if found.note else ()
+            yield from _markdown_rows((tuple(map(markdown, found.header)), ("---",) * len(found.header)))
+            yield from _markdown_rows([tuple(map(markdown, row)) for row in found.rows])
+            yield ""
+
+
+def _texts(part: Part) -> Iterator[str]:
+    yield from part.paragraphs
+    if part.unknown:
+        yield part.unknown
 
 
 def _markdown_rows(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
@@ -79,24 +105,32 @@ def _markdown_rows(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _latex(chapter: Chapter) -> Iterator[str]:
-    yield from (rf"\section*{{{escape_latex(chapter.title)}}}", escape_latex(chapter.remark))
+    yield r"% \usepackage{booktabs}"
+    yield from (rf"\section*{{{escape_latex(chapter.title)}}}", *_latex_paragraph(chapter.remark))
     for part in chapter.parts:
         yield from ("", rf"\subsection*{{{escape_latex(part.title)}}}")
-        if part.facts:
-            yield r"\begin{itemize}"
-            for fact in part.facts:
-                yield rf"  \item {escape_latex(fact.name)}: {escape_latex(_with_source(fact))}"
-            yield r"\end{itemize}"
-        if part.grid:
-            yield from _latex_grid(part.grid)
+        for text in _texts(part):
+            yield from _latex_paragraph(text)
+        for found in part.tables:
+            yield from _latex_table(found)
 
 
-def _latex_grid(grid: FactTable) -> Iterator[str]:
-    yield from (escape_latex(grid.note), "", r"\medskip\begingroup\scriptsize\setlength{\tabcolsep}{3pt}\sloppy")
-    yield from (rf"\noindent\begin{{tabular}}{{@{{}}{_columns(grid)}@{{}}}}", r"\hline")
-    for number, row in enumerate((grid.header, *grid.rows)):
-        yield " & ".join(map(escape_latex, row)) + r" \\" + (r" \hline" if number == 0 else "")
-    yield from (r"\hline", r"\end{tabular}", r"\par\endgroup")
+def _latex_paragraph(text: str) -> Iterator[str]:
+    """Paths may break behind their slashes: a line of type is shorter than they are."""
+    breakable = escape_latex(text).replace("/", r"/\allowbreak{}").replace(r"\_", r"\_\allowbreak{}")
+    yield from (rf"{{\sloppy {breakable}\par}}", "")
+
+
+def _latex_table(found: FactTable) -> Iterator[str]:
+    yield from _latex_paragraph(found.note) if found.note else ()
+    yield r"\medskip\begingroup\scriptsize\sloppy\setlength{\tabcolsep}{3pt}"
+    yield rf"\noindent\begin{{tabular}}{{@{{}}{_columns(found)}@{{}}}}"
+    yield r"\toprule"
+    for number, row in enumerate((found.header, *found.rows)):
+        yield " & ".join(map(escape_latex, row)) + r" \\"
+        if number == 0:
+            yield r"\midrule"
+    yield from (r"\bottomrule", r"\end{tabular}", r"\par\endgroup\medskip")
 
 
 def _columns(grid: FactTable) -> str:
@@ -109,7 +143,3 @@ def _columns(grid: FactTable) -> str:
     room = 0.93 - CHARACTER * sum(words)
     shares = [CHARACTER * word + room * length / sum(longest) for word, length in zip(words, longest, strict=True)]
     return "".join(rf"p{{{share:.3f}\linewidth}}" for share in shares)
-
-
-def _with_source(fact: Fact) -> str:
-    return f"{fact.value} [{fact.source}]" if fact.source else fact.value

@@ -1,23 +1,27 @@
-"""What a methodology chapter may say of a round, from its records and its campaign file: nothing else is claimed."""
+"""What a methodology chapter may say of a round, from records, logs and the campaign file: nothing else is claimed."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from statistics import fmean
 from typing import Any
 
+from kd_analysis.accuracy.names import show_method
 from kd_analysis.methodology.chapter import Chapter, Fact, FactTable, Part
-from kd_analysis.methodology.practice import HEADER, PRACTICE
+from kd_analysis.methodology.prose import design, evaluation, execution, training
+from kd_analysis.methodology.recipe_parts import recipe_parts
 from kd_analysis.reading.durations import SHARED, device_seconds, show_students, students_a_job, wall_seconds
-from kd_analysis.reading.jobs import in_jobs, jobs_of
+from kd_analysis.reading.history import LOG, RECORD, EarlyEnd, History, history_of
+from kd_analysis.reading.jobs import in_jobs, jobs_of, of_jobs
 from kd_analysis.reading.runs_table import Tree
+from kd_analysis.report.settings import kind_of, settings_of
 from kd_hpc.campaign import Campaign
-from kd_hpc.recipe import Recipe
-from kd_hpc.records import NOT_SETTINGS, Attempt, StatusRecord, most_at_once
+from kd_hpc.records import Attempt, StatusRecord, most_at_once
 from kd_hpc.triage.run_directory import Run
+from kd_hpc.variant import format_alpha
 
 PLAN = "campaign file"
 SOURCE_MARK = "; source: "
@@ -29,23 +33,26 @@ def methodology(tree: Tree, campaign: Campaign | None = None) -> Chapter:
     runs = [item.run for item in tree.runs]
     records = [run.record for run in runs if run.record]
     attempts = [attempt for record in records for attempt in record.attempts]
+    histories = {run.path: history_of(run) for run in runs}
     remark = (
         f"From {len(records)} records of {len(runs)} runs"
         + (f", {len(tree.expected)} planned." if tree.expected else ".")
-        + " Brackets say what a statement stands on. What no record and no campaign file shows is not claimed. "
+        + " Each value stands beside what shows it; what no record, no log and no campaign file shows is not claimed. "
         "Hardware and versions are those of each run's latest start."
     )
     parts = (
-        Part("Site", tuple(_site(campaign))),
-        Part("Jobs as planned", tuple(_planned(campaign))),
-        Part("Jobs as they ran", tuple(_ran(records, attempts))),
-        Part("Training", tuple(_training(runs, records))),
-        *_practice(records),
+        Part("What was trained", tuple(design(tree)), tuple(_grid(runs))),
+        Part("How it was trained", tuple(training(runs)), grid=_settings(runs)),
+        Part("How it is evaluated", tuple(evaluation(runs, campaign))),
+        Part("Site", facts=tuple(_site(campaign))),
+        Part("Jobs as planned", facts=tuple(_planned(campaign))),
+        Part("Jobs as they ran", tuple(execution(histories)), tuple(_ran(runs, records, attempts))),
         Part("Training time", grid=_times(runs)),
-        Part("Checkpoints and resubmissions", tuple(_resumption(records, attempts))),
-        Part("Determinism", tuple(_determinism(records))),
-        Part("Software", tuple(_software(records))),
-        Part("Dates", tuple(_dates(attempts))),
+        *recipe_parts(records),
+        Part("Checkpoints and resubmissions", facts=tuple(_resumption(records, histories))),
+        Part("Determinism", facts=tuple(_determinism(records))),
+        Part("Software", facts=tuple(_software(records))),
+        Part("Dates", facts=tuple(_dates(attempts, histories))),
     )
     return Chapter(f"Methodology of {campaign.name}" if campaign else "Methodology", remark, parts)
 
@@ -79,12 +86,12 @@ def _planned(campaign: Campaign | None) -> Iterator[Fact]:
             yield Fact(name, value, PLAN)
 
 
-def _ran(records: Sequence[StatusRecord], attempts: Sequence[Attempt]) -> Iterator[Fact]:
+def _ran(runs: Sequence[Run], records: Sequence[StatusRecord], attempts: Sequence[Attempt]) -> Iterator[Fact]:
     every = jobs_of(attempts)
     jobs = [job for job in every if job.is_submitted]
     yield _counted("scheduler", (job.scheduler for job in jobs), "jobs")
     yield _counted("students a job", (str(job.students) for job in jobs), "jobs")
-    yield _counted("GPU", (_provenance(record, "gpu") for record in records), "runs")
+    yield _counted("GPU", map(_gpu, runs), "runs")
     yield _counted("device", (_provenance(record, "device") for record in records), "runs")
     hosts = {attempt.host for attempt in attempts if attempt.host}
     yield Fact("machines", str(len(hosts)), f"{_number(attempts, 'host')} attempts") if hosts else Fact("machines")
@@ -102,39 +109,26 @@ def _ran(records: Sequence[StatusRecord], attempts: Sequence[Attempt]) -> Iterat
     )
 
 
-def _training(runs: Sequence[Run], records: Sequence[StatusRecord]) -> Iterator[Fact]:
+def _grid(runs: Sequence[Run]) -> Iterator[Fact]:
     for name, values in (
         ("data sets", (run.identity.dataset for run in runs)),
-        ("methods", (run.identity.method for run in runs)),
+        ("kinds of run", (kind_of(run) for run in runs)),
         ("seeds", (str(run.identity.seed) for run in runs)),
     ):
         yield _counted(name, values, "runs")
-    settings = [record.recipe or record.config for record in records if record.recipe or record.config]
-    names = dict.fromkeys(name for found in settings for name in found if name not in NOT_SETTINGS)
-    for name in names:
-        yield _counted(name.replace("_", " "), (_shown(found[name]) for found in settings if name in found), "runs")
-    if not names:
-        yield Fact("recipe")
+    distilled = [run for run in runs if run.identity.teacher]
+    alphas = [None if run.identity.alpha is None else format_alpha(run.identity.alpha) for run in distilled]
+    yield _counted("alpha", alphas, "distilled runs") if distilled else Fact("alpha", "none", "no distilled run")
 
 
-def _practice(records: Sequence[StatusRecord]) -> Iterator[Part]:
-    """The recipe beside other practice, for runs that kd-core trained with one."""
-    recipes = [Recipe.recorded(record.recipe) for record in records if record.recipe]
-    note = f"kd's own recipe beside others; where any of {len(recipes)} runs recorded another value, it follows."
-    for title, rows in PRACTICE.items() if recipes else ():
-        cells = tuple(row._replace(ours=row.ours + _others(row.fields, recipes)).cells for row in rows)
-        yield Part(f"Recipe: {title.lower()}", grid=FactTable(note, HEADER, cells))
-
-
-def _others(fields: Iterable[str], recipes: Sequence[Recipe]) -> str:
-    """Which other values than the default the recipes have of these fields, each with its count."""
-    usual = Recipe().model_dump(mode="json")
-    recorded = [recipe.model_dump(mode="json", warnings=False) for recipe in recipes]
-    values = Counter(
-        (field, _shown(values[field])) for values in recorded for field in fields if values[field] != usual[field]
+def _settings(runs: Sequence[Run]) -> FactTable:
+    """Settings as recorded, each with the runs it acts on."""
+    rows = tuple((each.name, each.value, str(each.runs), each.acts_on) for each in settings_of(runs))
+    note = (
+        "Settings on record and the runs they act on: one that a run does not know, as a temperature where no logits "
+        "are softened, is not listed for it."
     )
-    told = ", ".join(f"{field} {value} ({count})" for (field, value), count in sorted(values.items()))
-    return f"; here {told}" if told else ""
+    return FactTable(note, ("setting", "value", "runs", "acts on"), rows)
 
 
 def _times(runs: Iterable[Run]) -> FactTable:
@@ -147,13 +141,17 @@ def _times(runs: Iterable[Run]) -> FactTable:
         if run.record and run.record.is_done:
             identity = run.identity
             models = f"{identity.teacher}–{identity.student}" if identity.teacher else identity.student
-            groups[identity.dataset, identity.method, models].append(run)
+            method = identity.method if identity.is_pure else show_method(identity.method)
+            groups[identity.dataset, method, models].append(run)
     rows = [(*kind, *cells) for kind, found in sorted(groups.items()) for cells in _time_cells(found)]
+    untimed = sum(not students_a_job(run) for found in groups.values() for run in found)
     header = ("data set", "method", "models", "k", "n", "seconds an epoch", "hours a run")
     note = (
         "Wall time of completed runs, mean (least–most) over n runs that recorded it: training and evaluation alone; "
         "with *, the whole job, where only that was printed."
     )
+    if untimed:
+        note = f"{note} Of {untimed} completed runs no time is on record."
     if any(k not in ("", "1") for _, _, _, k, *_ in rows):
         return FactTable(f"{note} {SHARED}", header, tuple(rows))
     return FactTable(note, _without_k(header), tuple(map(_without_k, rows)))
@@ -174,8 +172,6 @@ def _time_cells(runs: Iterable[Run]) -> Iterator[tuple[str, str, str, str]]:
         n = f"{len(found)}" + (f" ({whole_jobs}*)" if 0 < whole_jobs < len(found) else "*" if whole_jobs else "")
         paces = _spread([wall_seconds(run) / run.epochs for run in found], 1)
         yield (show_students(students), n, paces, _spread([device_seconds(run) / 3600 for run in found], 2))
-    if not timed:
-        yield ("", "0", "not on record", "not on record")
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
@@ -183,7 +179,7 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return mean if len(values) == 1 else f"{mean} ({low}–{high})"
 
 
-def _resumption(records: Sequence[StatusRecord], attempts: Sequence[Attempt]) -> Iterator[Fact]:
+def _resumption(records: Sequence[StatusRecord], histories: Mapping[str, History]) -> Iterator[Fact]:
     ours = [record for record in records if record.experiment and record.provenance.get("code_version")]
     if ours:
         yield Fact(
@@ -193,21 +189,34 @@ def _resumption(records: Sequence[StatusRecord], attempts: Sequence[Attempt]) ->
         )
     else:
         yield Fact("checkpoints")
-    if not attempts:
+    found = [history for history in histories.values() if history.attempts]
+    if not found:
         yield Fact("attempts")
         return
-    again = [record for record in records if len(record.attempts) > 1]
-    resumed = [attempt for attempt in attempts if (attempt.start_epoch or 0) > 0]
-    of = f"{len(attempts)} attempts of {sum(bool(record.attempts) for record in records)} runs{in_jobs(attempts)}"
-    yield Fact("runs that needed more than one attempt", str(len(again)), of)
-    yield Fact("attempts that continued from a checkpoint", str(len(resumed)), of)
-    by_cause: dict[str, list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        if attempt.cause:
-            by_cause[attempt.cause].append(attempt)
-    counted = (f"{len(found)} {cause}{in_jobs(found)}" for cause, found in sorted(by_cause.items()))
-    ends = ", ".join(counted) or "none on record"
+    attempts = [attempt for record in records for attempt in record.attempts]
+    of = f"{sum(history.attempts for history in found)} attempts of {len(found)} runs{in_jobs(attempts)}"
+    of = f"{of}, {shown_by(found)}"
+    yield Fact("runs that needed more than one attempt", str(sum(history.attempts > 1 for history in found)), of)
+    yield Fact("continued from a checkpoint", str(sum(len(history.resumed) for history in found)), of)
+    by_cause: dict[str, list[EarlyEnd]] = defaultdict(list)
+    for end in (end for history in found for end in history.early):
+        by_cause[end.cause].append(end)
+    ends = ", ".join(f"{len(each)} {cause}{_in_jobs(each)}" for cause, each in sorted(by_cause.items())) or "none"
     yield Fact("attempts that ended early, by cause", ends, of)
+
+
+def _in_jobs(ends: Sequence[EarlyEnd]) -> str:
+    return of_jobs(len(ends), len({end.job or place for place, end in enumerate(ends)}))
+
+
+def shown_by(found: Iterable[History]) -> str:
+    """Which of records and logs say it, and of how many runs."""
+    sources = Counter(history.source for history in found)
+    return " and ".join(f"{_number_of(sources[name], name)}" for name in (RECORD, LOG) if sources[name])
+
+
+def _number_of(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _determinism(records: Sequence[StatusRecord]) -> Iterator[Fact]:
@@ -226,18 +235,17 @@ def _software(records: Sequence[StatusRecord]) -> Iterator[Fact]:
     yield _counted("hash of the data", (_short(record, "data_sha256") for record in records), "runs")
 
 
-def _dates(attempts: Sequence[Attempt]) -> Iterator[Fact]:
-    for name, choose, of in (
-        ("first job submitted", min, "submitted_at"),
-        ("first training started", min, "started_at"),
-        ("last training ended", max, "ended_at"),
-    ):
-        yield _date(name, choose, [getattr(attempt, of) for attempt in attempts])
+def _dates(attempts: Sequence[Attempt], histories: Mapping[str, History]) -> Iterator[Fact]:
+    submitted = [attempt.submitted_at for attempt in attempts if attempt.submitted_at]
+    yield _date("first job submitted", submitted, min, f"{len(submitted)} attempts")
+    started = [history for history in histories.values() if history.starts]
+    yield _date("first training started", [min(each.starts) for each in started], min, shown_by(started))
+    ended = [history for history in histories.values() if history.ended]
+    yield _date("last training ended", [each.ended for each in ended if each.ended], max, shown_by(ended))
 
 
-def _date(name: str, choose: Callable[[list[datetime]], datetime], moments: Iterable[datetime | None]) -> Fact:
-    known = [moment for moment in moments if moment]
-    return Fact(name, f"{choose(known):%Y-%m-%d}", f"{len(known)} attempts") if known else Fact(name)
+def _date(name: str, moments: list[datetime], choose: Callable[[list[datetime]], datetime], source: str) -> Fact:
+    return Fact(name, f"{choose(moments):%Y-%m-%d}", source) if moments else Fact(name)
 
 
 def _counted(name: str, values: Iterable[str | None], of: str) -> Fact:
@@ -256,6 +264,11 @@ def _counted(name: str, values: Iterable[str | None], of: str) -> Fact:
 def _provenance(record: StatusRecord, key: str) -> str | None:
     value = record.provenance.get(key)
     return None if value is None else _shown(value)
+
+
+def _gpu(run: Run) -> str | None:
+    """As the record names it, or else as the log printed it."""
+    return (_provenance(run.record, "gpu") if run.record else None) or run.log.gpu or None
 
 
 def _short(record: StatusRecord, key: str) -> str | None:

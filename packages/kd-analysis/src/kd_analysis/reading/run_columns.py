@@ -91,6 +91,7 @@ RUN_COLUMNS: tuple[RunColumn, ...] = (
     RunColumn("seed", "integer", "seed of weights, order and augmentation", lambda tree, at: at.run.identity.seed),
     RunColumn("state", "string", "state on record", lambda tree, at: at.run.state, short="state"),
     RunColumn("verdict", "string", "what triage says of it", lambda tree, at: str(at.verdict), short="verdict"),
+    RunColumn("counted", "boolean", "it enters the statistics", lambda tree, at: at.usable),
     RunColumn(
         "findings",
         "string",

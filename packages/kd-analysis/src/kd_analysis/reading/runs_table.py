@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kd_analysis.reading.run_columns import RUN_COLUMNS
+from kd_analysis.reading.runs_schema import RUNS_SCHEMA_VERSION
 from kd_hpc.campaign import Campaign
 from kd_hpc.triage.checks import Finding
 from kd_hpc.triage.find_runs import Stray
@@ -82,5 +83,10 @@ def frame(tree: Tree) -> pd.DataFrame:
     import pandas as pd
 
     rows = [[column.of(tree, item) for column in RUN_COLUMNS] for item in tree.runs]
-    table = pd.DataFrame(rows, columns=[column.name for column in RUN_COLUMNS])
-    return table.astype({"seed": "int64", "epochs": "int64"}) if len(table) else table
+    table = pd.DataFrame(rows, columns=[column.name for column in RUN_COLUMNS], dtype="object")
+    table = table.astype({column.name: _DTYPES[column.kind] for column in RUN_COLUMNS})
+    table.attrs["schema_version"] = RUNS_SCHEMA_VERSION
+    return table
+
+
+_DTYPES = {"string": "object", "integer": "Int64", "number": "float64", "boolean": "boolean"}

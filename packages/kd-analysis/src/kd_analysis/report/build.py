@@ -6,12 +6,15 @@ from kd_analysis.analysis import Analysis
 from kd_analysis.report.document import Document
 from kd_analysis.report.sections.accuracy import accuracy_section
 from kd_analysis.report.sections.alignment import alignment_section
+from kd_analysis.report.sections.asymmetry import asymmetry_section
 from kd_analysis.report.sections.best_alpha import best_alpha_section
 from kd_analysis.report.sections.choosing import choosing_section
 from kd_analysis.report.sections.comparisons import comparisons_section
 from kd_analysis.report.sections.curves import curves_section
 from kd_analysis.report.sections.data_sets import data_sets_section
+from kd_analysis.report.sections.forks import forks_section
 from kd_analysis.report.sections.glossary import glossary_section
+from kd_analysis.report.sections.layers import layers_section
 from kd_analysis.report.sections.ledger import ledger_section
 from kd_analysis.report.sections.methods import methods_section
 from kd_analysis.report.sections.provenance import provenance_section
@@ -20,9 +23,11 @@ from kd_analysis.report.sections.runs import runs_section, triage_section
 from kd_analysis.report.sections.seeds import seeds_section
 from kd_analysis.report.sections.state import cost_section, state_section
 from kd_analysis.report.sections.structure import structure_section
+from kd_analysis.report.sections.students import students_section
 from kd_analysis.report.sections.summary import summary
 from kd_analysis.report.sections.transferred import transfer_section
 from kd_analysis.report.sections.trends import trends_section
+from kd_analysis.report.sections.what_it_cost import cost_of_distillation_section
 
 SECTIONS = (
     summary,
@@ -36,10 +41,15 @@ SECTIONS = (
     accuracy_section,
     best_alpha_section,
     choosing_section,
+    forks_section,
     alignment_section,
     transfer_section,
+    asymmetry_section,
+    layers_section,
     structure_section,
     relation_section,
+    students_section,
+    cost_of_distillation_section,
     curves_section,
     ledger_section,
     cost_section,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from kd_analysis.accuracy.names import show_method
+from kd_analysis.accuracy.names import fixed, show_method
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -138,14 +138,6 @@ def shown(value: TableValue, column: Column) -> str:
     if column.digits is None:
         return f"{value:g}" if isinstance(value, float) else str(value)
     return fixed(value, column.digits, signed=column.signed)
-
-
-def fixed(value: float, digits: int, *, signed: bool = False) -> str:
-    """A number with so many decimals; one that rounds to zero has no sign."""
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        return text.removeprefix("-")
-    return f"+{text}" if signed and value > 0 else text
 
 
 def show_p(p: float) -> str:

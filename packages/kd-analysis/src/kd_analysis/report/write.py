@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 from kd_analysis.figures.gallery import Gallery
+from kd_analysis.reading.runs_schema import runs_schema
 from kd_analysis.report.document import Document, Table
 from kd_analysis.report.html import render_html
 from kd_analysis.report.latex import MOST_ROWS, to_latex
 from kd_analysis.report.markdown import render_markdown
+from kd_analysis.report.references import bibtex
 from kd_analysis.report.sections.provenance import SIDECAR
 from kd_hpc.errors import UsageError
 from kd_hpc.escapes import csv_cell
@@ -43,6 +46,8 @@ def render(document: Document, gallery: Gallery, progress: Progress = lambda don
         files[f"tables/{table.name}.csv"] = to_csv(table)
         if not table.csv_only and len(table.rows) <= MOST_ROWS:
             files[f"tables/{table.name}.tex"] = to_latex(table).encode()
+    files["tables/runs.schema.json"] = (json.dumps(runs_schema(), indent=1) + "\n").encode()
+    files["references.bib"] = bibtex().encode()
     files["report.md"] = render_markdown(document).encode()
     files["report.html"] = render_html(document, {name: drawing["svg"] for name, drawing in drawn.items()}).encode()
     return files

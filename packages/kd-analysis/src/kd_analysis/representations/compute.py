@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from kd_analysis.processes import in_processes
 from kd_analysis.representations.cache import Cache, Entry
-from kd_analysis.representations.measures import CROSS, LOGITS, PAIR, SINGLE, Measure, Prepared
+from kd_analysis.representations.layers import Prepared
+from kd_analysis.representations.measures import ANSWERS, CROSS, OUTPUTS, PAIR, PICTURES, SINGLE, Measure, Reach
 from kd_analysis.representations.npz import LAYERS, inspect, load
 
 VERSION = "1"
@@ -25,23 +27,30 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class File:
-    """A representations file, named by its content."""
+    """A representations file, named by its content; the data set says what coarse labels its items have."""
 
     path: Path
     digest: str
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A file to compare with, and how far that goes; None: across layers alone."""
+
+    file: File
+    reach: Reach | None
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A file with the files it is compared with; `full` ones get every measure, the others the light ones."""
+    """A file with what it is compared with; `alone` if it is measured by itself, too; `pictured` is its teacher where
+    the two are drawn."""
 
     file: File
-    full: tuple[File, ...] = ()
-    light: tuple[File, ...] = ()
-
-    @property
-    def references(self) -> tuple[tuple[File, bool], ...]:
-        return tuple((file, True) for file in self.full) + tuple((file, False) for file in self.light)
+    alone: bool
+    references: tuple[Reference, ...] = ()
+    pictured: File | None = None
 
 
 @dataclass(frozen=True)
@@ -76,28 +85,36 @@ class Numbers:
         return self.entries.get(subject.digest, {}).get(item.key, {})
 
 
-MEASURES: dict[str, Measure] = {measure.name: measure for measure in (*SINGLE, *PAIR, *CROSS, *LOGITS)}
+MEASURES: dict[str, Measure] = {
+    measure.name: measure for measure in (*SINGLE, *PAIR, *CROSS, *OUTPUTS, *ANSWERS, *PICTURES)
+}
 
 
 def items_of(subject: Subject) -> Iterator[Item]:
     """Everything that is to be known of a subject."""
-    yield from (Item(measure.name, layer) for measure in SINGLE for layer in LAYERS)
-    for reference, full in subject.references:
-        yield from pair_items(reference, full=full)
+    if subject.alone:
+        yield from (Item(measure.name, layer) for measure in SINGLE for layer in LAYERS)
+        yield from (Item(measure.name) for measure in OUTPUTS)
+    for reference in subject.references:
+        yield from items_against(reference)
+    if subject.pictured:
+        yield from pictures(subject.pictured)
 
 
-def pair_items(reference: File, *, full: bool) -> Iterator[Item]:
+def pictures(reference: File) -> Iterator[Item]:
+    """What is drawn of a subject's last layer and the reference's."""
+    return (Item(measure.name, LAYERS[-1], reference, LAYERS[-1]) for measure in PICTURES)
+
+
+def items_against(reference: Reference) -> Iterator[Item]:
     """Everything that is to be known of a subject against one reference."""
+    file, reach = reference.file, reference.reach
     for measure in PAIR:
-        if full or measure.everywhere:
-            yield from (Item(measure.name, layer, reference, layer) for layer in LAYERS)
-    for measure in CROSS if full else ():
-        yield from (Item(measure.name, *pair) for pair in _crossed(reference))
-    yield from (Item(measure.name, "", reference) for measure in LOGITS)
-
-
-def _crossed(reference: File) -> Iterator[tuple[str, File, str]]:
-    return ((layer, reference, other) for layer, other in product(LAYERS, LAYERS))
+        if reach is not None and measure.reach >= reach:
+            yield from (Item(measure.name, layer, file, layer) for layer in LAYERS)
+    if reach in (None, Reach.OWN):
+        yield from (Item(measure.name, a, file, b) for measure in CROSS for a, b in product(LAYERS, LAYERS))
+    yield from (Item(measure.name, "", file) for measure in ANSWERS if reach is not None and measure.reach >= reach)
 
 
 def compute(
@@ -106,10 +123,10 @@ def compute(
     """All numbers of all subjects, the missing ones computed by `workers` processes with one BLAS thread each."""
     numbers, tasks = Numbers(), []
     for subject in subjects:
-        wanted = list(items_of(subject))
-        known = {item.key: entry for item in wanted if (entry := cache.get(subject.file.digest, item.key)) is not None}
+        wanted = {item.key: item for item in items_of(subject)}
+        known = {key: entry for key in wanted if (entry := cache.get(subject.file.digest, key)) is not None}
         numbers.entries.setdefault(subject.file.digest, {}).update(known)
-        if missing := tuple(item for item in wanted if item.key not in known):
+        if missing := tuple(item for key, item in wanted.items() if key not in known):
             tasks.append(Task(subject.file, missing))
     for done, (digest, entries) in enumerate(run_all(_work, tasks, workers), start=1):
         numbers.entries[digest].update(entries)
@@ -145,9 +162,7 @@ def run_all(
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for future in as_completed([pool.submit(work, task) for task in tasks]):
-                yield future.result()
+        yield from in_processes(work, tasks, workers, as_they_come=True)
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
@@ -159,9 +174,9 @@ def _one_thread() -> Any:
     return threadpool_limits(1)
 
 
-@lru_cache(maxsize=8)  # a subject and the teachers of all its seeds
-def _prepared(path: Path, digest: str) -> Prepared:
-    return Prepared(load(path))
+@lru_cache(maxsize=12)  # a subject, the teachers of all its seeds, and students beside it
+def _prepared(file: File) -> Prepared:
+    return Prepared(load(file.path), file.dataset)
 
 
 def _inspect(task: Task) -> tuple[str, dict[str, Any]]:
@@ -173,13 +188,12 @@ def _work(task: Task) -> tuple[str, dict[str, Any]]:
 
 
 def _number(file: File, item: Item) -> Entry:
-    measure, subject = MEASURES[item.measure], _prepared(file.path, file.digest)
-    if item.reference is None:
-        return _plain(measure.compute(subject.layers[item.layer]))
-    reference = _prepared(item.reference.path, item.reference.digest)
-    if not item.layer:
-        return _plain(measure.compute(subject, reference))
-    return _plain(measure.compute(subject.layers[item.layer], reference.layers[item.other_layer]))
+    measure, subject = MEASURES[item.measure], _prepared(file)
+    sides: tuple[Any, ...] = (subject,) if item.reference is None else (subject, _prepared(item.reference))
+    if item.layer:
+        sides = tuple(side.layers[name] for side, name in zip(sides, (item.layer, item.other_layer), strict=False))
+    with np.errstate(all="ignore"):  # what is undefined comes out as no number, and is said to be missing
+        return _plain(measure.compute(*sides))
 
 
 def _plain(numbers: Mapping[str, float]) -> Entry:

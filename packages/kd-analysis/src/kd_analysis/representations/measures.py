@@ -1,82 +1,62 @@
-"""The registry of geometry measures: what each is called, where it is wanted, and how it is computed from two layers.
+"""The registry of geometry measures: what each is called, where it is wanted, and how it is computed.
 
-Adding a measure is adding a function and its line in SINGLE, PAIR or LOGITS: tables/geometry.csv and the report show
-its numbers under the names it gives them, unless `quantities` has a better place. Raise its version when they change.
+Adding a measure is adding a function and its line in SINGLE, PAIR, OUTPUTS or ANSWERS: tables/geometry.csv and the
+report show its numbers under the names it gives them, unless `quantities` has a better place. Raise its version when
+they change. A number called like another with `_null` behind it is what that other would be for networks that share
+nothing but the classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from kd_analysis.geometry import cka, dimension, neighbours, predictions, separation, similarity, spectrum, subspaces
-from kd_analysis.geometry.components import Components, independent_components, matched_correlation
-from kd_analysis.representations.npz import LAYERS, Representations
+from kd_analysis.geometry import (
+    calibration,
+    cka,
+    dimension,
+    neighbours,
+    nulls,
+    predictions,
+    separation,
+    similarity,
+    spectrum,
+    subspaces,
+    umap_picture,
+)
+from kd_analysis.geometry.components import matched_matrix, matched_pairs
+from kd_analysis.representations.layers import Layer, Prepared
 
 ANGLES = {"layer1": 4, "layer2": 8, "layer3": 16}
-RSA_ITEMS, ICA_ITEMS = 500, 2_000
 BANDWIDTHS = (0.2, 0.4, 0.8)
 DECIMATION = (1, 2, 4)
+STRONG = 0.5
+BEST_PERMUTATIONS = 19
+UMAP_ITEMS, UMAP_CLASSES = 300, 10
 
 Numbers = Mapping[str, float]
 
 
-class Layer:
-    """One layer of one file, with what was already computed from it."""
+class Reach(IntEnum):
+    """With whom a pair's measure is wanted: the own teacher (and floor, and teachers with each other), the other seeds'
+    teachers too, other students and earlier epochs too."""
 
-    def __init__(self, name: str, values: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-        self.name = name
-        self.values = values.astype(np.float64)
-        self.labels = labels
-
-    @cached_property
-    def graph(self) -> neighbours.Graph:
-        return neighbours.neighbour_graph(self.values, min(neighbours.NEIGHBOURS, len(self.values) - 2))
-
-    @cached_property
-    def class_residual(self) -> NDArray[np.float64]:
-        return cka.class_residual(self.values, self.labels)
-
-    @cached_property
-    def without_top_component(self) -> NDArray[np.float64]:
-        return cka.without_top_component(self.values)
-
-    @cached_property
-    def ranked_dissimilarities(self) -> NDArray[np.float64]:
-        chosen = self.values[similarity.stratified(self.labels, RSA_ITEMS)]
-        return np.asarray(rankdata(similarity.dissimilarities(chosen)))
-
-    @cached_property
-    def components(self) -> Components:
-        return independent_components(self.values[similarity.stratified(self.labels, ICA_ITEMS)])
-
-    @cached_property
-    def order(self) -> NDArray[np.int64]:
-        return np.random.default_rng(0).permutation(len(self.values))
-
-
-class Prepared:
-    """A file's layers by name and its logits, on the items every run is compared on."""
-
-    def __init__(self, found: Representations) -> None:
-        cut = found.cut()
-        self.layers = {name: Layer(name, cut.layers[name], cut.labels) for name in LAYERS}
-        self.logits, self.labels = cut.logits, cut.labels
+    OWN = 1
+    OTHERS = 2
+    PEERS = 3
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A named computation that yields one or several numbers; `everywhere` also against other seeds' teachers."""
+    """A named computation that yields one or several numbers."""
 
     name: str
     compute: Callable[..., Numbers]
     version: int = 1
-    everywhere: bool = False
+    reach: Reach = Reach.OWN
 
 
 def _spectrum(a: Layer) -> Numbers:
@@ -89,11 +69,17 @@ def _spectrum(a: Layer) -> Numbers:
 
 
 def _separation(a: Layer) -> Numbers:
-    classes = len(np.unique(a.labels))
+    found = _separated(a, a.labels)
+    if a.coarse is not None:
+        found |= {f"{name}_superclasses": value for name, value in _separated(a, a.coarse).items()}
+    return found
+
+
+def _separated(a: Layer, labels: np.ndarray) -> dict[str, float]:
     return {
-        "fisher_ratio": separation.fisher_trace_ratio(a.values, a.labels),
-        "fisher_null": separation.fisher_null(len(a.labels), classes),
-        "nc1": separation.nc1(a.values, a.labels),
+        "fisher_ratio": separation.fisher_trace_ratio(a.values, labels),
+        "fisher_null": separation.fisher_null(len(labels), len(np.unique(labels))),
+        "nc1": separation.nc1(a.values, labels),
     }
 
 
@@ -106,7 +92,10 @@ def _dimension(a: Layer) -> Numbers:
 
 
 def _probe(a: Layer) -> Numbers:
-    return {"knn_probe": neighbours.knn_probe(a.graph, a.labels)}
+    found = {"knn_probe": neighbours.knn_probe(a.graph, a.labels)}
+    if a.coarse is not None:
+        found["knn_probe_superclasses"] = neighbours.knn_probe(a.graph, a.coarse)
+    return found
 
 
 def _components(a: Layer) -> Numbers:
@@ -122,6 +111,7 @@ def _linear(a: Layer, b: Layer) -> Numbers:
     return {
         "cka": cka.linear_cka(a.values, b.values),
         "cka_debiased": cka.debiased_linear_cka(a.values, b.values),
+        "cka_debiased_null": nulls.debiased_linear_cka_null(a.values, b.values, a.classes),
     }
 
 
@@ -134,58 +124,150 @@ def _robust(a: Layer, b: Layer) -> Numbers:
 
 
 def _rbf(a: Layer, b: Layer) -> Numbers:
-    found = cka.rbf_cka(a.values, b.values, BANDWIDTHS, a.order)
-    return {f"cka_rbf_{width}": value for width, value in zip(BANDWIDTHS, found, strict=True)}
+    found, null = cka.rbf_cka(
+        a.values, b.values, BANDWIDTHS, a.order, lambda k, m, batch: nulls.hsic_null(k, m, a.labels[batch])
+    )
+    values = {f"cka_rbf_{width}": value for width, value in zip(BANDWIDTHS, found, strict=True)}
+    linear = cka.debiased_linear_cka(a.values, b.values)
+    expected = {f"cka_rbf_{width}_null": value for width, value in zip(BANDWIDTHS, null, strict=True)}
+    return values | expected | {"cka_rbf_minus_linear": values["cka_rbf_0.4"] - linear}
 
 
 def _shape(a: Layer, b: Layer) -> Numbers:
     k = min(ANGLES[a.name], a.values.shape[1], b.values.shape[1])
+    angles = subspaces.principal_angles(a.values, b.values, k)
     return {
         "procrustes_similarity": subspaces.procrustes_similarity(a.values, b.values),
+        "procrustes_similarity_null": subspaces.procrustes_null(a.values, b.values, a.classes.drawn),
         "procrustes_distance": subspaces.procrustes_distance(a.values, b.values),
-        "mean_principal_angle": float(subspaces.principal_angles(a.values, b.values, k).mean()),
-    }
+        "mean_principal_angle": float(angles.mean()),
+    } | {f"angle_{number}": float(angle) for number, angle in enumerate(np.sort(angles), start=1)}
 
 
 def _mutual(a: Layer, b: Layer) -> Numbers:
-    return {"mutual_knn": neighbours.mutual_knn(a.graph, b.graph)}
+    return {
+        "mutual_knn": neighbours.mutual_knn(a.graph, b.graph),
+        "mutual_knn_null": nulls.mutual_knn_null(a.graph.indices, b.graph.indices, a.classes),
+    }
 
 
 def _rsa(a: Layer, b: Layer) -> Numbers:
-    return {"rsa": similarity.correlation(a.ranked_dissimilarities, b.ranked_dissimilarities)}
+    return {
+        "rsa": similarity.correlation(a.ranked_dissimilarities, b.ranked_dissimilarities),
+        "rsa_null": nulls.rank_correlation_null(a.rank_matrix, b.rank_matrix, a.rsa_classes),
+    }
 
 
 def _matching(a: Layer, b: Layer) -> Numbers:
-    return {"ica_match": matched_correlation(a.components.sources, b.components.sources)}
+    pairs = matched_pairs(a.components.sources, b.components.sources)
+    return {"ica_match": float(pairs.mean()), "ica_strong": float((pairs > STRONG).sum())}
+
+
+def _matched(a: Layer, b: Layer) -> Numbers:
+    """Every component of the one with every one of the other: for a picture."""
+    matrix = matched_matrix(a.components.sources, b.components.sources)
+    return {f"ica_r_{row}_{column}": float(value) for (row, column), value in np.ndenumerate(matrix)}
+
+
+def _umap(a: Layer, b: Layer) -> Numbers:
+    """Coordinates of a few items, the student's and the teacher's, and their classes: for a picture."""
+    shown = np.flatnonzero(np.isin(a.labels, np.unique(a.labels)[:UMAP_CLASSES]))
+    shown = shown[similarity.stratified(a.labels[shown], UMAP_ITEMS)]
+    teacher, student = umap_picture.embedded(b.values[shown], a.values[shown])
+    found = {f"umap_{number}_class": float(label) for number, label in enumerate(a.labels[shown])}
+    for who, points in (("teacher", teacher), ("student", student)):
+        found |= {f"umap_{number}_{who}_{axis}": float(v) for (number, axis), v in np.ndenumerate(points)}
+    return found
 
 
 def _cross(a: Layer, b: Layer) -> Numbers:
-    return {"cka_cross": cka.debiased_linear_cka(a.values, b.values)}
+    return {
+        "cka_cross": cka.debiased_linear_cka(a.values, b.values),
+        "cka_cross_null": nulls.debiased_linear_cka_null(a.values, b.values, a.classes),
+    }
+
+
+def _best_layers(a: Prepared, b: Prepared) -> Numbers:
+    """For each of the student's layers the teacher's nearest, and what naming it is worth."""
+    found: dict[str, float] = {}
+    for name, layer in a.layers.items():
+        others = [other.few for other in b.layers.values()]
+        best = nulls.best_match(layer.few, others, layer.few_classes, BEST_PERMUTATIONS)
+        found |= {
+            f"best_for_{name}": best.place + 1.0,
+            f"best_for_{name}_cka": best.value,
+            f"best_for_{name}_null": best.null,
+            f"best_for_{name}_p": best.p,
+        }
+    return found
 
 
 def _predictions(a: Prepared, b: Prepared) -> Numbers:
+    right = [side.answers == side.labels for side in (a, b)]
     return {
         "top1_agreement": predictions.top1_agreement(a.logits, b.logits),
+        "top1_agreement_null": nulls.agreement_null(a.answers, b.answers, a.classes),
         "kl_from_reference": predictions.kl_divergence(b.logits, a.logits),
         "error_consistency": predictions.error_consistency(a.logits, b.logits, a.labels),
+        "error_consistency_null": predictions.kappa(nulls.agreement_null(right[0], right[1], a.classes), *right),
     }
+
+
+def _ledger(a: Prepared, b: Prepared) -> Numbers:
+    right, wrong, items = predictions.agreement_where(a.logits, b.logits, a.labels)
+    return {"agreement_teacher_right": right, "agreement_teacher_wrong": wrong, "teacher_wrong_items": items}
+
+
+def _calibration(a: Prepared) -> Numbers:
+    return {
+        "ece": calibration.expected_calibration_error(a.logits, a.labels),
+        "brier": calibration.brier_score(a.logits, a.labels),
+        "confidence": calibration.mean_confidence(a.logits),
+    }
+
+
+def _classes(a: Prepared) -> Numbers:
+    found = {f"class_{k}": float(v) for k, v in enumerate(calibration.accuracy_by_class(a.logits, a.labels))}
+    if a.coarse is not None:
+        right = np.asarray(a.answers == a.labels, dtype=float)
+        shares = np.bincount(a.coarse, weights=right) / np.maximum(np.bincount(a.coarse), 1)
+        found |= {f"superclass_{k}": float(100 * share) for k, share in enumerate(shares)}
+    return found
 
 
 SINGLE = (
     Measure("spectrum", _spectrum),
-    Measure("separation", _separation),
-    Measure("dimension", _dimension),
-    Measure("probe", _probe),
+    Measure("separation", _separation, version=2),
+    Measure("dimension", _dimension, version=2),
+    Measure("probe", _probe, version=2),
     Measure("components", _components),
 )
+"""Of one layer."""
 PAIR = (
-    Measure("linear", _linear, everywhere=True),
+    Measure("linear", _linear, version=2, reach=Reach.PEERS),
     Measure("robust", _robust),
-    Measure("rbf", _rbf, version=2),
-    Measure("shape", _shape, everywhere=True),
-    Measure("mutual", _mutual, everywhere=True),
-    Measure("rsa", _rsa, everywhere=True),
-    Measure("matching", _matching),
+    Measure("rbf", _rbf, version=3),
+    Measure("shape", _shape, version=2, reach=Reach.OTHERS),
+    Measure("mutual", _mutual, version=2, reach=Reach.OTHERS),
+    Measure("rsa", _rsa, version=2, reach=Reach.OTHERS),
+    Measure("matching", _matching, version=2),
 )
-CROSS = (Measure("cross", _cross),)
-LOGITS = (Measure("predictions", _predictions, everywhere=True),)
+"""Of a layer and the same layer of another network."""
+CROSS = (Measure("cross", _cross, version=2),)
+"""Of a layer and any layer of another network."""
+OUTPUTS = (
+    Measure("calibration", _calibration),
+    Measure("accuracy_by_class", _classes),
+)
+"""Of one network as a whole."""
+ANSWERS = (
+    Measure("predictions", _predictions, version=2, reach=Reach.OTHERS),
+    Measure("ledger", _ledger, reach=Reach.OTHERS),
+    Measure("best_layers", _best_layers),
+)
+"""Of two networks as a whole."""
+PICTURES = (
+    Measure("matched_components", _matched),
+    *((Measure("umap", _umap),) if umap_picture.is_available() else ()),
+)
+"""Of the last layer of few networks, with that of their teacher: much to keep, and only to be drawn."""

@@ -1,7 +1,7 @@
-"""From single alignments to statements: sweeps, bands, and what distillation itself transferred.
+"""From single numbers to statements: sweeps, references, and what distillation itself transferred.
 
 Alignment with the own teacher is high for any network trained on the same data. What distillation transferred is the
-excess over the other seeds' teachers, minus the same excess of the pure student of that seed.
+excess over the other seeds' teachers, minus the same excess of the plain student of that seed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kd_analysis.accuracy.names import is_variant, method_order
-from kd_analysis.representations.comparisons import CEILING, FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, GeometryValue
+from kd_analysis.representations.pairs import FLOOR, FLOOR_OTHER, OTHER, OWN, SINGLE_RUN, TEACHERS
+from kd_analysis.representations.values import GeometryValue
 from kd_analysis.stats.exact import holm
 from kd_analysis.stats.intervals import Interval, mean_p, t_interval
 from kd_analysis.stats.paired import Conclusion, conclude
@@ -23,28 +24,31 @@ Sweeps = dict[str, dict[str, dict[float | None, list[float]]]]
 
 
 def sweeps(values: Iterable[GeometryValue], name: str, relation: str = OWN) -> Sweeps:
-    """The students' values of one quantity."""
+    """The distilled students' values of one quantity; no variants."""
     found: Sweeps = {}
     for value in values:
-        if value.name == name and value.relation == relation and not value.identity.is_pure and _known(value):
-            _at(found, value.layer, value.identity).append(value.value)
+        identity = value.identity
+        distilled = identity.teacher is not None and not is_variant(identity.method) and identity.alpha != 0
+        if value.name == name and value.relation == relation and distilled and known(value):
+            _at(found, value.layer, identity).append(value.value)
     return _ordered(found)
 
 
 def references(values: Iterable[GeometryValue], name: str) -> dict[str, tuple[list[float], list[float]]]:
-    """Floor and ceiling by layer."""
+    """By layer: the plain students with their seed's teacher, and each two teachers with each other."""
     found: dict[str, tuple[list[float], list[float]]] = {}
     for value in values:
-        if value.name == name and value.relation in (FLOOR, CEILING) and _known(value):
-            found.setdefault(value.layer, ([], []))[value.relation == CEILING].append(value.value)
+        if value.name == name and value.relation in (FLOOR, TEACHERS) and known(value):
+            found.setdefault(value.layer, ([], []))[value.relation == TEACHERS].append(value.value)
     return found
 
 
 def transferred(values: Iterable[GeometryValue], name: str) -> Sweeps:
-    """Own minus other teachers, minus the same for the pure student of the seed; needs two seeds of teachers."""
+    """Own minus other teachers, minus the same for the plain student of the seed; needs two seeds of teachers."""
     found: Sweeps = {}
     for (identity, layer), excess in _net(values, name).items():
-        _at(found, layer, identity).append(excess)
+        if not is_variant(identity.method):
+            _at(found, layer, identity).append(excess)
     return _ordered(found)
 
 
@@ -81,14 +85,14 @@ def excesses(values: Iterable[GeometryValue], name: str) -> tuple[Excess, ...]:
 
 
 def per_seed(values: Iterable[GeometryValue], name: str, relation: str = OWN) -> dict[tuple[str, str], list[float]]:
-    """Mean over alphas for each seed, by (layer, method); pure networks under their own names."""
+    """Mean over alphas for each seed, by (layer, method); plain networks under their own names."""
     found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for value in values:
-        if value.name == name and value.relation == relation and _known(value):
+        if value.name == name and value.relation == relation and known(value):
             identity = value.identity
-            method = f"pure {identity.student}" if identity.is_pure else identity.method
+            method = f"{identity.method} {identity.student}" if identity.teacher is None else identity.method
             found[value.layer, method][identity.seed].append(value.value)
-    return {key: [sum(each) / len(each) for each in seeds.values()] for key, seeds in found.items()}
+    return {key: [sum(each) / len(each) for _, each in sorted(seeds.items())] for key, seeds in found.items()}
 
 
 def single(values: Iterable[GeometryValue], name: str) -> dict[tuple[str, str], list[float]]:
@@ -98,25 +102,26 @@ def single(values: Iterable[GeometryValue], name: str) -> dict[tuple[str, str], 
 
 def _net(values: Iterable[GeometryValue], name: str) -> dict[tuple[Identity, str], float]:
     """Of each distilled student's layer: its excess minus that of the plain student of its seed."""
-    excess = _excess([value for value in values if value.name == name and _known(value)])
-    plain = {at: own for at, own in excess.items() if at[0].teacher is None}
+    excess = _excess([value for value in values if value.name == name and known(value)])
+    plain = {(at[0].student, at[0].seed, at[1]): own for at, own in excess.items() if at[2] == FLOOR}
     found = {}
-    for (identity, layer), own in excess.items():
-        pure = plain.get((identity.baseline_run, layer))
-        if identity.teacher is not None and pure is not None:
-            found[identity, layer] = own - pure
+    for (identity, layer, relation), own in excess.items():
+        base = plain.get((identity.student, identity.seed, layer))
+        if relation == OWN and base is not None:
+            found[identity, layer] = own - base
     return found
 
 
-def _excess(values: Iterable[GeometryValue]) -> Mapping[tuple[Identity, str], float]:
-    own: dict[tuple[Identity, str], float] = {}
-    others: dict[tuple[Identity, str], list[float]] = defaultdict(list)
+def _excess(values: Iterable[GeometryValue]) -> Mapping[tuple[Identity, str, str], float]:
+    """Own minus mean of the others, by run, layer and OWN or FLOOR."""
+    own: dict[tuple[Identity, str, str], float] = {}
+    others: dict[tuple[Identity, str, str], list[float]] = defaultdict(list)
     for value in values:
-        key = (value.identity, value.layer)
         if value.relation in (OWN, FLOOR):
-            own[key] = value.value
+            own[value.identity, value.layer, value.relation] = value.value
         elif value.relation in (OTHER, FLOOR_OTHER):
-            others[key].append(value.value)
+            relation = OWN if value.relation == OTHER else FLOOR
+            others[value.identity, value.layer, relation].append(value.value)
     return {key: own[key] - sum(others[key]) / len(others[key]) for key in own if others.get(key)}
 
 
@@ -128,5 +133,5 @@ def _at(found: Sweeps, layer: str, identity: Identity) -> list[float]:
     return found.setdefault(layer, {}).setdefault(identity.method, {}).setdefault(identity.alpha, [])
 
 
-def _known(value: GeometryValue) -> bool:
+def known(value: GeometryValue) -> bool:
     return math.isfinite(value.value)

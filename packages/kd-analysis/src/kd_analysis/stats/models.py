@@ -1,15 +1,15 @@
-"""Linear models: polynomial contrasts over alpha, fixed-block OLS, and correlation with a covariate removed."""
+"""Polynomial contrasts over alpha, and correlations between and within cells."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from kd_analysis.stats.intervals import NAN, TIED, Interval, t_interval
+from kd_analysis.stats.intervals import NAN, Interval, t_interval
 
 
 def polynomial_contrasts(levels: ArrayLike) -> NDArray[np.float64]:
@@ -41,58 +41,30 @@ def contrast_intervals(table: ArrayLike, levels: ArrayLike, confidence: float = 
     return tuple(t_interval(values @ row, confidence) for row in polynomial_contrasts(levels))
 
 
-@dataclass(frozen=True)
-class BlockModel:
-    """OLS of values on cell and block as fixed factors: each cell against the reference, pooled residual."""
-
-    effects: tuple[Interval, ...]
-    residual_sd: float
-    degrees: int
-    n: int
+Pairs = Sequence[Sequence[tuple[float, float]]]
+"""(x, y) of runs, cell by cell."""
 
 
-def block_model(values: ArrayLike, cells: ArrayLike, blocks: ArrayLike, confidence: float = 0.95) -> BlockModel | None:
-    """Effects of cells 1..C against cell 0 from (N,) values with (N,) cell and block numbers; None without residual.
-
-    Fixed blocks instead of random ones: three groups carry no variance component. A residual of 0 (every difference
-    between cells the same in all blocks) gives effects without intervals.
-    """
-    from statsmodels.regression.linear_model import OLS  # brings pandas, which `import kd_analysis.stats` must not
-
-    y, cell, block = np.asarray(values, dtype=float), np.asarray(cells), np.asarray(blocks)
-    names, effects = np.unique(cell)[1:], np.unique(block)[1:]
-    design = np.column_stack([np.ones_like(y), *(cell == name for name in names), *(block == name for name in effects)])
-    degrees = len(y) - int(np.linalg.matrix_rank(design))
-    if degrees < 1 or not len(names):
-        return None
-    fit = OLS(y, design).fit()
-    residual = math.sqrt(fit.mse_resid)
-    tied = residual <= TIED * max(1.0, float(np.abs(y).max()))
-    bounds = np.full((len(fit.params), 2), NAN) if tied else fit.conf_int(1 - confidence)
-    assumptions = "additive cells and blocks; independent normal residuals of one variance in all cells"
-    counts = [int((cell == name).sum()) for name in names]
-    intervals = tuple(
-        Interval(float(estimate), float(low), float(high), n, confidence, "OLS", assumptions, tied)
-        for n, estimate, (low, high) in zip(counts, fit.params[1:], bounds[1:], strict=False)
-    )
-    return BlockModel(intervals, 0.0 if tied else residual, degrees, len(y))
+def correlation_between(cells: Pairs) -> Interval:
+    """Pearson correlation of the cells' means, with Fisher's z interval: n is the number of cells."""
+    means = np.array([np.mean(cell, axis=0) for cell in cells if len(cell)]).reshape(-1, 2)
+    return _pearson(means[:, 0], means[:, 1], len(means), "between cells")
 
 
-def partial_correlation(x: ArrayLike, y: ArrayLike, covariates: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Pearson correlation of (N,) x and y after regressing both on (N, P) covariates, with Fisher's z interval."""
-    design = np.column_stack([np.ones(len(np.asarray(x))), np.asarray(covariates, dtype=float)])
-    rank = int(np.linalg.matrix_rank(design))
-    rest = [_residual(np.asarray(values, dtype=float), design) for values in (x, y)]
-    scale = math.sqrt(float(rest[0] @ rest[0]) * float(rest[1] @ rest[1]))
-    n = len(design)
-    correlation = float(np.clip(rest[0] @ rest[1] / scale, -1, 1)) if scale > 1e-12 else NAN
-    free = n - (rank - 1) - 3
+def correlation_within(cells: Pairs) -> Interval:
+    """Pearson correlation of the runs' deviations from their cells' means; n counts runs, less a degree a cell."""
+    parts = [np.asarray(cell) - np.mean(cell, axis=0) for cell in cells if len(cell) > 1]
+    rest = np.concatenate(parts) if parts else np.zeros((0, 2))
+    return _pearson(rest[:, 0], rest[:, 1], len(rest) - len(parts) + 1, "within cells")
+
+
+def _pearson(x: NDArray[np.float64], y: NDArray[np.float64], n: int, method: str) -> Interval:
+    """`n` values are free; fewer than there are where means were taken off."""
+    a, b = x - (x.mean() if len(x) else 0), y - (y.mean() if len(y) else 0)
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    r = float(np.clip(a @ b / scale, -1, 1)) if scale > 1e-12 else NAN
     low = high = NAN
-    if free > 0 and abs(correlation) < 1:
-        half = float(stats.norm.ppf((1 + confidence) / 2)) / math.sqrt(free)
-        low, high = (math.tanh(math.atanh(correlation) + sign * half) for sign in (-1, 1))
-    return Interval(correlation, low, high, n, confidence, "partial Pearson, Fisher z", "independent, bivariate normal")
-
-
-def _residual(values: NDArray[np.float64], design: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])
+    if n > 3 and abs(r) < 1:
+        half = float(stats.norm.ppf(0.975)) / math.sqrt(n - 3)
+        low, high = (math.tanh(math.atanh(r) + sign * half) for sign in (-1, 1))
+    return Interval(r, low, high, n, 0.95, f"Pearson {method}, Fisher z", "independent, bivariate normal")

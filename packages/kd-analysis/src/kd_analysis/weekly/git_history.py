@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+GIT_SECONDS = 120
 _RECORD, _FIELD = "\x1e", "\x1f"
 _FORMAT = f"{_RECORD}%H{_FIELD}%cI{_FIELD}%an{_FIELD}%s{_FIELD}%b{_FIELD}"
 _THEMES = {
@@ -29,6 +30,13 @@ _EMPTY_WORDS = re.compile(
     r"|clean(?:up|ed)?|refactor(?:ing)?|tests?|files?|final|again|the|some|and|up|a|of|in)\b[\s.,!:-]*",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Git's own words when it would not tell its history."""
+
+    words: str
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,8 @@ class Commit:
         return " ".join(self.body.split("\n\n")[0].split())
 
 
-def read_history(repository: Path, start: datetime, end: datetime) -> list[Commit] | None:
-    """Commits of the current branch from `start` until before `end`, oldest first; None where there is no git history.
+def read_history(repository: Path, start: datetime, end: datetime) -> list[Commit] | Refused:
+    """Commits of the current branch from `start` until before `end`, oldest first; or why git gave none.
 
     Merges are left out: what they bring is told by its own commits.
     """
@@ -77,11 +85,13 @@ def read_history(repository: Path, start: datetime, end: datetime) -> list[Commi
     words += ["--no-merges", "--no-renames", "--no-color", "--numstat", f"--format={_FORMAT}"]
     words += [f"--since={start.isoformat()}", f"--until={end.isoformat()}"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=120)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=GIT_SECONDS)
+    except OSError as error:
+        return Refused(f"git cannot be started: {error.strerror}")
+    except subprocess.TimeoutExpired:
+        return Refused(f"git did not answer within {GIT_SECONDS} seconds")
     if done.returncode:
-        return None
+        return Refused(" ".join(done.stderr.split()) or f"git ended with {done.returncode}")
     commits = [_commit(text) for text in done.stdout.split(_RECORD)[1:]]
     return sorted((c for c in commits if start <= c.moment < end), key=lambda c: (c.moment, c.digest))
 

@@ -54,9 +54,7 @@ def _metrics(run: Run) -> Iterator[Finding]:
     if run.curves_problem:
         yield Finding("metrics_unreadable", Severity.QUARANTINE, f"metrics.json is unreadable: {run.curves_problem}")
     elif run.imported_from:
-        yield Finding(
-            "imported", Severity.NOTE, f"trained elsewhere: its weights were imported from {run.imported_from}"
-        )
+        yield Finding("imported", Severity.NOTE, f"trained elsewhere: imported from {run.imported_from}")
     elif completed and run.curves_source != "metrics.json":
         yield Finding("completed_without_metrics", Severity.QUARANTINE, "completed, but there is no metrics.json")
     elif run.curves_source == "logs":

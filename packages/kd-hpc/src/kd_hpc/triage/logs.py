@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from kd_hpc.files import read_tail
@@ -19,18 +20,27 @@ _RESUMED = re.compile(r"^Resuming from epoch (\d+)", re.MULTILINE)
 _TOTAL = re.compile(r"^Total execution time: (\d+) seconds", re.MULTILINE)
 _ALPHA = re.compile(r"^\{.*'alpha': ([0-9.]+)", re.MULTILINE)
 _KILLED = re.compile(r"^(?:=>> PBS: job killed: .*|slurmstepd: error: .* CANCELLED .*)$", re.MULTILINE)
+_DATE = re.compile(r"^[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d+) (\d\d:\d\d:\d\d) ([A-Z]{1,5}) (\d{4})\s*$", re.MULTILINE)
+_HOURS_EAST = {"UTC": 0, "GMT": 0, "SAST": 2, "WET": 0, "CET": 1, "CEST": 2, "EET": 2, "EST": -5, "EDT": -4, "PST": -8}
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_GPU = re.compile(r"\b((?:Tesla|NVIDIA|Quadro|GeForce) (?:[A-Z][A-Za-z]* )*[A-Z]*\d[\w-]*)")
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*)?(?:Error|Exception|Interrupt|Stop)\b.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class LogEvidence:
-    """The last attempt as its streams tell it; epochs count from 0 as the log does, `seconds` is its wall time."""
+    """The last attempt as its streams tell it; epochs count from 0 as the log does, `seconds` is its wall time.
+
+    `started` are the date lines, in order, as `date` prints them; a zone of an unknown name counts as UTC.
+    """
 
     crash: str = ""
     killed: str = ""
     resumed_at: int | None = None
     seconds: float | None = None
     alpha: float | None = None
+    started: tuple[datetime, ...] = ()
+    gpu: str = ""
     epochs: tuple[int, ...] = ()
     curves: dict[str, tuple[float, ...]] | None = None
 
@@ -48,9 +58,21 @@ def read_logs(directory: Path, token: str = "") -> LogEvidence:
         resumed_at=_last_int(_RESUMED, text),
         seconds=_last_int(_TOTAL, text),
         alpha=_number(_ALPHA.findall(text)[-1]) if _ALPHA.search(text) else None,
+        started=tuple(moment for match in _DATE.finditer(text) if (moment := _moment(*match.groups())) is not None),
+        gpu=(_GPU.findall(text) or [""])[-1].strip(),
         epochs=epochs,
         curves=curves,
     )
+
+
+def _moment(month: str, day: str, clock: str, zone: str, year: str) -> datetime | None:
+    """None for a day that no calendar has."""
+    offset = timezone(timedelta(hours=_HOURS_EAST.get(zone, 0)))
+    try:
+        hour, minute, second = map(int, clock.split(":"))
+        return datetime(int(year), _MONTHS.index(month) + 1, int(day), hour, minute, second, tzinfo=offset)
+    except ValueError:
+        return None
 
 
 def _last_int(pattern: re.Pattern[str], text: str) -> int | None:

@@ -1,54 +1,62 @@
-"""Sections on representations: how alike students and teachers are, and what distillation itself transferred."""
+"""How alike students and teachers are, beside plain students, other teachers, and what classes alone explain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from kd_analysis.accuracy.cells import Setting
-from kd_analysis.accuracy.names import network_order, show_alpha
+from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.analysis import Analysis
-from kd_analysis.figures.alignment import Row, layers_figure, measures_figure
-from kd_analysis.figures.sweeps import Band
-from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
-from kd_analysis.representations.comparisons import CEILING, FLOOR, OWN, GeometryValue
-from kd_analysis.representations.quantities import Quantity, further, in_group, label
-from kd_analysis.representations.transfer import per_seed, references, sweeps
+from kd_analysis.figures.facets import Level, facets_figure
+from kd_analysis.figures.geometry import Curves, series_figure
+from kd_analysis.figures.heatmaps import HeatRow, heatmaps_figure
+from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, table
+from kd_analysis.report.sections.confounding import reference_note
+from kd_analysis.report.sections.geometry_tables import NONE, POOLED, by_alpha, key, mean, network_table
+from kd_analysis.representations.pairs import FLOOR, OWN, TEACHERS
+from kd_analysis.representations.quantities import further, in_group, label
+from kd_analysis.representations.transfer import references, sweeps
+from kd_analysis.representations.values import GeometryValue
 from kd_analysis.stats.intervals import t_interval
 
-POOLED = (
-    "Representations are spatial averages of each layer's maps: where in the image a network looks, which "
-    "attention transfer "
-    "matches, is not in them. Data sets with more than 10,000 test items are cut to a fixed, class-stratified 10,000."
+HEADLINE = "cka_debiased"
+COMPARED = (
+    "cka_debiased",
+    "cka_rbf_0.4",
+    "procrustes_similarity",
+    "mean_principal_angle",
+    "mutual_knn",
+    "rsa",
+    "ica_match",
 )
-CKA_LIMITS = (
-    "Linear CKA can be carried by one shared component (0.9996 with only the top component in common) or lowered "
-    "by 1 % of "
-    "far-away items (1.0 to 0.63): read it with the robustness table below."
+INTRO = (
+    "How alike the representations of a student and its own teacher (the weights it learned from, same data set, same "
+    "seed) are on the test set. Beside it: the plain student of that seed with that teacher; teachers of two seeds "
+    "with each other, which can be less alike than student and teacher (each two share a teacher with others, so no "
+    "interval is theirs); and what sharing classes alone would give, the mean over permutations of one side's items "
+    "within class."
 )
-SHAPES = ("cka_rbf_0.4", "procrustes_similarity", "mean_principal_angle")
-NEIGHBOURHOODS = ("mutual_knn", "rsa", "ica_match")
-NONE = "No usable representations.npz of a student and its teacher in this tree."
+LIMITS = (
+    "Linear CKA can be carried by one shared component (0.9996 with only the top component in common) or lowered by 1 "
+    "% of far-away items (1.0 to 0.63): read it with the robustness table."
+)
+RELATIONS = {"": OWN, "plain: ": FLOOR, "two teachers: ": TEACHERS}
 
 
 def alignment_section(analysis: Analysis) -> Section:
-    """Every alignment measure by layer over alpha, with floor and ceiling."""
+    """Every alignment measure by layer over alpha."""
     title = "Alignment with the teacher"
-    blocks = _in_settings(analysis, _alignment)
+    blocks = in_settings(analysis, _alignment)
     if not blocks:
         return Section("alignment", title, (Text(NONE),))
-    intro = (
-        "How alike the representations of a student and its own teacher (same data set, same seed) are on the "
-        "test set. Floor: the "
-        "pure student with that teacher. Ceiling: teachers of different seeds with each other. Vertical lines are "
-        "95 % t intervals over seeds, with arrows where they leave the panel; lines between alphas only guide the eye."
-    )
-    return Section("alignment", title, (Text(intro), *blocks, Text(CKA_LIMITS, "limits"), Text(POOLED, "limits")))
+    return Section("alignment", title, (Text(INTRO), *blocks, Text(LIMITS, "limits"), Text(POOLED, "limits")))
 
 
-def _in_settings(
+def in_settings(
     analysis: Analysis, build: Callable[[Analysis, Setting, Sequence[GeometryValue]], Iterable[Block]]
 ) -> list[Block]:
+    """The blocks of every setting that has students with representations."""
     return [
         block
         for setting in analysis.last.settings
@@ -59,111 +67,130 @@ def _in_settings(
 
 def _alignment(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> list[Block]:
     alphas = analysis.last.alphas
-    return [
-        _headline(setting, values, alphas),
-        _measures(setting, values, SHAPES, alphas, "shape", "Other measures of common shape"),
-        _measures(setting, values, NEIGHBOURHOODS, alphas, "neighbourhood", "Neighbourhoods, distances and components"),
-        _by_layer(setting, values, in_group("robustness"), "robustness", "Is the alignment robust?"),
-        *_further(setting, values),
-        _logits(setting, values),
-    ]
+    blocks: list[Block] = [Text(reference_note(analysis, setting), "limits")]
+    blocks += [_facets(setting, values, alphas), _above_floor(analysis, setting, values), _angles(setting, values)]
+    robust = in_group("robustness")
+    blocks.append(network_table(setting, values, robust, "robustness", "Is the alignment robust?", RELATIONS))
+    others = (*in_group("shape"), *in_group("neighbourhood"))
+    blocks.append(network_table(setting, values, others, "measures", "Other measures of alignment", RELATIONS))
+    if more := further(value.name for value in values if value.relation == OWN and value.layer):
+        words = "Further measures of alignment"
+        blocks.append(network_table(setting, values, more, "further_alignment", words, RELATIONS))
+    return [*blocks, _predictions(setting, values)]
 
 
-def _further(setting: Setting, values: Sequence[GeometryValue]) -> Iterator[Table]:
-    """Measures of pairs that no table above lists."""
-    if others := further(value.name for value in values if value.relation == OWN and value.layer):
-        yield _by_layer(setting, values, others, "further_alignment", "Further measures of alignment.")
-
-
-def _measures(
-    setting: Setting,
-    values: Sequence[GeometryValue],
-    names: Sequence[str],
-    alphas: Sequence[float | None],
-    stem: str,
-    words: str,
-) -> Figure:
-    rows: dict[str, Row] = {label(name): row(values, name) for name in names}
-    caption = f"{words} between student and its teacher by layer over alpha, {setting.name}."
-    where = f"{stem}_over_alpha_{key(setting)}"
-    return Figure(where, caption, partial(measures_figure, rows, alphas), row_data(where, caption, rows))
-
-
-def _headline(setting: Setting, values: Sequence[GeometryValue], alphas: Sequence[float | None]) -> Figure:
+def _facets(setting: Setting, values: Sequence[GeometryValue], alphas: Sequence[float | None]) -> Figure:
     where, words = f"cka_over_alpha_{key(setting)}", "linear CKA (debiased)"
-    caption = f"Linear CKA (debiased) of student with its teacher by layer over alpha, {setting.name}."
-    found = row(values, "cka_debiased")
-    return Figure(
-        where, caption, partial(layers_figure, *found, alphas, words), row_data(where, caption, {words: found})
+    found, beside = sweeps(values, HEADLINE), references(values, HEADLINE)
+    nulls = sweeps(values, f"{HEADLINE}_null")
+    levels = {}
+    for layer, (plain, teachers) in beside.items():
+        every = [v for by_method in nulls.get(layer, {}).values() for each in by_method.values() for v in each]
+        levels[layer] = (
+            Level(f"plain student (n={len(plain)})", mean(plain), "floor"),
+            Level(f"two teachers ({len(teachers)} pairs)", mean(teachers), "teachers"),
+            Level("classes alone", mean(every), "null"),
+        )
+    caption = f"Linear CKA (debiased) of student with its teacher, by layer and method over alpha, {setting.name}."
+    lines: list[tuple[object, ...]] = [
+        (layer, method, alpha, value)
+        for layer, by_method in found.items()
+        for method, sweep in by_method.items()
+        for alpha, each in sweep.items()
+        for value in each
+    ]
+    lines += [(layer, level.label, None, level.value) for layer, each in levels.items() for level in each]
+    data = table(where, caption, ("layer", Column("method", kind="method"), "alpha", "value"), lines)
+    return Figure(where, caption, partial(facets_figure, found, levels, alphas, words), data)
+
+
+def _above_floor(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> Figure:
+    """Every measure as its difference to the plain student of the same seed, means over seeds."""
+    rows, lines = [], []
+    for name in COMPARED:
+        layers = _differences(values, name)
+        rows.append(HeatRow(label(name), layers, 1 if "angle" in name else 2, diverging=True))
+        lines += [(label(name), layer, *at, value) for layer, cells in layers.items() for at, value in cells.items()]
+    where = f"above_plain_{key(setting)}"
+    caption = (
+        "Alignment with the teacher as the difference to the plain student of the same seed, mean over seeds, by "
+        f"method and alpha, {setting.name}. Smaller angles are more alike."
     )
+    columns = ("measure", "layer", Column("method", kind="method"), "alpha", "difference")
+    draw = partial(heatmaps_figure, rows, analysis.last.methods, analysis.last.alphas)
+    return Figure(where, caption, draw, table(where, caption, columns, lines))
 
 
-def row_data(name: str, caption: str, rows: Mapping[str, Row]) -> Table:
-    """What rows of panels show: one line a value."""
-    lines: list[tuple[object, ...]] = []
-    for words, (found, bands) in rows.items():
-        for layer, by_method in found.items():
-            for method, sweep in by_method.items():
-                lines += [(words, layer, method, alpha, value) for alpha, each in sweep.items() for value in each]
-        for layer, both in bands.items():
-            lines += [(words, layer, band.label, None, value) for band in both for value in band.values]
-    return table(name, caption, ("measure", "layer", Column("method", kind="method"), "alpha", "value"), lines)
-
-
-def row(values: Iterable[GeometryValue], name: str) -> Row:
-    """A quantity with its bands, as `measures_figure` takes it."""
-    values = list(values)
-    bands = {
-        layer: (Band("floor: pure student", tuple(floor)), Band("ceiling: other seeds' teachers", tuple(ceiling), True))
-        for layer, (floor, ceiling) in references(values, name).items()
+def _differences(values: Sequence[GeometryValue], name: str) -> dict[str, dict[tuple[str, float | None], float]]:
+    plain = {
+        (value.layer, value.identity.seed): value.value
+        for value in values
+        if value.name == name and value.relation == FLOOR
     }
-    return sweeps(values, name), bands
+    found: dict[str, dict[tuple[str, float | None], list[float]]] = {}
+    for value in values:
+        base = plain.get((value.layer, value.identity.seed))
+        if (
+            value.name == name
+            and value.relation == OWN
+            and base is not None
+            and value.value - base == value.value - base
+        ):
+            at = (value.identity.method, value.identity.alpha)
+            found.setdefault(value.layer, {}).setdefault(at, []).append(value.value - base)
+    return {layer: {at: mean(each) for at, each in cells.items()} for layer, cells in sorted(found.items())}
 
 
-def _by_layer(
-    setting: Setting, values: Sequence[GeometryValue], shown: Sequence[Quantity], stem: str, caption: str
-) -> Table:
-    """One row a layer and method (floor and ceiling too), one column a quantity; means over alphas and seeds."""
-    columns: list[Column | str] = ["layer", "method", "n", *(Column(each.label, each.digits) for each in shown)]
-    rows = []
-    for kind, relation in (("", OWN), ("floor: ", FLOOR), ("ceiling: ", CEILING)):
-        found = [per_seed(values, each.name, relation) for each in shown]
-        for layer, method in sorted(found[0], key=lambda at: (at[0], network_order(at[1]))):
-            numbers = [_mean(each.get((layer, method), [])) for each in found]
-            rows.append((layer, kind + method, len(found[0][layer, method]), *numbers))
-    rows.sort(key=lambda line: str(line[0]))
-    where = f"{caption} Mean over alphas and seeds, {setting.dataset}, {setting.pair}"
-    return table(f"{stem}_{key(setting)}", where, columns, rows)
+def _angles(setting: Setting, values: Sequence[GeometryValue]) -> Figure:
+    """Principal angles one by one: a few shared directions, or many half shared ones?"""
+    curves: Curves = {}
+    most = max((int(v.name.removeprefix("angle_")) for v in values if v.name.startswith("angle_")), default=0)
+    for number in range(1, most + 1):
+        for relation in (FLOOR, OWN):
+            for layer, cells in by_alpha(values, f"angle_{number}", relation).items():
+                for (method, _), each in cells.items():
+                    curves.setdefault(layer, {}).setdefault(method, {}).setdefault(number, []).extend(each)
+    where = f"angles_{key(setting)}"
+    caption = (
+        "Principal angles between student and teacher, smallest first: means over runs, bands from the least to the "
+        f"largest run, {setting.name}."
+    )
+    draw = partial(series_figure, curves, "angle number", "principal angle (degrees)")
+    return Figure(where, caption, draw, series_data(where, caption, curves, "angle"))
 
 
-def _logits(setting: Setting, values: Sequence[GeometryValue]) -> Table:
+def series_data(name: str, caption: str, curves: Curves, what: str) -> Table:
+    """What `series_figure` shows: mean, least and largest."""
+    rows = [
+        (layer, method, number, mean(each), min(each), max(each), len(each))
+        for layer, by_method in curves.items()
+        for method, series in by_method.items()
+        for number, each in series.items()
+    ]
+    columns = ("layer", Column("network", kind="method"), what, "mean", "least", "largest", "n")
+    return table(name, caption, columns, rows)
+
+
+def _predictions(setting: Setting, values: Sequence[GeometryValue]) -> Table:
     """Predictions of student and own teacher compared, by method and alpha."""
-    others = further(value.name for value in values if value.relation == OWN and not value.layer)
-    shown = (*in_group("predictions"), *others)
-    columns: list[Column | str] = ["method", "alpha", "n"]
-    columns += [Column(words, each.digits) for each in shown for words in (each.label, "low", "high")]
+    more = further(v.name for v in values if v.relation == OWN and not v.layer)
+    shown = (*in_group("predictions"), *more)
+    columns: list[Column | str] = [Column("method", kind="method"), "alpha", "n"]
+    for each in shown:
+        columns += [Column(each.name, each.digits, label=each.label)]
+        columns += [Column(f"{end}_{each.name}", each.digits, beside=True) for end in ("low", "high")]
     found = [sweeps(values, each.name).get("", {}) for each in shown]
-    rows = []
-    for method, by_alpha in found[0].items():
-        for alpha in sorted(by_alpha, key=str):
+    rows: list[tuple[object, ...]] = []
+    for method, cells in found[0].items():
+        for alpha in sorted(cells, key=str):
             intervals = [t_interval(each.get(method, {}).get(alpha, [])) for each in found]
             numbers = [number for one in intervals for number in (one.estimate, one.low, one.high)]
             rows.append((method, show_alpha(alpha), intervals[0].n, *numbers))
-    for words, place in (("floor: pure student", 0), ("ceiling: other seeds' teachers", 1)):
-        both = [t_interval(references(values, each.name).get("", ([], []))[place]) for each in shown]
-        rows.append((words, None, both[0].n, *(number for one in both for number in (one.estimate, one.low, one.high))))
-    return table(
-        f"predictions_{key(setting)}",
-        f"Predictions of student and teacher, {setting.dataset}, {setting.pair}",
-        columns,
-        rows,
-    )
-
-
-def key(setting: Setting) -> str:
-    """The setting in a file name."""
-    return f"{slug(setting.dataset)}_{slug(setting.pair)}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
+    beside = [references(values, each.name).get("", ([], [])) for each in shown]
+    plain = [t_interval(each) for each, _ in beside]
+    numbers = [number for one in plain for number in (one.estimate, one.low, one.high)]
+    rows.append((f"plain student with its {show_method('teacher')}", None, plain[0].n, *numbers))
+    pairs = [number for _, each in beside for number in (mean(each), None, None)]
+    rows.append(("two teachers with each other", None, len(beside[0][1]), *pairs))
+    caption = f"Answers of student and teacher, {setting.name}"
+    return table(f"predictions_{key(setting)}", caption, columns, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from kd_analysis.accuracy.data_sets import PRIOR, OverDataSets, block_gains
@@ -56,8 +57,8 @@ ON_THESE = (
 LIKE_THESE = (
     "On data sets like these: effects on data sets are drawn from one normal distribution, whose mean is unknown and "
     "whose SD has a half-normal prior; the model is solved on a grid. 'New' is one more data set. With so few data "
-    "sets the prior counts: tables/generalising.csv has its scale at 0.25 to 2 points, the page at "
-    f"{PRIOR:g}. Effects on each data set are drawn towards each other as far as their errors allow."
+    "sets the prior counts: the second table shows how much, tables/generalising.csv has everything. Scale here: "
+    f"{PRIOR:g} points. Effects on each data set are drawn towards each other as far as their errors allow."
 )
 
 
@@ -71,13 +72,14 @@ def data_sets_section(analysis: Analysis) -> Section:
     if unreachable := [over for over in found if over.flips_reachable > 0.05]:
         blocks.append(Text(_unreachable(unreachable), "limits"))
     if any(over.likely for over in found):
-        blocks += [Text(LIKE_THESE), _picture(analysis, found), _likely(analysis, found)]
+        blocks += [Text(LIKE_THESE), _picture(analysis, found), *_likely(analysis, found)]
     else:
         blocks.append(Text(ONE, "limits"))
     blocks.append(_blocks(analysis))
     return Section("data_sets", title, tuple(blocks))
 
 
+MEAN = "mean of all data sets"
 ONE = "Fewer than two data sets with an error of their own: nothing is said of other data sets."
 
 
@@ -111,16 +113,24 @@ def _unreachable(found: list[OverDataSets]) -> str:
     )
 
 
-def _likely(analysis: Analysis, found: tuple[OverDataSets, ...]) -> Table:
-    """tables/generalising.csv: every prior scale; shown without the other scales' lines for single data sets."""
-    rows = []
-    for over in found:
-        for scale, posterior in over.likely.items():
-            lines = [("mean of all data sets", posterior.mean), ("new data set", posterior.new)]
-            known = [each.setting.name for each in over.on if each.error == each.error]
-            lines += list(zip(known, posterior.each, strict=True))
-            rows += [(over.method, scale, *_line(about, one, analysis), posterior.between) for about, one in lines]
-    return table("generalising", "Data sets like these: posterior means with 95 % intervals", LIKELY, rows)
+def _likely(analysis: Analysis, found: tuple[OverDataSets, ...]) -> Iterator[Table]:
+    """Everything at the page's prior, what other priors would say of the mean, and all of it as CSV."""
+    rows = [row for over in found for row in _posterior_rows(analysis, over)]
+    at_prior = [row for row in rows if row[1] == PRIOR]
+    means = [row for row in rows if row[2] == MEAN]
+    shown = "Data sets like these: posterior means with 95 % intervals"
+    yield table("generalising_shown", f"{shown}, prior scale {PRIOR:g} points", LIKELY, at_prior)
+    yield table("prior_sensitivity", "The same of the mean of all data sets, by prior scale", LIKELY, means)
+    yield table("generalising", shown, LIKELY, rows, csv_only=True)
+
+
+def _posterior_rows(analysis: Analysis, over: OverDataSets) -> Iterator[tuple[object, ...]]:
+    known = [each.setting.name for each in over.on if each.error == each.error]
+    for scale, posterior in over.likely.items():
+        lines = [(MEAN, posterior.mean), ("new data set", posterior.new)]
+        lines += list(zip(known, posterior.each, strict=True))
+        for about, one in lines:
+            yield (over.method, scale, *_line(about, one, analysis), posterior.between)
 
 
 def _line(about: str, one: Mixture, analysis: Analysis) -> tuple[object, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kd_analysis.accuracy.effects import Effect
-from kd_analysis.accuracy.names import show_alpha, show_method
+from kd_analysis.accuracy.names import fixed, show_alpha, show_method
 from kd_analysis.analysis import Analysis
-from kd_analysis.report.document import Bullets, Section, Text, fixed, p_words
+from kd_analysis.report.document import Bullets, Section, Text, p_words
 from kd_analysis.stats.paired import Conclusion
 from kd_hpc.triage.verdict import Triaged, Verdict
 

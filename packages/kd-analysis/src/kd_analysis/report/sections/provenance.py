@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from importlib import metadata
@@ -17,11 +17,12 @@ from kd_analysis.accuracy.names import show_alpha
 from kd_analysis.analysis import Analysis
 from kd_analysis.geometry.neighbours import NEIGHBOURS
 from kd_analysis.report.document import Block, Column, Document, Section, Table, TableValue, Text, table
-from kd_analysis.representations.measures import ANGLES, BANDWIDTHS, DECIMATION, ICA_ITEMS, RSA_ITEMS
+from kd_analysis.report.settings import settings_of
+from kd_analysis.representations.layers import ICA_ITEMS, NULL_ITEMS, RSA_ITEMS
+from kd_analysis.representations.measures import ANGLES, BANDWIDTHS, BEST_PERMUTATIONS, DECIMATION
 from kd_analysis.representations.npz import MOST_ITEMS
 from kd_analysis.stats.paired import LEVEL
-from kd_hpc.records import NOT_SETTINGS
-from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS
+from kd_hpc.store import METRICS, STATUS
 from kd_hpc.triage.run_directory import Run, file_hash
 
 SIDECAR = "report.json"
@@ -36,6 +37,8 @@ PARAMETERS: Mapping[str, Any] = {
     "neighbours": NEIGHBOURS,
     "RSA items": RSA_ITEMS,
     "ICA items": ICA_ITEMS,
+    "items of the best layer": NULL_ITEMS,
+    "permutations of the best layer": BEST_PERMUTATIONS,
     "RBF widths": list(BANDWIDTHS),
     "principal angles": ANGLES,
     "decimation": list(DECIMATION),
@@ -47,9 +50,8 @@ def provenance_section(analysis: Analysis) -> Section:
     """Settings that differ, software, parameters, and files behind the numbers."""
     blocks: list[Block] = [
         Text(
-            "Pure runs are no distilled runs with alpha = 0: pure training smooths labels (0.1), distilled "
-            "training does not. "
-            "Other settings that differ between counted pure and distilled runs, or within either, are listed here."
+            "Pure runs are no distilled runs at alpha 0: what else differs between them is said with every comparison. "
+            "Here are the recorded settings with more than one value among the counted runs they act on."
         ),
         _differing(analysis),
         table("software", "Software that wrote this report", ["name", "version"], list(software().items())),
@@ -67,6 +69,7 @@ def provenance_section(analysis: Analysis) -> Section:
         ),
         _inputs(analysis),
         _cell_runs(analysis),
+        *([_geometry(analysis)] if analysis.values else []),
     ]
     return Section("provenance", "Provenance", tuple(blocks))
 
@@ -105,7 +108,7 @@ def _table(content: Table) -> dict[str, Any]:
 def _hashes(run: Run, analysis: Analysis) -> dict[str, str]:
     found = {name: file_hash(run.directory / name) for name in (STATUS, METRICS)}
     if run.path in analysis.files:
-        found[REPRESENTATIONS] = analysis.files[run.path].digest
+        found |= {file.path.name: file.digest for file in analysis.files[run.path].every}
     return {name: digest for name, digest in found.items() if digest}
 
 
@@ -130,28 +133,36 @@ def _cell_runs(analysis: Analysis) -> Table:
     return replace(table("cell_runs", "Runs behind each cell", columns, rows), csv_only=True)
 
 
-def _differing(analysis: Analysis) -> Table:
-    """Recorded settings with more than one value among counted runs."""
-    values: dict[str, dict[bool, set[str]]] = defaultdict(lambda: {True: set(), False: set()})
-    for identity, item in analysis.tree.usable.items():
-        record = item.run.record
-        settings = {**item.run.config, **(record.recipe if record else {})}
-        for name in settings.keys() - NOT_SETTINGS:
-            values[name][identity.is_pure].add(json.dumps(settings[name], sort_keys=True))
+def _geometry(analysis: Analysis) -> Table:
+    """tables/geometry.csv: every number of every run, tidy; series that figures show are beside the figures."""
+    paths = {identity: item.run.path for identity, item in analysis.tree.by_identity.items()}
     rows = [
-        (name, _listed(found[True]), _listed(found[False]))
-        for name, found in sorted(values.items())
-        if len(found[True] | found[False]) > 1
+        (
+            paths[value.identity],
+            paths[value.reference] if value.reference else None,
+            value.layer or None,
+            value.name,
+            value.value,
+            value.relation,
+            value.other_layer or None,
+            value.epoch,
+        )
+        for value in analysis.values
+        if not value.name.startswith(("variance_of_", "angle_", "ica_r_", "umap_"))
     ]
-    if not rows:
-        rows = [("none of the recorded ones", None, None)]
+    columns = ["run", "reference", "layer", "measure", "value", "relation", "reference_layer", "epoch"]
+    return table("geometry", "Every measure of every run", columns, rows, csv_only=True)
+
+
+def _differing(analysis: Analysis) -> Table:
+    """Recorded settings with more than one value among the counted runs that they act on."""
+    found = settings_of([item.run for item in analysis.tree.usable.values()])
+    several = [name for name, count in Counter(each.name for each in found).items() if count > 1]
+    rows = [(each.name, each.value, each.runs, each.acts_on) for each in found if each.name in several]
+    columns: list[Column | str] = ["setting", "value", "runs", Column("acts_on", label="acts on")]
     return table(
-        "settings", "Recorded settings that differ between counted runs", ["setting", "pure", "distilled"], rows
+        "settings", "Settings that differ between counted runs", columns, rows or [("none on record", None, None, None)]
     )
-
-
-def _listed(values: Iterable[str]) -> str | None:
-    return ", ".join(sorted(values)) or None
 
 
 def _training(analysis: Analysis) -> list[tuple[str, str, int]]:

@@ -1,9 +1,10 @@
-"""Accuracy against alignment."""
+"""Accuracy against alignment: between cells, within them, and without each method in turn."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from kd_analysis.accuracy.cells import Setting
@@ -11,10 +12,29 @@ from kd_analysis.accuracy.names import network_order
 from kd_analysis.analysis import Analysis
 from kd_analysis.figures.geometry import Points, accuracy_against_alignment_figure
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, table
-from kd_analysis.report.sections.alignment import NONE, key
-from kd_analysis.representations.comparisons import FLOOR, OWN, OWN_FLAGGED, GeometryValue
+from kd_analysis.report.sections.geometry_tables import NONE, key
 from kd_analysis.representations.npz import LAYERS
-from kd_analysis.stats.models import partial_correlation
+from kd_analysis.representations.pairs import FLOOR, OWN, OWN_FLAGGED
+from kd_analysis.representations.values import GeometryValue
+from kd_analysis.stats.models import correlation_between, correlation_within
+
+LIMITS = (
+    "Runs of one cell share method and alpha, and all runs of a seed a teacher: they are not independent, and r over "
+    "all of them has no n that would make an interval. So: between cells, of their means, n the cells; within cells, "
+    "of the deviations from their means, degrees of freedom what is left; and between cells again without each method "
+    "in turn, for one method can make a correlation. Quarantined runs are drawn and not counted: four of them once "
+    "turned r = -0.12 into +0.99. Correlation is not cause."
+)
+COLUMNS = (
+    "layer",
+    "over",
+    "n",
+    Column("r", 2, signed=True),
+    Column("low", 2, signed=True),
+    Column("high", 2, signed=True),
+    Column("least", 2, signed=True, label="least without a method"),
+    Column("most", 2, signed=True, label="most without a method"),
+)
 
 
 def relation_section(analysis: Analysis) -> Section:
@@ -27,13 +47,7 @@ def relation_section(analysis: Analysis) -> Section:
     title = "Accuracy against alignment"
     if not blocks:
         return Section("relation", title, (Text(NONE),))
-    text = (
-        "Within a data set and with alpha partialled out. Quarantined runs are drawn but not counted: four of "
-        "them once turned "
-        "r = -0.12 into +0.99. Runs share teachers and seeds, so these intervals are descriptive, and "
-        "correlation is not cause."
-    )
-    return Section("relation", title, (Text(text, "limits"), *blocks))
+    return Section("relation", title, (Text(LIMITS, "limits"), *blocks))
 
 
 def _points(analysis: Analysis, setting: Setting, layer: str) -> Points:
@@ -57,34 +71,6 @@ def _own(analysis: Analysis, setting: Setting, layer: str) -> Iterator[GeometryV
             yield value
 
 
-def _correlations(analysis: Analysis, setting: Setting) -> Table:
-    rows = []
-    for layer in LAYERS:
-        for counted, label in (((OWN,), "counted runs"), ((OWN, OWN_FLAGGED), "with quarantined runs, for comparison")):
-            found = [
-                v for v in _own(analysis, setting, layer) if v.relation in counted and v.identity.alpha is not None
-            ]
-            if len(found) < 4 or (len(counted) > 1 and not any(v.relation == OWN_FLAGGED for v in found)):
-                continue
-            accuracy = [analysis.tree.by_identity[v.identity].run.acc_last for v in found]
-            one = partial_correlation([v.value for v in found], accuracy, [[v.identity.alpha or 0.0] for v in found])
-            rows.append((layer, label, one.n, one.estimate, one.low, one.high))
-    columns: list[Column | str] = [
-        "layer",
-        "runs",
-        "n",
-        Column("partial r", 2, signed=True),
-        Column("low", 2, signed=True),
-        Column("high", 2, signed=True),
-    ]
-    return table(
-        f"correlation_{key(setting)}",
-        f"Correlation of accuracy with linear CKA, alpha partialled out, {setting.dataset}",
-        columns,
-        rows,
-    )
-
-
 def _figure(setting: Setting, layers: Mapping[str, Points]) -> Figure:
     name = f"accuracy_against_alignment_{key(setting)}"
     caption = f"Test accuracy against linear CKA with the own teacher, one dot a run, {setting.name}."
@@ -96,3 +82,26 @@ def _figure(setting: Setting, layers: Mapping[str, Points]) -> Figure:
     ]
     data = table(name, caption, ("layer", Column("method", kind="method"), "cka", "accuracy"), rows)
     return Figure(name, caption, partial(accuracy_against_alignment_figure, layers, "linear CKA (debiased)"), data)
+
+
+def _correlations(analysis: Analysis, setting: Setting) -> Table:
+    rows: list[tuple[object, ...]] = []
+    for layer in LAYERS:
+        cells: dict[tuple[str, float | None], list[tuple[float, float]]] = defaultdict(list)
+        for value in _own(analysis, setting, layer):
+            if value.relation == OWN:
+                accuracy = analysis.tree.by_identity[value.identity].run.acc_last
+                cells[value.identity.method, value.identity.alpha].append((value.value, accuracy))
+        if len(cells) < 4:
+            continue
+        between, within = correlation_between(list(cells.values())), correlation_within(list(cells.values()))
+        without = [r for method in {at[0] for at in cells} if (r := _without(cells, method)) == r]
+        ends = (min(without), max(without)) if without else (None, None)
+        rows.append((layer, "cells", between.n, between.estimate, between.low, between.high, *ends))
+        rows.append((layer, "runs within cells", within.n, within.estimate, within.low, within.high, None, None))
+    caption = f"Correlation of accuracy with linear CKA, {setting.name}"
+    return table(f"correlation_{key(setting)}", caption, COLUMNS, rows)
+
+
+def _without(cells: Mapping[tuple[str, float | None], Sequence[tuple[float, float]]], method: str) -> float:
+    return correlation_between([dots for at, dots in cells.items() if at[0] != method]).estimate

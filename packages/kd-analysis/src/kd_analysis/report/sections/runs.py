@@ -10,7 +10,11 @@ from kd_analysis.reading.durations import SHARED
 from kd_analysis.reading.run_columns import RUN_COLUMNS
 from kd_analysis.reading.runs_table import frame
 from kd_analysis.report.document import Block, Column, Section, Text, table
+from kd_analysis.report.sections.geometry_tables import undefined
+from kd_analysis.representations.quantities import label
 from kd_hpc.triage.verdict import Verdict
+
+MOST_NAMED = 3
 
 
 def triage_section(analysis: Analysis) -> Section:
@@ -30,6 +34,7 @@ def triage_section(analysis: Analysis) -> Section:
         blocks.append(table("triage", f"{len(rows)} of {len(analysis.tree.runs)} runs with findings", columns, rows))
     else:
         blocks.append(Text(f"Nothing speaks against any of the {len(analysis.tree.runs)} runs."))
+    blocks += [Text(note, "limits") for note in _undefined(analysis)]
     changed = list(_changed_by_flagged(analysis))
     if changed:
         names: list[Column | str] = [
@@ -41,6 +46,18 @@ def triage_section(analysis: Analysis) -> Section:
         ]
         blocks.append(table("with_and_without_flagged", "What the flagged runs would change", names, changed))
     return Section("triage", "Triage: which runs can be trusted", tuple(blocks))
+
+
+def _undefined(analysis: Analysis) -> Iterator[str]:
+    """Numbers of the geometry that some networks do not have."""
+    paths = {identity: item.run.path for identity, item in analysis.tree.by_identity.items()}
+    told = []
+    for (name, layer), identities in undefined(analysis.values).items():
+        runs = ", ".join(paths[identity] for identity in identities[:MOST_NAMED])
+        more = f" and {len(identities) - MOST_NAMED} more" if len(identities) > MOST_NAMED else ""
+        told.append(f"{label(name)}{f' of {layer}' if layer else ''} ({runs}{more})")
+    if told:
+        yield f"Undefined for some networks, which are missing from its means, not 0: {'; '.join(told)}."
 
 
 def _changed_by_flagged(analysis: Analysis) -> Iterator[tuple[str, int, float, int, float]]:

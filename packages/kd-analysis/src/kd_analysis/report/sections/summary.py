@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from kd_analysis.accuracy.cell_model import CellModel
 from kd_analysis.accuracy.effects import Effect
-from kd_analysis.accuracy.names import show_alpha, show_method
+from kd_analysis.accuracy.names import fixed, show_alpha, show_method
 from kd_analysis.accuracy.seeds import advise, design_curve
 from kd_analysis.accuracy.trend_model import Trend
 from kd_analysis.analysis import Analysis
-from kd_analysis.report.document import Block, Bullets, Section, Text, fixed, p_words
+from kd_analysis.report.document import Block, Bullets, Section, Text, p_words
 from kd_analysis.report.sections.comparisons import forest
 from kd_analysis.report.sections.seeds import advice_sentence
 from kd_analysis.report.sections.transferred import transferred_sentence

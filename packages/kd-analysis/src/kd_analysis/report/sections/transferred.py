@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from kd_analysis.accuracy.cells import Setting
-from kd_analysis.accuracy.names import show_alpha, show_method
+from kd_analysis.accuracy.names import fixed, show_alpha, show_method
 from kd_analysis.analysis import Analysis
 from kd_analysis.figures.forest import ForestRow, forest_figure
-from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, fixed, p_words, slug, table
+from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, p_words, slug, table
 from kd_analysis.representations.quantities import label
 from kd_analysis.representations.transfer import Excess, excesses, transferred
 from kd_analysis.stats.intervals import t_interval

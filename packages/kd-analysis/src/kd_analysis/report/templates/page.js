@@ -21,7 +21,8 @@ document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
 });
-const folds = [...document.querySelectorAll("details")];
+if (matchMedia("(max-width: 60rem)").matches) document.getElementById("contents").open = false;
+const folds = [...document.querySelectorAll("main details")];
 const unfold = document.getElementById("unfold");
 const label = () => { unfold.textContent = folds.every(fold => fold.open) ? "Close all" : "Open all"; };
 unfold.addEventListener("click", () => {

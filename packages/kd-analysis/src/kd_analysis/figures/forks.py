@@ -1,0 +1,38 @@
+"""Forks and the runs they left, over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kd_analysis.figures.style import PALETTE, PURE_COLOUR, hide_unused, label_outer, legend_below, new_figure, panels
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Test accuracy by epoch of a parent and of its fork, which share the first `epoch` values."""
+
+    epoch: int
+    parent: tuple[float, ...]
+    fork: tuple[float, ...]
+
+
+def forks_figure(groups: Mapping[str, Sequence[Departure]]) -> Figure:
+    """One panel a kind of fork: parents dashed, forks solid from the epoch they left at."""
+    rows, columns = panels(len(groups))
+    figure, axes = new_figure(rows, columns, height=1.9, sharey=True)
+    for ax, (name, found) in zip(axes.flat, groups.items(), strict=False):
+        for one in found:
+            epochs = np.arange(1, len(one.parent) + 1)
+            ax.plot(epochs, one.parent, color=PURE_COLOUR, linestyle="--", linewidth=0.8, label="parent")
+            after = np.arange(one.epoch, len(one.fork) + 1)
+            ax.plot(after, one.fork[one.epoch - 1 :], color=PALETTE[0], linewidth=0.9, label="fork")
+        ax.axvline(found[0].epoch, color="#999999", linewidth=0.6, linestyle=":")
+        ax.set_title(name, fontsize=6.5)
+    label_outer(axes, len(groups), "epoch", "test accuracy (%)")
+    hide_unused(axes, len(groups))
+    legend_below(figure, [axes.flat[0]])
+    return figure

@@ -1,0 +1,1 @@
+"""What others publish of their runs, read into folders that the report reads."""

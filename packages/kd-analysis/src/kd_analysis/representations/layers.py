@@ -1,0 +1,96 @@
+"""A file's layers and logits in memory, with what was already computed from each."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import squareform
+from scipy.stats import rankdata
+
+from kd_analysis.geometry import cka, neighbours, similarity
+from kd_analysis.geometry.components import Components, independent_components
+from kd_analysis.geometry.nulls import Classes
+from kd_analysis.geometry.superclasses import superclasses
+from kd_analysis.representations.npz import LAYERS, Representations
+
+Labels = NDArray[np.int64]
+RSA_ITEMS, ICA_ITEMS, NULL_ITEMS = 500, 2_000, 1_000
+
+
+class Layer:
+    """One layer of one file: `values` (N, C), `labels` (N,), and coarse labels where the data set has them."""
+
+    def __init__(
+        self, name: str, values: NDArray[np.float32], classes: Classes, labels: Labels, coarse: Labels | None
+    ) -> None:
+        self.name = name
+        self.values = values.astype(np.float64)
+        self.classes = classes
+        self.labels = labels
+        self.coarse = coarse
+
+    @cached_property
+    def graph(self) -> neighbours.Graph:
+        return neighbours.neighbour_graph(self.values, min(neighbours.NEIGHBOURS, len(self.values) - 2))
+
+    @cached_property
+    def class_residual(self) -> NDArray[np.float64]:
+        return cka.class_residual(self.values, self.labels)
+
+    @cached_property
+    def without_top_component(self) -> NDArray[np.float64]:
+        return cka.without_top_component(self.values)
+
+    @cached_property
+    def rsa_items(self) -> NDArray[np.int64]:
+        return similarity.stratified(self.labels, RSA_ITEMS)
+
+    @cached_property
+    def ranked_dissimilarities(self) -> NDArray[np.float64]:
+        return np.asarray(rankdata(similarity.dissimilarities(self.values[self.rsa_items])))
+
+    @cached_property
+    def rank_matrix(self) -> NDArray[np.float64]:
+        return np.asarray(squareform(self.ranked_dissimilarities))
+
+    @cached_property
+    def rsa_classes(self) -> Classes:
+        return Classes(self.labels[self.rsa_items])
+
+    @cached_property
+    def ica_items(self) -> NDArray[np.int64]:
+        return similarity.stratified(self.labels, ICA_ITEMS)
+
+    @cached_property
+    def components(self) -> Components:
+        return independent_components(self.values[self.ica_items])
+
+    @cached_property
+    def few(self) -> NDArray[np.float64]:
+        """The items that the best of several layers is sought on."""
+        return np.asarray(self.values[similarity.stratified(self.labels, NULL_ITEMS)])
+
+    @cached_property
+    def few_classes(self) -> Classes:
+        return Classes(self.labels[similarity.stratified(self.labels, NULL_ITEMS)])
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        return np.random.default_rng(0).permutation(len(self.values))
+
+
+class Prepared:
+    """A file's layers by name and its logits, on the items every run is compared on."""
+
+    def __init__(self, found: Representations, dataset: str) -> None:
+        cut = found.cut()
+        coarse = superclasses(dataset, cut.labels)
+        self.classes = Classes(cut.labels)
+        self.layers = {name: Layer(name, cut.layers[name], self.classes, cut.labels, coarse) for name in LAYERS}
+        self.logits, self.labels, self.coarse = cut.logits, cut.labels, coarse
+
+    @cached_property
+    def answers(self) -> NDArray[np.int64]:
+        return np.asarray(self.logits.argmax(axis=1))
