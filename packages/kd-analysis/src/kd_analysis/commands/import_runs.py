@@ -14,9 +14,10 @@ def import_runs(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of runs to write.")],
     dataset: Annotated[str | None, typer.Option("--dataset", help="Data set, where the files do not say it.")] = None,
 ) -> None:
-    """Read results that others publish into run folders, so that the report says what they show.
+    """Read what others publish into run folders.
 
-    Known are results.json (an object a run, with a history by epoch) and worklog.txt of mdistiller and its kin.
+    The report then says what it shows. Known are results.json (an object a run, with a history by epoch) and
+    worklog.txt of mdistiller and its kin.
 
     Example: kd-analysis import results.json -o theirs --dataset Cifar10
     """

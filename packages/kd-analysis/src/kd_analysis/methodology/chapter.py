@@ -13,7 +13,7 @@ from kd_analysis.report.latex import escape_latex
 from kd_analysis.report.markdown import escape as markdown
 
 NOT_ON_RECORD = "not on record"
-WIDEST = 120
+WIDEST = 84
 """Characters of a row that a page is wide enough for."""
 CHARACTER = 0.0115
 """Width of one, as a share of the page's: no column is narrower than its longest word."""
