@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -25,32 +24,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from kd_hpc.catalogue import LOSS_TERMS, ON_LOGITS, PURE
+from kd_hpc.acting import DISTILLED_RUNS, FACTOR_TRANSFER, LOGIT_METHODS, NO_RUN, PURE_RUNS, ActsOn
+from kd_hpc.catalogue import LOSS_TERMS, PURE
 from kd_hpc.errors import IdentityError
 from kd_hpc.near import did_you_mean
 from kd_hpc.variant import Control, Variant, format_setting
 
 _CALIBRATED = re.compile(r"calibrated:([0-9]+(?:\.[0-9]+)?)")
 Weight = Annotated[float, Field(ge=0)]
-
-
-@dataclass(frozen=True)
-class ActsOn:
-    """Which runs a field can change the numbers of, by their method; a field without this acts on all."""
-
-    runs_of: Callable[[str], bool]
-
-
-_PURE_RUNS = ActsOn(lambda method: method == PURE)
-_DISTILLED_RUNS = ActsOn(lambda method: method != PURE)
-_LOGIT_METHODS = ActsOn(lambda method: method in ON_LOGITS or _is_added(method))
-_FACTOR_TRANSFER = ActsOn(lambda method: method == "factor_transfer" or _is_added(method))
-_NO_RUN = ActsOn(lambda method: False)
-
-
-def _is_added(method: str) -> bool:
-    """True for a method of another package: nobody here knows what it reads."""
-    return method != PURE and method not in LOSS_TERMS.own
 
 
 class Strict(BaseModel):
@@ -76,10 +57,10 @@ class Recipe(Strict):
     lr: float = Field(0.1, gt=0, description="Learning rate of the first epoch.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of stochastic gradient descent.")
     weight_decay: float = Field(5e-4, ge=0, description="Weight decay, of every trained parameter.")
-    label_smoothing: Annotated[float, _PURE_RUNS] = Field(
+    label_smoothing: Annotated[float, PURE_RUNS] = Field(
         0.1, ge=0, lt=1, description="Label smoothing, of pure runs only."
     )
-    temperature: Annotated[float, _LOGIT_METHODS] = Field(
+    temperature: Annotated[float, LOGIT_METHODS] = Field(
         4.0, gt=0, description="Temperature of the methods that soften logits."
     )
     augmentation: Literal["auto", "crop-flip", "crop", "resized-crop", "none"] = Field(
@@ -88,7 +69,7 @@ class Recipe(Strict):
     validation: int = Field(
         0, ge=0, description="Training images held out, on which the best epoch is chosen; 0: on the test images."
     )
-    loader: Annotated[Literal["device", "workers"], _NO_RUN] = Field(
+    loader: Annotated[Literal["device", "workers"], NO_RUN] = Field(
         "device", description="Who makes the batches, which are the same."
     )
     amp_dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
@@ -97,19 +78,19 @@ class Recipe(Strict):
     step: Literal["fast", "plain"] = Field(
         "fast", description="plain: operation by operation and an unfolded teacher, to compare with."
     )
-    paraphraser_epochs: Annotated[int, _FACTOR_TRANSFER] = Field(
+    paraphraser_epochs: Annotated[int, FACTOR_TRANSFER] = Field(
         30, ge=1, description="Epochs of factor_transfer's first stage."
     )
-    watchdog_skips: Annotated[int, _NO_RUN] = Field(
+    watchdog_skips: Annotated[int, NO_RUN] = Field(
         100, ge=1, description="Skipped optimizer steps in a row that stop a run."
     )
     weights: dict[str, Weight] = Field(
         {}, description="Weight of one loss term instead of the method's own, such as rkd.angle=2."
     )
-    representation_epochs: Annotated[tuple[int, ...], _NO_RUN] = Field(
+    representation_epochs: Annotated[tuple[int, ...], NO_RUN] = Field(
         (), description="Finished epochs after which representations are kept, beside those at the end."
     )
-    checkpoint_epochs: Annotated[tuple[int, ...], _NO_RUN] = Field(
+    checkpoint_epochs: Annotated[tuple[int, ...], NO_RUN] = Field(
         (), description="Finished epochs whose checkpoint is kept, for forks and audits."
     )
     schedule: Literal["cosine", "multistep"] = Field(
@@ -119,14 +100,14 @@ class Recipe(Strict):
         (), validate_default=True, description="Finished epochs after which multistep lowers it."
     )
     factor: float = Field(0.1, gt=0, lt=1, description="What multistep multiplies it by.")
-    mix: Annotated[Literal["convex", "sum"], _DISTILLED_RUNS] = Field(
+    mix: Annotated[Literal["convex", "sum"], DISTILLED_RUNS] = Field(
         "convex", description="Loss: (1 - alpha) * labels + alpha * method, or labels + alpha * method."
     )
-    convex: Annotated[tuple[str, ...], _DISTILLED_RUNS] = Field(
+    convex: Annotated[tuple[str, ...], DISTILLED_RUNS] = Field(
         (), description="A method that stays convex where the mix is sum."
     )
 
-    calibrated: Annotated[float, _DISTILLED_RUNS] = Field(
+    calibrated: Annotated[float, DISTILLED_RUNS] = Field(
         0.0,
         ge=0,
         description="So many times as hard as the labels a method is made to pull at the start, by one factor on its "
@@ -292,7 +273,7 @@ def _setting(name: str, text: str) -> Any:
 VARIABLE: tuple[str, ...] = tuple(
     name
     for name, field in Recipe.model_fields.items()
-    if not isinstance(field.default, dict | tuple) and _NO_RUN not in field.metadata
+    if not isinstance(field.default, dict | tuple) and NO_RUN not in field.metadata
 )
 """The fields that a single run, or a sweep, may have other values of."""
 
