@@ -8,7 +8,7 @@ import pytest
 
 from kd_hpc.campaign import load_campaign
 from kd_hpc.errors import CampaignError
-from kd_hpc.near import did_you_mean
+from kd_hpc.near import did_you_mean, nearest_file
 
 LINES = {
     "name": '"mine"',
@@ -151,3 +151,14 @@ def test_only_what_is_near_was_meant() -> None:
     assert did_you_mean("cifar100", known) == "Did you mean Cifar100?"
     assert did_you_mean("svnh", known) == "Did you mean SVHN?"
     assert did_you_mean("ImageNet", known) == ""
+
+
+def test_a_campaign_beside_the_one_that_was_typed_is_nearer_than_one_in_the_usual_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "campaigns").mkdir()
+    for name in ("campaigns/charlie.toml", "charlie.toml"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert nearest_file(Path("charlei.toml"), "campaigns/*.toml") == Path("charlie.toml")
+    assert nearest_file(Path("elsewhere/charlei.toml"), "campaigns/*.toml") == Path("campaigns/charlie.toml")

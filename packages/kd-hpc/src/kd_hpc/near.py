@@ -30,6 +30,6 @@ def nearest_file(path: Path, pattern: str) -> Path | None:
     `pattern` is the folder and the name, as "campaigns/*.toml".
     """
     folder, _, name = pattern.rpartition("/")
-    files = sorted({*path.parent.glob(name), *Path(folder).glob(name)})
+    files = [*sorted(path.parent.glob(name)), *sorted(Path(folder).glob(name))]
     found = nearest(path.stem, (file.stem for file in files))
     return next((file for file in files if file.stem in found), None)

@@ -86,6 +86,11 @@ def paragraph(text: str, begin: str = "", *, room: int | None = None) -> str:
     )
 
 
+def print_prose(text: str, begin: str = "") -> None:
+    """On stdout: `text` behind `begin`, broken between words where a terminal is too narrow; in a pipe, one line."""
+    print(paragraph(text, begin) if sys.stdout.isatty() else f"{begin}{text}")
+
+
 def screen_size() -> tuple[int, int]:
     """Columns and lines of the terminal; in a pipe, those of one of 80 x 24."""
     return shutil.get_terminal_size(_FALLBACK) if sys.stdout.isatty() else _FALLBACK

@@ -50,7 +50,7 @@ class GradientWatchdog:
         return WatchdogStop(
             f"{self.limit} optimizer steps in a row were skipped up to step {self.step}: "
             f"the gradient of {culprit} is not finite.",
-            remedy="Train with --amp-dtype float32, or lower --lr or that term's weight; then kd-hpc retry the run.",
+            remedy="Train with --amp-dtype float32, or lower --lr or that term's weight; then type kd-hpc retry.",
         )
 
     def take_skipped(self) -> int:

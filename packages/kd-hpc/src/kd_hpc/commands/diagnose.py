@@ -27,7 +27,7 @@ def diagnose(
     from kd_hpc.inspection.postmortem import examine
     from kd_hpc.inspection.selection import find_run
     from kd_hpc.store import Store
-    from kd_hpc.terminal import print_json
+    from kd_hpc.terminal import print_json, print_prose
 
     store = Store(experiments)
     finding = examine(store, find_run(store, run, campaign), campaign)
@@ -35,4 +35,6 @@ def diagnose(
         print_json(finding.as_json())
         return
     for name, value in finding.lines(store.root):
-        print(f"{name:<9}{value}".replace("\n", f"\n{'':<9}"))
+        for place, line in enumerate(value.split("\n")):
+            begin = f"{'' if place else name:<9}"
+            print(begin + line) if name == "next" else print_prose(line, begin)
