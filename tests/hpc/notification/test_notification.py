@@ -77,7 +77,7 @@ def test_needs_and_the_end_are_told_once_by_real_rounds_and_after_a_retry_again(
     needs = [detail for message in messages if message["event"] == "needs_person" for detail in message["details"]]
     concerned = [need["runs"][0] for need in needs]
     assert len(concerned) == len(set(concerned)) == 2, (
-        "teacher and pure student once, the distilled one with its teacher"
+        "the distilled one is told of with its teacher"
     )
     assert TEACHER.label in concerned
     assert all("kd-hpc retry" in need["remedy"] for need in needs)
