@@ -76,9 +76,7 @@ def test_needs_and_the_end_are_told_once_by_real_rounds_and_after_a_retry_again(
     assert [message["event"] for message in messages].count("ended") == 1
     needs = [detail for message in messages if message["event"] == "needs_person" for detail in message["details"]]
     concerned = [need["runs"][0] for need in needs]
-    assert len(concerned) == len(set(concerned)) == 2, (
-        "the distilled one is told of with its teacher"
-    )
+    assert len(concerned) == len(set(concerned)) == 2, "the distilled one is told of with its teacher"
     assert TEACHER.label in concerned
     assert all("kd-hpc retry" in need["remedy"] for need in needs)
     first = messages[0]

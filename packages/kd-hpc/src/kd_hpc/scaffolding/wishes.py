@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
-
-from kd_hpc.campaign import PLACEHOLDER
+from dataclasses import dataclass, replace
 
 SUBMITS = {"pbs": "qsub", "slurm": "sbatch"}
 """The command by which a scheduler is known to be here."""
@@ -62,9 +60,9 @@ _SLURM = Wishes(
     students_per_job=6,
     gpus=1,
 )
-_PBS = Wishes(**{**vars(_SLURM), "scheduler": "pbs", "project": PLACEHOLDER})
+_PBS = replace(_SLURM, scheduler="pbs")
 USUAL = {wishes.scheduler: wishes for wishes in (_HERE, _PBS, _SLURM)}
-"""By scheduler. PBS takes no job without a project."""
+"""By scheduler."""
 
 
 def scheduler_here() -> str:
