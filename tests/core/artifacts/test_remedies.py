@@ -42,7 +42,7 @@ def test_a_completed_run_is_to_be_put_back_or_begun_anew(tmp_path: Path) -> None
         f"kd-core train --experiments '{root}' --dataset Digits --method rkd --alpha 0.5 --teacher ResNet20 "
         "--student ResNetBaby --seed 3 --weight rkd.angle=5.0"
     )
-    anew = f"kd-hpc retry --anew {RKD.label} --experiments {root}, then {command}"
+    anew = f"kd-hpc retry --anew {RKD.label} --experiments '{root}', then {command}"
     assert begin_anew(store, RKD) == anew
     assert train_it(store, RKD) == f"Put that file back from a copy, or train the run again: {anew}"
 
