@@ -109,7 +109,10 @@ CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+ALONE = ("a weight after the epoch", "a weight before it", "the last weights")
+
+
+@pytest.mark.parametrize("change", ALONE)
 def test_a_run_with_one_changed_bit_disagrees(change: str, copy: Path, tmp_path: Path) -> None:
     make, told = CHANGES[change]
     make(copy / "experiments" / RUN)
@@ -118,6 +121,19 @@ def test_a_run_with_one_changed_bit_disagrees(change: str, copy: Path, tmp_path:
     assert "DISAGREES in " in output
     assert told in output
     assert len(output.strip().splitlines()) == 1
+
+
+def test_everything_that_is_not_the_same_is_named(copy: Path, tmp_path: Path) -> None:
+    told = [named for change, (make, named) in CHANGES.items() if change != "a weight before it"]
+    for change, (make, _) in CHANGES.items():
+        if change != "a weight before it":
+            make(copy / "experiments" / RUN)
+    code, output = audit(copy, tmp_path / "log", "--json")
+    found = json.loads(output)
+    assert (code, found["agrees"]) == (1, False)
+    assert set(told) <= set(found["differences"])
+    beside = {"best.pth: conv1.weight", "last.pth: conv1.weight"}  # they say otherwise than the checkpoint now
+    assert set(found["differences"]) <= {*told, *beside}
 
 
 def test_another_machine_is_compared_by_its_curve(copy: Path, tmp_path: Path) -> None:
