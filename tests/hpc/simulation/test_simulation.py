@@ -351,6 +351,7 @@ CRIMES: dict[str, list[tuple[Any, str, Any]]] = {
     "students do not wait": [
         (kd_hpc.planning.planner, "teacher_readiness", lambda situation, run: Readiness(sha256="x"))
     ],
+    "forks do not wait for their parents": [(kd_hpc.planning.planner, "parent_obstacle", lambda situation, run: None)],
     "slots are not counted": [(_Planner, "_obstacle", lambda self, slots, made: "")],
     "replaced jobs are not deleted": [(ListedJobs, "surplus", lambda self: ())],
     "a recorded held job is not released": [(_Planner, "_with_job", _never_release_later)],
