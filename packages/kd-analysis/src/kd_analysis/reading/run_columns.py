@@ -65,6 +65,11 @@ def _students_at_most(tree: Tree, item: Triaged) -> int | None:
     return students[1] if students else None
 
 
+def _forked_from(tree: Tree, item: Triaged) -> str | None:
+    facts = item.run.record.provenance.get("parent") if item.run.record else None
+    return str(facts["run"]) if isinstance(facts, dict) and "run" in facts else None
+
+
 def _attempts(tree: Tree, item: Triaged) -> int | None:
     return len(item.run.record.attempts) or None if item.run.record else None
 
@@ -123,6 +128,20 @@ RUN_COLUMNS: tuple[RunColumn, ...] = (
     ),
     RunColumn(
         "best_epoch", "integer", "epoch of acc_best, from 1", lambda tree, at: best_epoch(at.run), short="best epoch"
+    ),
+    RunColumn(
+        "validation_acc_best",
+        "number",
+        "best accuracy on held-out images, %",
+        lambda tree, at: max(at.run.curves.validation_acc, default=math.nan),
+        2,
+    ),
+    RunColumn("forked_from", "string", "the run whose first epochs it shares", _forked_from),
+    RunColumn(
+        "recipe",
+        "string",
+        "digest of the settings that can change its numbers; equal for runs of one recipe",
+        lambda tree, at: (at.run.record and (at.run.record.recipe_sha256 or "")[:12]) or None,
     ),
     RunColumn("teacher_acc_last", "number", "acc_last of its teacher, %", _teacher_accuracy, 2),
     RunColumn("attempts", "integer", "jobs and starts on record", _attempts),
