@@ -149,7 +149,8 @@ def _bit_by_bit(after: Mapping[str, Any], student: Student) -> Iterator[str]:
     if student.failure:
         yield f"training stopped: {student.failure.what}"
         return
-    theirs, ours = dict(leaves(after, NOT_TRAINED)), dict(leaves(student.state_dict(), NOT_TRAINED))
+    known = {part: value for part, value in student.state_dict().items() if part in after}  # a later version has more
+    theirs, ours = dict(leaves(after, NOT_TRAINED)), dict(leaves(known, NOT_TRAINED))
     for name in sorted({*theirs, *ours}):
         if not same_bits(theirs.get(name), ours.get(name)):
             yield name
