@@ -66,6 +66,8 @@ def audit(store: Store, run: Experiment, epoch: int | None, data: Path, device: 
     request = Request(store, [run], recorded_recipe(store, run), data, device, JobIdentity())
     around = surroundings(request, [record])
     student = _student_before(epoch, request, around, files)
+    if student.recipe.calibrated and epoch == 1:  # later ones have the weights in the checkpoint
+        student.objective.reweigh(record.provenance.get("weights", student.objective.weights))
     after = look_at(files[epoch], epoch)
     _train_once(student, around)
     facts = provenance(around.device, around.dtype, around.dataset)
