@@ -216,6 +216,28 @@ def test_published_accuracies_stand_beside_ours(tmp_path: Path, shared_cache: Pa
     assert "published" not in {table.name for table in document_of(tmp_path, shared_cache).tables}
 
 
+def test_the_report_says_how_hard_each_term_pulled_and_which_hardly_did(tmp_path: Path, shared_cache: Path) -> None:
+    spec = TreeSpec(methods=("logit", "attention_transfer"), alphas=(0.5,), items=0)
+    build_tree(tmp_path, spec)
+    for record in tmp_path.glob("Digits/*/alpha_0.5/**/status.json"):
+        method, seed = record.relative_to(tmp_path).parts[1], int(record.parent.name)
+        content, metrics = (json.loads(path.read_text()) for path in (record, record.with_name("metrics.json")))
+        weight, pull = (2.0, 0.3 + seed) if method == "logit" else (1.0, 0.06)
+        content["provenance"]["weights"] = {f"{method} term": weight}
+        ce = metrics["gradient_norms"]["ce"]
+        metrics["gradient_norms"][f"{method} term"] = [pull / weight * value for value in ce]
+        record.write_text(json.dumps(content))
+        record.with_name("metrics.json").write_text(json.dumps(metrics))
+    document = document_of(tmp_path, shared_cache)
+    rows = {row["method"]: row for row in rows_of(document, "strength")}
+    assert (rows["logit"]["weights"], rows["logit"]["n"]) == ("2", 2)
+    assert rows["logit"]["first"] == pytest.approx((0.3 + 1.3) / 2)
+    assert rows["attention_transfer"]["first"] == pytest.approx(0.06)
+    words = render_markdown(document)
+    assert "AT: every term pulled less than a tenth as hard as the labels" in words
+    assert "Equal alpha is not equal strength" in words
+
+
 def test_runs_of_another_recipe_are_other_runs_and_said_first(synthetic: Path, shared_cache: Path) -> None:
     document = document_of(synthetic, shared_cache, load_campaign(ROOT / "campaigns" / "digits.toml"))
     first = document.sections[0].blocks[0]

@@ -11,6 +11,7 @@ from kd_analysis.analysis import Analysis
 from kd_analysis.figures.curves import Line, curves_figure
 from kd_analysis.figures.terms import TermCurves, terms_figure
 from kd_analysis.report.document import Block, Column, Figure, Section, Table, Text, slug, table
+from kd_analysis.report.sections.strength import strength_blocks
 from kd_hpc.triage.run_directory import CROSS_ENTROPY, Run
 
 
@@ -22,6 +23,7 @@ def curves_section(analysis: Analysis) -> Section:
             if any(getattr(run.curves, curve) for runs in _groups(analysis, setting).values() for run in runs):
                 blocks.append(_curves(analysis, setting, curve, words))
         blocks += _terms(analysis, setting)
+    blocks += strength_blocks(analysis)
     return Section("curves", "Training curves", tuple(blocks) or (Text("No run has curves yet."),))
 
 
