@@ -35,9 +35,9 @@ from kd_hpc.schedulers.base import Gone, Phase, Unknown
 from kd_hpc.simulation.campaigns import live_through, random_world
 from kd_hpc.simulation.faults import CALM, Faults
 from kd_hpc.simulation.scheduler import SimScheduler
-from kd_hpc.simulation.trainer import Nature, Violation
+from kd_hpc.simulation.trainer import Nature, SimStudent, SimTrainer, Violation
 from kd_hpc.simulation.world import World
-from tests.hpc.support import tiny_campaign
+from tests.hpc.support import TEACHER, tiny_campaign
 
 
 class Campaigns(RuleBasedStateMachine):
@@ -303,9 +303,47 @@ def test_cancelling_a_student_lets_its_jobmates_go_on_together_uncharged() -> No
 
 
 def test_one_fault_of_every_kind_in_every_tick_only_delays() -> None:
-    for name in ("lost_answer", "lost_request", "late_request", "refusal", "hung", "unsure", "unlisted", "deaf"):
+    answers = ("lost_answer", "lost_request", "late_request", "refusal", "hung", "unsure", "unlisted", "deaf")
+    for name in (*answers, "lost_node", "reused_id", "renamed", "skew"):
         world = World(tiny_campaign(), seed=5, faults=Faults(**{name: 0.7}), running_limit=2)
         assert set(live_through(world).values()) == {"done"}, name
+
+
+def world_with_a_ghost() -> tuple[World, SimStudent]:
+    """A teacher's job that the server gave up and that works on; its walltime is over by the runner's clock alone."""
+    world = World(tiny_campaign(), seed=1, running_limit=1, natures={TEACHER: Nature(epoch_seconds=250)})
+    world.tick()
+    world.advance(60)
+    (job,) = (job for job in world.cluster.alive() if job.phase == Phase.RUNNING)
+    world.cluster.lose(job)
+    assert isinstance(job.program, SimTrainer)
+    (student,) = job.program.open_students
+    return world, student
+
+
+def test_a_job_lost_with_its_node_is_left_alone_while_it_may_live() -> None:
+    world, ghost = world_with_a_ghost()
+    world.tick()
+    record = world.store.read(ghost.experiment)
+    assert isinstance(record, StatusRecord)
+    assert len(record.attempts) == 1
+    assert ghost.is_open
+
+
+def test_a_job_lost_with_its_node_that_is_taken_over_writes_nothing_more() -> None:
+    world, ghost = world_with_a_ghost()
+    world.jump_clock(timedelta(hours=1000))
+    world.tick()
+    record = world.store.read(ghost.experiment)
+    assert isinstance(record, StatusRecord)
+    assert [attempt.job_id for attempt in record.attempts][1:], "another job was submitted"
+    world.advance(3600)
+    assert not ghost.is_open
+    world.settle()
+    record = world.store.read(ghost.experiment)
+    assert isinstance(record, StatusRecord)
+    assert record.state == State.COMPLETED
+    assert len(record.attempts) == 2
 
 
 # The judge must be able to find somebody guilty: each of these breaks one rule of the protocol.
@@ -380,3 +418,16 @@ def test_a_broken_protocol_is_found_out(crime: list[tuple[Any, str, Any]]) -> No
 def test_without_the_fence_a_failing_lock_gives_a_run_two_writers() -> None:
     with broken(kd_hpc.simulation.trainer, "require_recorded", _anything_goes), pytest.raises(Violation):
         live_through_many(lock_holds=False)
+
+
+def live_through_many_without_rooms() -> None:
+    for seed in range(100):
+        world = random_world(seed)
+        world.disk.is_fenced = False
+        world.faults = replace(world.faults, lost_node=0.5, clock_jump=0.5, skew=1.0)
+        live_through(world)
+
+
+def test_without_the_fence_of_directories_a_lost_node_gives_a_run_two_writers() -> None:
+    with pytest.raises(Violation, match=r"is written by jobs \S+ and \S+ at once"):
+        live_through_many_without_rooms()

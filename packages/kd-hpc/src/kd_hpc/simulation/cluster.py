@@ -38,6 +38,14 @@ class SimJob:
     exit_status: int | None = None
     comment: str = ""
     program: Program | None = None
+    user: str = "simulated"
+    is_lost: bool = False
+    """Given up by the server; its processes, which it cannot see, live as long as `phase` says."""
+
+    @property
+    def is_listed(self) -> bool:
+        """True while the server counts it."""
+        return self.phase is not None and not self.is_lost
 
     @property
     def is_alive(self) -> bool:
@@ -47,6 +55,9 @@ class SimJob:
         """The scheduler's word on a job that has ended."""
         if not with_history:
             return Gone(f"Unknown Job Id {self.job_id}")
+        if self.is_lost:
+            evidence = f"{self.job_id}: job_state = F, Exit_status = -20"
+            return Gone(evidence, -20, "", self.host, verdict=NodeFault())
         status = self.exit_status
         number = status - 256 if status is not None and status > 256 else None
         return Gone(f"{self.job_id}: job_state = F", status, self.comment, self.host, number, self._verdict())
@@ -68,7 +79,12 @@ class Cluster:
     rng: Random
     death_rate: float = 0.0
     node_fault_rate: float = 0.0
+    lost_node_rate: float = 0.0
+    reused_id_rate: float = 0.0
+    ghosts: set[str] = field(default_factory=set)
+    """Jobs that were given up and are not known to be over."""
     hosts: tuple[str, ...] = ("gpu01", "gpu02", "gpu03")
+    made: int = 0
     jobs: dict[str, SimJob] = field(default_factory=dict)
     later: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
     """Seconds from now, and what the server will do then."""
@@ -76,10 +92,37 @@ class Cluster:
     def alive(self) -> Iterator[SimJob]:
         return (job for job in self.jobs.values() if job.is_alive)
 
-    def submit(self, name: str, spec: JobSpec | None, program: Program | None = None) -> SimJob:
-        job = SimJob(f"{len(self.jobs) + 1}.sim", name, spec, program=program)
+    def listed(self) -> Iterator[SimJob]:
+        """What the server counts as this user's."""
+        return (job for job in self.alive() if job.is_listed and job.user == "simulated")
+
+    def submit(self, name: str, spec: JobSpec | None, user: str = "simulated") -> SimJob:
+        job = SimJob(self._next_id(), name, spec, user=user)
         self.jobs[job.job_id] = job
         return job
+
+    def lose(self, job: SimJob) -> None:
+        """The server gives a running job up. Its node comes back within two days, without it."""
+        job.is_lost = True
+        self.ghosts.add(job.job_id)
+        self.at(self.rng.uniform(600, 48 * 3600), lambda: self._found_again(job))
+
+    def rename_nodes(self) -> None:
+        self.hosts = tuple(f"{host[:5]}-{self.rng.randrange(1000)}" for host in self.hosts)
+
+    def _next_id(self) -> str:
+        """A new one; or, by a server that was set up anew, one of a job that has ended."""
+        ended = [job.job_id for job in self.jobs.values() if not job.is_alive and not job.is_lost]
+        if ended and self.reused_id_rate and self.rng.random() < self.reused_id_rate:
+            return self.rng.choice(ended)
+        self.made += 1
+        return f"{self.made}.sim"
+
+    def _found_again(self, job: SimJob) -> None:
+        if job.is_alive:
+            self._kill(job, -20, "", "")
+        job.is_lost = False
+        self.ghosts.discard(job.job_id)
 
     def at(self, seconds: float, act: Callable[[], object]) -> None:
         self.later.append((seconds, act))
@@ -91,7 +134,7 @@ class Cluster:
 
     def delete(self, job_id: str) -> None:
         job = self.jobs.get(job_id)
-        if job and job.is_alive:
+        if job and job.is_listed:
             self._kill(job, None if job.phase != Phase.RUNNING else 271, "", "terminated")
 
     def advance(self, seconds: float) -> None:
@@ -110,7 +153,7 @@ class Cluster:
         self._kill(job, 265, "", "")
 
     def _start_waiting(self) -> None:
-        running = sum(job.phase == Phase.RUNNING for job in self.alive())
+        running = sum(job.phase == Phase.RUNNING for job in self.listed())
         for job in list(self.alive()):
             if job.phase == Phase.WAITING and running < self.running_limit:
                 running += self._start(job)
@@ -127,6 +170,8 @@ class Cluster:
 
     def _run(self, job: SimJob, seconds: float) -> None:
         limit = job.spec.resources.walltime_seconds if job.spec else 3600
+        if job.is_listed and self.lost_node_rate and self.rng.random() < self.lost_node_rate * seconds / 3600:
+            self.lose(job)
         if self.rng.random() < self.death_rate * seconds / 3600:
             self._work(job, self.rng.random() * seconds)
             self._kill(job, 265, "", "")
@@ -149,4 +194,4 @@ class Cluster:
             self._end(job, status, comment)
 
     def _end(self, job: SimJob, status: int | None, comment: str = "") -> None:
-        job.phase, job.exit_status, job.comment = None, status, comment
+        job.phase, job.exit_status, job.comment = None, -20 if job.is_lost else status, comment

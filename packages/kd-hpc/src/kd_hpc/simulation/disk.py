@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
+from kd_hpc.errors import RecordChanged
 from kd_hpc.experiment import Experiment, experiment_at
 from kd_hpc.locks import MayTakeFrom, nobody
 from kd_hpc.planning.situation import Weights
@@ -24,6 +26,8 @@ class RunDirectory:
     best_sha256: str = ""
     stderr: str = ""
     cancelled: bool = False
+    room: int = 0
+    """The number of the only owner that can still write here; 0 for none."""
 
 
 @dataclass
@@ -33,6 +37,18 @@ class Disk:
     step: Callable[[str], None]
     runs: dict[Experiment, RunDirectory] = field(default_factory=dict)
     notes: SimNotes = field(default_factory=lambda: SimNotes())
+    is_fenced: bool = True
+    """False for a disk on which an owner that was taken over can go on writing."""
+    _rooms: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def take_over(self, experiment: Experiment) -> int:
+        """Take the run from every earlier owner; returns the number of the new one."""
+        self.run(experiment).room = room = next(self._rooms)
+        return room
+
+    def is_owned_by(self, experiment: Experiment, room: int) -> bool:
+        """False once somebody else has taken the run over, or its directory was moved away."""
+        return not self.is_fenced or (experiment in self.runs and self.runs[experiment].room == room)
 
     def run(self, experiment: Experiment) -> RunDirectory:
         return self.runs.setdefault(experiment, RunDirectory())
@@ -84,9 +100,13 @@ class SimStore(Store):
         because: str = "",
     ) -> StatusRecord:
         self._disk.step("before a record")
-        self._disk.run(experiment).record = record
+        before = self.read(experiment)
+        if isinstance(before, StatusRecord) and before.revision != record.revision:
+            raise RecordChanged(f"{experiment.label} has revision {before.revision}, not {record.revision}.")
+        self._disk.take_over(experiment)
+        self._disk.run(experiment).record = written = record.model_copy(update={"revision": record.revision + 1})
         self._disk.step("after a record")
-        return record
+        return written
 
     def create(self, experiment: Experiment) -> Path:
         self._disk.run(experiment)

@@ -32,6 +32,14 @@ class Faults:
     """A running job that is killed without warning, per hour."""
     node: float = 0.0
     """A node that fails a job at once, per start."""
+    lost_node: float = 0.0
+    """A running job that the server gives up with its node, and whose processes live on, per hour."""
+    reused_id: float = 0.0
+    """A submission, the user's own or a stranger's, that gets the id of a job that has ended."""
+    renamed: float = 0.0
+    """All nodes get other names, per tick."""
+    skew: float = 0.0
+    """A node whose clock is hours off, per start of a job."""
     runner_death: float = 0.0
     """The runner is killed between two steps of its tick."""
     second_runner: float = 0.0
@@ -55,6 +63,10 @@ ROUGH = Faults(
     deaf=0.1,
     death=0.1,
     node=0.05,
+    lost_node=0.05,
+    reused_id=0.05,
+    renamed=0.05,
+    skew=0.3,
     runner_death=0.15,
     second_runner=0.1,
     purge=0.05,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
-from kd_hpc.schedulers.base import Identity, JobSpec, Limits, ListedJob, Live, Observation, Snapshot, Unknown
+from kd_hpc.schedulers.base import Identity, JobSpec, Limits, ListedJob, Live, Lost, Observation, Snapshot, Unknown
 from kd_hpc.simulation.cluster import Cluster, Program, SimJob
 from kd_hpc.simulation.faults import Faults
 
@@ -42,11 +42,11 @@ class SimScheduler:
         if self._fails(self.faults.hung):
             return Snapshot({}, None, unreachable="qstat gave no answer within 90 s")
         observations = {job_id: self._observe(job_id) for job_id in job_ids}
-        listed = tuple(ListedJob(job.job_id, job.name, _live(job)) for job in self.cluster.alive())
+        listed = tuple(ListedJob(job.job_id, job.name, _live(job)) for job in self.cluster.listed())
         self.in_system = len(listed)
         limits = Limits(self.cluster.running_limit, self.cluster.queued_limit)
         names = {
-            job_id: Identity(self.cluster.jobs[job_id].name, self.user)
+            job_id: Identity(self.cluster.jobs[job_id].name, self.cluster.jobs[job_id].user)
             for job_id in job_ids
             if job_id in self.cluster.jobs
         }
@@ -97,7 +97,10 @@ class SimScheduler:
             return Unknown("the answer holds a line that explains nothing")
         if job is None:
             return Unknown("this server does not take its id")
-        return _live(job) if job.is_alive else job.ending(with_history=self.keeps_history)
+        if job.is_listed:
+            return _live(job)
+        ending = job.ending(with_history=self.keeps_history)
+        return Lost(f"{ending.evidence}: its node was lost", ending) if job.is_lost and self.keeps_history else ending
 
     def _fails(self, probability: float) -> bool:
         return probability > 0 and self.rng.random() < probability

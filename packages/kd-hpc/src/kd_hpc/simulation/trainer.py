@@ -1,12 +1,14 @@
 """A simulated `kd-core train`: fenced by token and job id, one record an epoch, resumes from its checkpoint.
 
-It does not take the owner lock that real trainers also take: what must hold is to hold without that second fence.
+It does not take the owner lock that real trainers also take: what must hold is to hold without that fence. Only a job
+that the server gave up while it lived can be told apart by no record; it is kept out by the fence of the directory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 
 from kd_hpc.claim import JobIdentity, require_recorded
@@ -42,6 +44,8 @@ class Witness:
 
     writers: dict[Experiment, str] = field(default_factory=dict)
     starts: int = 0
+    ghosts: set[str] = field(default_factory=set)
+    """Jobs that the server has given up, and that may live: they may be taken over, if then they write no more."""
 
 
 @dataclass
@@ -52,6 +56,7 @@ class SimStudent:
     nature: Nature
     record: StatusRecord
     epoch: int
+    room: int
     is_open: bool = True
     """False once this process has written its last word about the run."""
 
@@ -60,8 +65,16 @@ class SimTrainer:
     """The process of one job, which trains the first of `runs` and those beside it."""
 
     def __init__(
-        self, runs: Sequence[tuple[Experiment, Nature]], spec: JobSpec, epochs: int, disk: Disk, witness: Witness
+        self,
+        runs: Sequence[tuple[Experiment, Nature]],
+        spec: JobSpec,
+        epochs: int,
+        disk: Disk,
+        witness: Witness,
+        clock: Callable[[], datetime],
     ) -> None:
+        """`clock` is that of the node, which need not be the runner's."""
+        self.clock = clock
         self.runs, self.spec, self.epochs = runs, spec, epochs
         self.disk, self.witness = disk, witness
         self.job_id = ""
@@ -86,6 +99,7 @@ class SimTrainer:
         return None
 
     def work(self, seconds: float) -> int | None:
+        self._leave_what_was_taken_over()
         if not self.open_students:
             return 0
         if any(student.nature.is_broken for student in self.open_students):
@@ -103,6 +117,7 @@ class SimTrainer:
 
     def killed(self, line: str) -> None:
         """Dead in the middle of an epoch, perhaps between a checkpoint and its record, or between those of two runs."""
+        self._leave_what_was_taken_over()
         if not (students := self.open_students):
             return
         training = self._training()
@@ -143,17 +158,20 @@ class SimTrainer:
 
     def _claim(self, run: Experiment, nature: Nature, record: StatusRecord) -> None:
         directory = self.disk.run(run)
-        if other := self.witness.writers.get(run):
+        other = self.witness.writers.get(run)
+        if other and not (self.disk.is_fenced and other in self.witness.ghosts):
             raise Violation(f"{run.label} is written by jobs {other} and {self.job_id} at once")
         if directory.best_sha256:
             raise Violation(f"{run.label} is complete and is trained again by job {self.job_id}")
         self.witness.writers[run] = self.job_id
         self.witness.starts += 1
         directory.checkpoint = max(directory.checkpoint, run.first_epoch)
-        start = {"start_epoch": max(record.progress, run.first_epoch), "end_epoch": directory.checkpoint}
-        resumed = {"state": State.IN_PROGRESS, "epoch": directory.checkpoint}
+        begun = max(record.progress, run.first_epoch)
+        start = {"start_epoch": begun, "end_epoch": directory.checkpoint, "started_at": self.clock()}
+        resumed = {"state": State.IN_PROGRESS, "epoch": directory.checkpoint, "revision": record.revision + 1}
         directory.record = record.with_attempt(**start).model_copy(update=resumed)
-        self.students.append(SimStudent(run, nature, directory.record, directory.checkpoint))
+        room = self.disk.take_over(run)
+        self.students.append(SimStudent(run, nature, directory.record, directory.checkpoint, room))
 
     def _train(self) -> None:
         """Spend the time there is on epochs; those behind go first until all are level."""
@@ -200,12 +218,19 @@ class SimTrainer:
     def _write(self, student: SimStudent, **changes: object) -> None:
         if self.witness.writers.get(student.experiment) != self.job_id:
             raise Violation(f"job {self.job_id} writes {student.experiment.label}, which it has left")
-        student.record = student.record.model_copy(update=changes)
+        student.record = student.record.model_copy(update={"revision": student.record.revision + 1, **changes})
         self.disk.run(student.experiment).record = student.record
+
+    def _leave_what_was_taken_over(self) -> None:
+        """The fence: its first write after somebody took a run over fails, and it leaves that run as it is."""
+        for student in self.open_students:
+            if not self.disk.is_owned_by(student.experiment, student.room):
+                self._close(student)
 
     def _close(self, student: SimStudent) -> None:
         student.is_open = False
-        del self.witness.writers[student.experiment]
+        if self.witness.writers.get(student.experiment) == self.job_id:
+            del self.witness.writers[student.experiment]
 
     def _exit(self, status: int) -> int:
         for student in self.open_students:

@@ -56,7 +56,7 @@ class World:
         self.ticks = 0
         self.disk = Disk(self._step)
         self.store = SimStore(self.disk)
-        self.cluster = Cluster(running_limit, queued_limit, self.rng)
+        self.cluster = Cluster(running_limit, queued_limit, self.rng, ghosts=self.witness.ghosts)
         self.scheduler = SimScheduler(self.cluster, self._trainer, self._require_submittable, self._step)
         self.experiments = campaign.experiments()
         self._by_tag = {tag(str(self.store.root), experiment): experiment for experiment in self.experiments}
@@ -72,6 +72,7 @@ class World:
         """One tick of a runner; None if it was killed in the middle."""
         self.ticks += 1
         self.scheduler.faults = self.faults
+        self.cluster.reused_id_rate = self.faults.reused_id
         self._is_ticking = True
         self._purged_meanwhile.clear()
         try:
@@ -94,6 +95,7 @@ class World:
 
     def advance(self, seconds: float) -> None:
         self.cluster.death_rate, self.cluster.node_fault_rate = self.faults.death, self.faults.node
+        self.cluster.lost_node_rate = self.faults.lost_node
         self.seconds += seconds
         self.cluster.advance(seconds)
 
@@ -109,8 +111,10 @@ class World:
         """A person ends it, and with it the job that others may share."""
         record = self.store.read(experiment)
         self.disk.run(experiment).cancelled = True
-        if isinstance(record, StatusRecord) and record.state.has_job and record.job_id:
-            self.cluster.delete(record.job_id)
+        attempt = record.attempt if isinstance(record, StatusRecord) and record.state.has_job else None
+        job = self.cluster.jobs.get(attempt.job_id or "") if attempt else None
+        if job and attempt and attempt.token in job.name:
+            self.cluster.delete(job.job_id)
 
     def retry(self, experiment: Experiment) -> None:
         """A person has it tried again, if it failed, even while the job that it left trains others."""
@@ -119,11 +123,22 @@ class World:
             self.store.write(experiment, forgive(record))
             self.disk.run(experiment).cancelled = False
 
+    def obey(self, told: Plan) -> None:
+        """A person types what is said of runs of whose jobs nobody knows anything any more."""
+        for decision in told.decisions:
+            record = self.store.read(decision.experiment)
+            if "kd-hpc retry --gone" in decision.remedy and isinstance(record, StatusRecord):
+                self.store.write(decision.experiment, forgive(record))
+
     def submit_stray(self) -> None:
         """The user submits something of their own, which ends by its walltime."""
         job = self.cluster.submit("my_own_job", None)
         self.cluster.release(job.job_id)
         self.strays.add(job.job_id)
+
+    def submit_strangers(self) -> None:
+        """Another user submits something, perhaps under an id that a record here knows."""
+        self.cluster.release(self.cluster.submit("theirs", None, "another").job_id)
 
     def random_hour(self) -> None:
         """Between two and four ticks, and whatever else the faults bring."""
@@ -133,6 +148,10 @@ class World:
             self.purge(self.rng.choice(self.experiments))
         if self._happens(self.faults.stray):
             self.submit_stray()
+        if self._happens(self.faults.reused_id):
+            self.submit_strangers()
+        if self._happens(self.faults.renamed):
+            self.cluster.rename_nodes()
         for _ in range(self.rng.randint(2, 4)):
             self._random_tick()
             self.advance(self.rng.uniform(300, 1800))
@@ -147,6 +166,7 @@ class World:
             if report.plan.is_settled and not report.acted and not self._is_busy():
                 self._require_end(report.plan)
                 return report.plan
+            self.obey(report.plan)
             self.advance(900)
         left = [decision for decision in report.plan.decisions if not decision.action.is_settled] if report else []
         raise Violation(f"the campaign never ends: {left[:3]}")
@@ -160,6 +180,8 @@ class World:
     def require_promises(self) -> None:
         """Raise Violation unless all that must hold at any moment holds now."""
         for job in self.cluster.alive():
+            if job.job_id in self.witness.ghosts and self.disk.is_fenced:
+                continue  # it may have been taken over without having noticed yet
             for student in job.program.open_students if isinstance(job.program, SimTrainer) else ():
                 run = student.experiment
                 if (writer := self.witness.writers.get(run)) != job.job_id:
@@ -210,7 +232,9 @@ class World:
     def _trainer(self, spec: JobSpec, job: SimJob) -> SimTrainer:
         runs = [(run, self.natures.get(run, Nature(epoch_seconds=600))) for run in self._runs_of(spec)]
         epochs = self.campaign.recipe_for(runs[0][0]).epochs
-        trainer = SimTrainer(runs, spec, epochs, self.disk, self.witness)
+        skew = timedelta(hours=self.rng.uniform(-12, 12)) if self._happens(self.faults.skew) else timedelta()
+        clock = lambda: _BEGIN + timedelta(seconds=self.seconds) + skew  # noqa: E731
+        trainer = SimTrainer(runs, spec, epochs, self.disk, self.witness, clock)
         trainer.job_id = job.job_id
         return trainer
 
