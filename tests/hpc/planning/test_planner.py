@@ -706,8 +706,12 @@ def test_a_job_that_can_never_run_waits_for_a_person_who_is_told_what_to_write()
 def test_a_job_that_was_released_and_is_held_again_is_left_to_who_holds_it() -> None:
     held = {"7.vm": Live(Phase.HELD)}
     assert decide(TEACHER, record(State.QUEUED), jobs=held).action == Action.RELEASE
-    found = decide(TEACHER, record(State.QUEUED), jobs=held, released=frozenset({"7.vm"}))
+    queued = record(State.QUEUED)
+    token = queued.attempt.token if queued.attempt else ""
+    found = decide(TEACHER, queued, jobs=held, released=frozenset({JobRef("7.vm", token)}))
     assert (found.action, "somebody holds it" in found.reason) == (Action.BLOCK, True)
+    of_another = frozenset({JobRef("7.vm", "another")})  # its id was given out again
+    assert decide(TEACHER, queued, jobs=held, released=of_another).action == Action.RELEASE
 
 
 def test_a_closed_queue_is_said_at_once_and_nothing_is_submitted() -> None:

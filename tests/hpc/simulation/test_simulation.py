@@ -33,6 +33,7 @@ from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import Gone, Phase, Unknown
 from kd_hpc.simulation.campaigns import live_through, random_world
+from kd_hpc.simulation.disk import SimStore
 from kd_hpc.simulation.faults import CALM, Faults
 from kd_hpc.simulation.scheduler import SimScheduler
 from kd_hpc.simulation.trainer import Nature, SimStudent, SimTrainer, Violation
@@ -380,11 +381,20 @@ def _anything_goes(record: StatusRecord | None, job: Any) -> None:
         raise Superseded("no record")
 
 
+def _whatever_was_before(
+    self: SimStore, run: Any, record: StatusRecord, whole: Callable[..., Any] = SimStore.write, **words: Any
+) -> Any:
+    before = self.read(run)
+    known = before.revision if isinstance(before, StatusRecord) else record.revision
+    return whole(self, run, record.model_copy(update={"revision": known}), **words)
+
+
 CRIMES: dict[str, list[tuple[Any, str, Any]]] = {
     "an unknown job is taken for a dead one": [(SimScheduler, "_observe", _unknown_is_gone)],
     "records are neither read again after a death nor before a write": [
         (Runner, "_view", lambda self, run, record, *, is_dead: RunView(run, record)),
         (Actions, "_changes_record", lambda self, decision: False),
+        (SimStore, "write", _whatever_was_before),
     ],
     "students do not wait": [
         (kd_hpc.planning.planner, "teacher_readiness", lambda situation, run: Readiness(sha256="x"))

@@ -67,8 +67,11 @@ class ListedJobs:
     def _uselessness(self, job: ListedJob, token: str) -> str:
         if job.observation.phase == Phase.STUCK:
             return f"the scheduler gave it up ({job.observation.detail})"
-        if self.is_recorded(job) or job.observation.phase != Phase.HELD:
+        if job.observation.phase != Phase.HELD:
             return ""
+        if self.is_recorded(job):
+            is_over = (job.job_id, token) in self.recorded and token not in self.current
+            return f"its attempt {token} is over" if is_over else ""
         if token in self.replaced:
             return f"its submission {token} was given up and made again"
         if token not in self.current:

@@ -20,6 +20,7 @@ from kd_hpc.planning.slots import Slots, count_slots
 from kd_hpc.planning.teacher_readiness import teacher_readiness
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live, Lost, Observation, Obstacle, Phase, Unknown
+from kd_hpc.schedulers.own_jobs import JobRef
 from kd_hpc.store import Unreadable
 
 
@@ -196,7 +197,8 @@ class _Planner:
         assert job_id is not None, "only a recorded job was looked at"
         if record.attempt and record.attempt.token in self.jobs.ended_by_you:
             return _being_ended(run, job_id)
-        is_held_again = seen.phase == Phase.HELD and job_id in self.situation.released
+        reference = JobRef(job_id, record.attempt.token if record.attempt else "")
+        is_held_again = seen.phase == Phase.HELD and reference in self.situation.released
         held = Obstacle(f"job {job_id} was released, and somebody holds it", f"To let it run, release job {job_id}")
         if obstacle := seen.obstacle or (held if is_held_again else None):
             again = f", then: kd-hpc cancel --yes {job_id}; kd-hpc retry {run.experiment.label}"

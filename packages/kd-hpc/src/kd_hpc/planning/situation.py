@@ -53,8 +53,8 @@ class RunView:
 class Situation:
     """`root` is the absolute path of the experiments folder, `scheduler` the kind of scheduler that was asked.
 
-    `can_avoid_nodes`: whether it can. `released`: ids of jobs that were released before; one that is held now is held
-    by a person. `unwanted`: other jobs of this user that they asked to be deleted.
+    `can_avoid_nodes`: whether it can. `released`: jobs that were released before; one that is held now is held by a
+    person. `unwanted`: other jobs of this user that they asked to be deleted.
     """
 
     campaign: Campaign
@@ -64,7 +64,7 @@ class Situation:
     snapshot: Snapshot
     now: datetime
     can_avoid_nodes: bool = False
-    released: frozenset[str] = frozenset()
+    released: frozenset[JobRef] = frozenset()
     unwanted: tuple[JobRef, ...] = ()
     by_run: dict[Experiment, RunView] = field(init=False, repr=False, compare=False)
 

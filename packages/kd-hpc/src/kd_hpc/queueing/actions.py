@@ -251,7 +251,7 @@ class Actions:
 
     def _release(self, jobs: Sequence[JobRef]) -> None:
         self.scheduler.release(jobs)
-        self.notes.note_released(job.job_id for job in jobs)
+        self.notes.note_released(jobs)
 
 
 def stuck(planned: Plan) -> dict[str, Stuck]:

@@ -1,6 +1,6 @@
 """Facts about jobs that no record holds, each a small file: which were released, and which a person wants deleted.
 
-FOLDER/released/JOB-ID   it was let go: should it be held again, a person did that
+FOLDER/released/JOB-ID   it, whose token is inside, was let go: should it be held again, a person did that
 FOLDER/unwanted/JOB-ID   a job of no run that is to be deleted, with its name inside; asked for until it is gone
 FOLDER/stuck.json        runs whose jobs do not go on by themselves, as the last round found them
 """
@@ -28,12 +28,12 @@ class JobNotes:
         self._released, self._unwanted = folder / "released", folder / "unwanted"
         self._stuck = folder / "stuck.json"
 
-    def released(self) -> frozenset[str]:
-        return frozenset(note.name for note in _notes(self._released))
+    def released(self) -> frozenset[JobRef]:
+        return frozenset(JobRef(note.name, _read(note)) for note in _notes(self._released))
 
-    def note_released(self, job_ids: Iterable[str]) -> None:
-        for job_id in job_ids:
-            _write(self._released / job_id, b"")
+    def note_released(self, jobs: Iterable[JobRef]) -> None:
+        for job in jobs:
+            _write(self._released / job.job_id, job.token.encode())
 
     def unwanted(self) -> tuple[JobRef, ...]:
         """Jobs to delete, by id and whole name: the id alone may be another's by now."""

@@ -40,6 +40,8 @@ class Disk:
     is_fenced: bool = True
     """False for a disk on which an owner that was taken over can go on writing."""
     _rooms: Iterator[int] = field(default_factory=lambda: count(1))
+    _kept_rooms: dict[Experiment, int] = field(default_factory=dict)
+    """Of runs whose files vanished."""
 
     def take_over(self, experiment: Experiment) -> int:
         """Take the run from every earlier owner; returns the number of the new one."""
@@ -47,14 +49,17 @@ class Disk:
         return room
 
     def is_owned_by(self, experiment: Experiment, room: int) -> bool:
-        """False once somebody else has taken the run over, or its directory was moved away."""
-        return not self.is_fenced or (experiment in self.runs and self.runs[experiment].room == room)
+        """False once somebody else has taken the run over."""
+        known = self.runs[experiment].room if experiment in self.runs else self._kept_rooms.get(experiment)
+        return not self.is_fenced or known == room
 
     def run(self, experiment: Experiment) -> RunDirectory:
-        return self.runs.setdefault(experiment, RunDirectory())
+        return self.runs.setdefault(experiment, RunDirectory(room=self._kept_rooms.pop(experiment, 0)))
 
     def purge(self, experiment: Experiment) -> None:
-        self.runs.pop(experiment, None)
+        """Its files vanish. Who writes there goes on: real trainers end at that, but promises must not need it."""
+        if gone := self.runs.pop(experiment, None):
+            self._kept_rooms[experiment] = gone.room
 
 
 class SimNotes(JobNotes):
@@ -62,13 +67,13 @@ class SimNotes(JobNotes):
 
     def __init__(self) -> None:
         super().__init__(Path("/simulated/jobs"))
-        self._jobs: set[str] = set()
+        self._jobs: set[JobRef] = set()
 
-    def released(self) -> frozenset[str]:
+    def released(self) -> frozenset[JobRef]:
         return frozenset(self._jobs)
 
-    def note_released(self, job_ids: Iterable[str]) -> None:
-        self._jobs.update(job_ids)
+    def note_released(self, jobs: Iterable[JobRef]) -> None:
+        self._jobs.update(jobs)
 
     def unwanted(self) -> tuple[JobRef, ...]:
         return ()
@@ -77,7 +82,7 @@ class SimNotes(JobNotes):
         pass
 
     def forget_all_but(self, job_ids: Collection[str]) -> None:
-        self._jobs.intersection_update(job_ids)
+        self._jobs = {job for job in self._jobs if job.job_id in job_ids}
 
 
 class SimStore(Store):
