@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from kd_analysis.reading.runs_table import collect
 from kd_hpc.cli import app
 from kd_hpc.errors import KdError
 from kd_hpc.store import BEST, METRICS, STATUS
@@ -91,11 +92,14 @@ def test_no_command_is_stopped_by_one_damaged_file(name: str, tree: Tree, monkey
                 typed(*words)
             rows = {row["run"]: row for row in json.loads(typed("status", "--json").stdout)["runs"]}
             neighbour = typed("why", NEIGHBOUR.label).stdout
+            reported = {item.run.path: item for item in collect(tree.store.root).runs}
         finally:
             artefact.path.write_bytes(content)
         assert rows[NEIGHBOUR.label]["state"] == "completed", rot
         assert rows[RUN.label]["state"] == ("unreadable" if name == "record" else "completed"), rot
         assert "completed, epoch 2 of 2" in neighbour, rot
+        assert reported[NEIGHBOUR.label].run.record is not None, rot
+        assert (reported[RUN.label].run.record is None) == (name == "record"), rot
 
 
 @pytest.mark.parametrize("name", ["record", "curves"])
