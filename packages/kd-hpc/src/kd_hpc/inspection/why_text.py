@@ -30,7 +30,9 @@ def chain_lines(links: Sequence[Link], columns: int, room: int | None) -> list[s
     while _height(lines, columns) > room - 1 and (place := _middle_attempt(kept)):
         del kept[place]
         lines = _rendered(_with_gap(kept, links), columns, _MOST_LINES)
-    return [*lines[: room - 1], hint]
+    while _height(lines, columns) > room - 1:
+        lines.pop()
+    return [*lines, hint]
 
 
 def group_lines(rows: Sequence[Row], root: Path, columns: int, room: int | None) -> list[str]:
