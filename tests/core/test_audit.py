@@ -26,9 +26,9 @@ def audit(root: Path, log: Path, *words: str, of: str = RUN, prelude: str = "") 
 
 @pytest.fixture(scope="module")
 def sound(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run that kept the checkpoints after epochs 1 and 2, and a fork of it."""
+    """A finished run, its weights found by calibration, that kept the checkpoints after epochs 1 and 2."""
     root = place(teacher, tmp_path_factory.mktemp("sound") / "root")
-    kept = ("--checkpoint-epoch", "1", "--checkpoint-epoch", "2")
+    kept = ("--checkpoint-epoch", "1", "--checkpoint-epoch", "2", "--calibrated", "0.5")
     code, output = run(arguments(root, "factor_transfer", epochs=EPOCHS, more=kept), root / "log")
     assert code == 0, output
     return root
@@ -48,6 +48,19 @@ def test_every_epoch_of_a_sound_run_agrees(words: list[str], epoch: int, sound: 
         f"{RUN}: epoch {epoch} was trained again and compared bit by bit: it agrees.",
     )
     assert {path: path.stat().st_mtime_ns for path in (sound / "experiments").rglob("*")} == before
+
+
+def test_a_forks_first_own_epoch_is_audited_from_its_parents_checkpoint(copy: Path, tmp_path: Path) -> None:
+    folders = ["--experiments", str(copy / "experiments"), "--data", str(copy / "data"), "--device", "cpu"]
+    for at, method in ((2, "rkd"), (1, "logit")):
+        code, output = run(["fork", RUN, "--at", str(at), "--method", method, *folders], tmp_path / f"log {method}")
+        assert code == 0, output
+    rkd = f"Digits/rkd+at_2_of_factor_transfer_0.5/{RUN.split('/', 2)[2]}"
+    code, output = audit(copy, tmp_path / "log", "--epoch", "3", of=rkd)
+    assert (code, "it agrees" in output) == (0, True), output
+    logit = f"Digits/logit+at_1_of_factor_transfer_0.5/{RUN.split('/', 2)[2]}"
+    code, output = audit(copy, tmp_path / "again", "--epoch", "2", of=logit)
+    assert (code, "it agrees" in output) == (0, True), output
 
 
 def one_bit(tensor: torch.Tensor) -> None:

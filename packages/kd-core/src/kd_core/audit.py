@@ -65,9 +65,7 @@ def audit(store: Store, run: Experiment, epoch: int | None, data: Path, device: 
     keep_threads([record])
     request = Request(store, [run], recorded_recipe(store, run), data, device, JobIdentity())
     around = surroundings(request, [record])
-    student = _student_before(epoch, request, around, files)
-    if student.recipe.calibrated and epoch == 1:  # later ones have the weights in the checkpoint
-        student.objective.reweigh(record.provenance.get("weights", student.objective.weights))
+    student = _student_before(epoch, request, around, files, record.provenance.get("weights"))
     after = look_at(files[epoch], epoch)
     _train_once(student, around)
     facts = provenance(around.device, around.dtype, around.dataset)
@@ -99,14 +97,18 @@ def _choose(asked: int | None, files: Mapping[int, Path], run: Experiment) -> in
     )
 
 
-def _student_before(epoch: int, request: Request, around: Surroundings, files: Mapping[int, Path]) -> Student:
-    """The student as it was before `epoch`."""
+def _student_before(
+    epoch: int, request: Request, around: Surroundings, files: Mapping[int, Path], weights: Mapping[str, float] | None
+) -> Student:
+    """The student as it was before `epoch`; `weights` of its terms are on record, where a recipe had them found."""
     (run,) = request.experiments
     recipe = request.recipe.of(run.method).varied(run.differs)
     directory = request.store.directory(run)
     teacher = around.teacher.network if around.teacher else None
     stage, classes = _own_first_stage(directory), around.dataset.facts.classes
     student = Student(run, recipe, teacher, around.device, around.dtype, stage, classes=classes)
+    if weights and recipe.calibrated:
+        student.objective.reweigh(weights)
     if epoch > 1:
         state = look_at(files[epoch - 1], epoch - 1)
         if run.parent and epoch - 1 == run.first_epoch:
