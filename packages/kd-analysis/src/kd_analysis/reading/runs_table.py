@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kd_analysis.reading.run_columns import RUN_COLUMNS
 from kd_analysis.reading.runs_schema import RUNS_SCHEMA_VERSION
@@ -69,10 +69,18 @@ def judge(
     more: Mapping[str, list[Finding]] | None = None,
 ) -> Tree:
     """`collect` for runs already read, with findings by path that needed heavier reading."""
-    expected = tuple(map(identity_of, campaign.experiments())) if campaign else ()
-    recipe = campaign.recipe.model_dump(mode="json") if campaign else {}
-    judged = triage_runs(runs, more, dict.fromkeys(expected, recipe))
-    return Tree(root, tuple(judged), tuple(strays), expected)
+    planned = _planned(campaign) if campaign else {}
+    judged = triage_runs(runs, more, planned)
+    return Tree(root, tuple(judged), tuple(strays), tuple(planned))
+
+
+def _planned(campaign: Campaign) -> dict[Identity, Mapping[str, Any]]:
+    """Each run of the campaign with the recipe that is its own."""
+    recipes: dict[str, Mapping[str, Any]] = {}
+    for run in campaign.experiments():
+        if run.arm not in recipes:
+            recipes[run.arm] = campaign.recipe_for(run).model_dump(mode="json")
+    return {identity_of(run): recipes[run.arm] for run in campaign.experiments()}
 
 
 def frame(tree: Tree) -> pd.DataFrame:

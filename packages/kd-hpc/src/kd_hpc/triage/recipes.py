@@ -7,24 +7,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kd_hpc.catalogue import METHODS, PURE
+from kd_hpc.catalogue import PURE
+from kd_hpc.recipe import acts_on
 from kd_hpc.records import NOT_SETTINGS
 from kd_hpc.triage.checks import Finding, Severity
 from kd_hpc.triage.run_directory import Identity, Run
 from kd_hpc.variant import Control, split_arm
 
-EPOCHS, SMOOTHING, TEMPERATURE, WEIGHTS = "epochs", "label_smoothing", "temperature", "weights"
-PARAPHRASER = "paraphraser_epochs"
-NO_DIFFERENCE = frozenset(["loader", "step", "watchdog_skips", "representation_epochs", "checkpoint_epochs"])
-"""How a run is computed and what it keeps: none of them changes what is trained."""
-ONLY = {TEMPERATURE: "logit", PARAPHRASER: "factor_transfer"}
-"""Settings of one method; others of the catalogue do not know them."""
+EPOCHS, SMOOTHING, WEIGHTS, MIX = "epochs", "label_smoothing", "weights", "mix"
+NO_DIFFERENCE = frozenset(["loader", "step", "watchdog_skips", "representation_epochs", "checkpoint_epochs", "convex"])
+"""How a run is computed, what it keeps, and the mix of other methods: none of them changes what is trained."""
 
 
 def acting(run: Run) -> dict[str, Any]:
     """The recorded settings that act on the run, by name; what a variant says of itself is left out.
 
-    Label smoothing acts on pure runs alone, a temperature on logit alone, a weight on its own method.
+    Label smoothing acts on pure runs alone, a temperature on methods that soften logits, a weight on its own method.
     """
     record = run.record
     recorded = {**run.config, **(record.recipe if record else {})}
@@ -80,9 +78,7 @@ def _acts(name: str, identity: Identity) -> bool:
     method = split_arm(identity.method)[0]
     if name == SMOOTHING:
         return is_pure(identity)
-    if name in ONLY:
-        return method == ONLY[name] or method not in (PURE, *METHODS)
-    return name != WEIGHTS or method != PURE
+    return acts_on(name, method) and (name != WEIGHTS or method != PURE)
 
 
 def _own_weights(weights: Any, identity: Identity) -> Any:
@@ -102,7 +98,7 @@ Votes = dict[str, Counter[str]]
 
 
 def _majorities(runs: Sequence[Run]) -> dict[str, Votes]:
-    """How often each value of each setting is recorded in a data set; weights are a method's own affair."""
+    """How often each value of each setting is recorded in a data set; weights and mix are a method's own affair."""
     votes: dict[str, Votes] = defaultdict(lambda: defaultdict(Counter))
     for run in runs:
         for name, value in acting(run).items() if run.epochs else ():
@@ -123,7 +119,7 @@ def _from_usual(recorded: Mapping[str, Any], votes: Votes) -> Iterator[str]:
 
 
 def _vote(name: str, identity: Identity) -> str:
-    return f"{name} of {split_arm(identity.method)[0]}" if name == WEIGHTS else name
+    return f"{name} of {split_arm(identity.method)[0]}" if name in (WEIGHTS, MIX) else name
 
 
 def _plain(value: Any) -> str:
