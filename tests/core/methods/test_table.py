@@ -324,7 +324,7 @@ def test_paraphraser_is_not_moved_by_the_students_optimizer(factor_transfer: Fac
 
 def test_an_untrained_paraphraser_is_refused() -> None:
     method = METHODS["factor_transfer"].build(student=STUDENT, teacher=TEACHER, temperature=4.0)
-    with pytest.raises(TrainingError, match="no trained paraphraser.*Call prepare with a first stage"):
+    with pytest.raises(TrainingError, match=r"no trained paraphraser.*Call prepare with a first stage"):
         method.terms(outputs(STUDENT, 1), outputs(TEACHER, 2))
 
 
