@@ -36,12 +36,39 @@ def closed(state: str, analysis: str) -> list[str]:
     ]
 
 
+def passed_over(state: str, experiments: str) -> list[str]:
+    """Runs whose records there are not to be brought: "ahead RUN" if it is further here, "unreadable RUN".
+
+    Which is further is told by what the records count, attempts first; never by a time, since clocks differ. A run that
+    began anew there is another training, and no further here than there.
+    """
+    found = []
+    for record in sorted(Path(state).rglob("status.json")):
+        run, ours = record.parent.relative_to(state), Path(experiments) / record.relative_to(state)
+        theirs, here = _standing(record), _standing(ours)
+        if theirs is None:
+            found.append(f"unreadable {run}")
+        elif here is not None and here > theirs and _beginning(ours) == _beginning(record):
+            found.append(f"ahead {run}")
+    return found
+
+
+def _standing(record: Path) -> tuple[int, int, int, int] | None:
+    """How far a run is: attempts, how often its record was written, epochs, state; None if there is no record."""
+    try:
+        content = json.loads(record.read_bytes())
+        attempts, epochs = content.get("attempts", []), content.get("warmup_epochs", 0) + content.get("epoch", 0)
+        return len(attempts), int(content.get("revision", 0)), int(epochs), STATES.index(content["state"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def _beginning(record: Path) -> object:
     """What tells a run from a later one of the same name: its first job, else its whole record."""
     content = record.read_bytes()
     with suppress(ValueError, LookupError, TypeError):
         first = json.loads(content)["attempts"][0]
-        return first["token"] or first["job_id"] or content
+        return first["token"] or first.get("job_id") or first.get("started_at") or content
     return content
 
 
@@ -87,7 +114,10 @@ def remarks(file: str) -> list[str]:
 
 
 SUBMISSIONS = ("submit", "resubmit")
-ANSWERS = {answer.__name__: answer for answer in (completed, closed, lost, counts, drawn, submitted, remarks)}
+STATES = ("not_started", "submitting", "queued", "in_progress", "failed", "suspect", "completed")
+ANSWERS = {
+    answer.__name__: answer for answer in (completed, closed, passed_over, lost, counts, drawn, submitted, remarks)
+}
 
 if __name__ == "__main__":
     for line in ANSWERS[sys.argv[1]](*sys.argv[2:]):

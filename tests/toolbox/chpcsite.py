@@ -73,6 +73,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = HANGS) -> None:
         time.sleep(0.02)
 
 
+def copy_toolbox(root: Path) -> None:
+    """What chpc_train.sh is made of."""
+    for file in (*(ROOT / "toolbox").glob("chpc*"), ROOT / "toolbox/bounded.py"):
+        if file.name != "chpc.env":
+            shutil.copy(file, root / "toolbox")
+
+
 def program(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -127,13 +134,14 @@ class Cluster:
             old.unlink(missing_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.home / name], check=True)
 
-    def start(self) -> None:
+    def start(self, more: str = "") -> None:
+        """With `more` lines of sshd_config."""
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         config = self.home / "sshd_config"
         config.write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.home}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
-            f"AuthorizedKeysFile {self.home}/client.pub\nPasswordAuthentication no\nPermitRootLogin yes\n"
+            f"AuthorizedKeysFile {self.home}/client.pub\nPasswordAuthentication no\nPermitRootLogin yes\n{more}"
         )
         sshd = shutil.which("sshd", path=PATH)
         log = (self.home / "sshd.log").open("ab")
@@ -186,8 +194,7 @@ class Laptop:
 
     def __post_init__(self) -> None:
         (self.root / "toolbox").mkdir(parents=True)
-        for name in ("chpc_train.sh", "chpc_facts.py", "chpc.env.example"):
-            shutil.copy(ROOT / "toolbox" / name, self.root / "toolbox")
+        copy_toolbox(self.root)
         (self.root / "campaigns").mkdir()
         (self.root / "campaigns/tiny.toml").write_text(CAMPAIGN)
         (self.root / ".venv/bin").mkdir(parents=True)

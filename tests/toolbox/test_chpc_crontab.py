@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.hpc.support import HANGS
 from tests.paths import ROOT
-from tests.toolbox.chpcsite import Crontab, program
+from tests.toolbox.chpcsite import Crontab, copy_toolbox, program
 
 OTHERS = b"""\
 # mine \x20
@@ -23,11 +25,18 @@ MAILTO=""
 """
 
 
-@pytest.fixture(params=["clone", "100% o'clone (2)"])
+@pytest.fixture(params=["clone", "100% o'clone (2) für Ann"])
 def clone(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A clone whose cluster, as its ssh says, answers; the crontab's fixture puts that ssh onto the PATH."""
+    program(
+        tmp_path / "cronbin/ssh",
+        f'#!/bin/sh\nenv >{tmp_path}/asked\nexit "$(cat {tmp_path}/answer 2>/dev/null || echo 0)"\n',
+    )
     root: Path = tmp_path / request.param
     (root / "toolbox").mkdir(parents=True)
-    shutil.copy(ROOT / "toolbox/chpc_train.sh", root / "toolbox")
+    copy_toolbox(root)
+    (root / ".venv/bin").mkdir(parents=True)
+    (root / ".venv/bin/python").symlink_to(sys.executable)
     settings = (ROOT / "toolbox/chpc.env.example").read_text().replace("YOUR-USER-NAME", "someone")
     (root / "toolbox/chpc.env").write_text(settings)
     return root
@@ -37,8 +46,10 @@ def switch(clone: Path, word: str, path: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         ["bash", clone / "toolbox/chpc_train.sh", word],
         env={**os.environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        timeout=HANGS,
         check=False,
     )
 
@@ -78,6 +89,31 @@ def test_the_entry_is_a_command_that_cron_and_a_shell_read_as_meant(clone: Path,
     program(clone / "toolbox/chpc_train.sh", '#!/bin/sh\necho "$@" >"$(dirname "$0")/called"\n')
     subprocess.run(["/bin/sh", "-c", command.replace("\\%", "%")], check=True, cwd="/")
     assert (clone / "toolbox/called").read_text() == "cron\n"
+
+
+def test_on_proves_the_round_as_cron_begins_it_and_keeps_the_path(
+    clone: Path, crontab: Crontab, tmp_path: Path
+) -> None:
+    done = switch(clone, "on", crontab.path)
+    assert done.returncode == 0, done.stderr
+    environment = dict(line.split("=", 1) for line in (tmp_path / "asked").read_text().splitlines())
+    assert environment["PATH"] == f"{tmp_path}/cronbin:/usr/bin:/bin"
+    assert set(environment) <= {"HOME", "LOGNAME", "USER", "SHELL", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+    (tmp_path / "asked").unlink()
+    assert crontab.content is not None
+    command = crontab.content.decode().splitlines()[-1].split(" ", 5)[5].replace("\\%", "%")
+    subprocess.run(["/bin/sh", "-c", command], env={"PATH": "/usr/bin:/bin", "HOME": "/"}, check=False, timeout=HANGS)
+    assert (tmp_path / "asked").exists(), "cron finds the ssh that the terminal found"
+
+
+def test_on_installs_nothing_where_a_round_would_fail(clone: Path, crontab: Crontab, tmp_path: Path) -> None:
+    (tmp_path / "answer").write_text("41")
+    done = switch(clone, "on", crontab.path)
+    assert done.returncode == 2
+    assert "reach failed with exit status 41" in done.stderr
+    assert "put the project back on the cluster" in done.stderr
+    assert "nothing was installed" in done.stderr
+    assert crontab.content is None
 
 
 def test_two_clones_do_not_touch_each_others_entry(clone: Path, crontab: Crontab, tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from kd_hpc.records import State
+from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
 from tests.hpc.support import HANGS
 from tests.paths import ROOT
@@ -85,16 +86,45 @@ def test_checkpoints_and_private_files_stay_there_unless_asked_for(cluster: Clus
     assert not list(laptop.experiments.glob(".kd/weights.json"))
 
 
-def test_newer_files_here_are_kept_and_older_ones_renewed(cluster: Cluster, laptop: Laptop) -> None:
-    make_run(cluster.experiments, STUDENT, State.IN_PROGRESS, metrics_json=b"theirs", logs=b"theirs")
-    here = make_run(laptop.experiments, STUDENT, State.IN_PROGRESS, metrics_json=b"ours", logs=b"ours")
-    os.utime(here / "metrics.json", (FUTURE, FUTURE))
-    os.utime(here / "logs", (PAST, PAST))
-    (here / "only-here").touch()
+def attempts(*tokens: str) -> tuple[Attempt, ...]:
+    return tuple(Attempt(number=number, token=token) for number, token in enumerate(tokens, 1))
+
+
+@pytest.mark.parametrize("clock", [PAST, FUTURE], ids=["slow", "fast"])
+@pytest.mark.parametrize(
+    ("here", "there", "kept"),
+    [
+        (attempts("a"), attempts("a", "b"), "theirs"),
+        (attempts("a", "b"), attempts("a"), "ours"),
+        (attempts("a", "b"), attempts("c"), "theirs"),
+    ],
+    ids=["further there", "further here", "begun anew there"],
+)
+def test_records_tell_what_is_newer_and_clocks_do_not(
+    here: tuple[Attempt, ...], there: tuple[Attempt, ...], kept: str, clock: int, cluster: Cluster, laptop: Laptop
+) -> None:
+    for experiments, words, known in ((laptop.experiments, b"ours", here), (cluster.experiments, b"theirs", there)):
+        run = make_run(experiments, STUDENT, State.IN_PROGRESS, logs=words)
+        record = StatusRecord(experiment=STUDENT, state=State.IN_PROGRESS, epoch=3, attempts=known)
+        (run / "status.json").write_bytes(record.model_dump_json().encode())
+    for file in run.iterdir():
+        os.utime(file, (clock, clock))
+    (Store(laptop.experiments).directory(STUDENT) / "only-here").touch()
     assert laptop.tick().returncode == 0
-    assert (here / "metrics.json").read_bytes() == b"ours"
-    assert (here / "logs").read_bytes() == b"theirs"
-    assert (here / "only-here").exists()
+    assert (Store(laptop.experiments).directory(STUDENT) / "logs").read_text() == kept
+    assert Store(laptop.experiments).read(STUDENT).attempts == (here if kept == "ours" else there)  # type: ignore[union-attr]
+    assert (Store(laptop.experiments).directory(STUDENT) / "only-here").exists()
+    assert ("1 runs, such as Digits/pure/ResNetBaby/0, are further here" in laptop.log) is (kept == "ours")
+
+
+def test_a_record_there_that_cannot_be_read_keeps_its_run_there_alone(cluster: Cluster, laptop: Laptop) -> None:
+    make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"weights")
+    damaged = make_run(cluster.experiments, STUDENT, State.IN_PROGRESS, logs=b"l") / "status.json"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    assert laptop.tick().returncode == 0
+    assert state(laptop.experiments) is None
+    assert (Store(laptop.experiments).directory(TEACHER) / "best.pth").exists()
+    assert "have a record there that cannot be read" in laptop.log
 
 
 def test_a_run_completed_here_outlives_its_second_training_there(cluster: Cluster, laptop: Laptop) -> None:
@@ -223,6 +253,28 @@ def plots_fail(cluster: Cluster, laptop: Laptop) -> None:
     program(laptop.root / ".venv/bin/kd-analysis", "#!/bin/sh\necho no fonts >&2\nexit 1\n")
 
 
+def start_up_file_prints(cluster: Cluster, laptop: Laptop) -> None:
+    (cluster.home / "rc").write_text('printf "Welcome.\\nYour project ends soon.\\n"\n')
+    through_start_up_file(cluster, laptop)
+
+
+def start_up_file_ends_the_shell(cluster: Cluster, laptop: Laptop) -> None:
+    (cluster.home / "rc").write_text("exit 1\n")
+    through_start_up_file(cluster, laptop)
+
+
+def through_start_up_file(cluster: Cluster, laptop: Laptop) -> None:
+    """Every command begins with what is in `rc`, as that of an account whose shell reads .bashrc."""
+    program(cluster.home / "shell", f'#!/bin/bash\n. {cluster.home}/rc\neval "$SSH_ORIGINAL_COMMAND"\n')
+    cluster.stop()
+    cluster.start(f"ForceCommand {cluster.home}/shell\n")
+
+
+def old_rsync_there(cluster: Cluster, laptop: Laptop) -> None:
+    program(cluster.home / "old", "#!/bin/sh\necho 'rsync: --outer: unknown option' >&2\nexit 1\n")
+    laptop.set(RSYNC_OPTIONS=f"(--rsync-path={cluster.home}/old)")
+
+
 def no_rsync_there(cluster: Cluster, laptop: Laptop) -> None:
     laptop.set(RSYNC_OPTIONS="(--rsync-path=no-such-rsync)")
 
@@ -232,13 +284,16 @@ def no_rsync_there(cluster: Cluster, laptop: Laptop) -> None:
     [
         (no_network, ["reach failed with exit status 255", "nothing: no network"], False, False),
         (new_host_key, ["reach failed with exit status 255", "ssh-keygen -R 127.0.0.1"], False, False),
-        (unknown_host, ["reach failed with exit status 255", "ssh-keygen -R 127.0.0.1"], False, False),
+        (unknown_host, ["reach failed with exit status 255", "is not known here yet"], False, False),
         (refused_key, ["reach failed with exit status 255", "ssh-copy-id"], False, False),
         (folder_gone, ["reach failed with exit status 41", "bash toolbox/setup_chpc.sh"], False, False),
         (venv_gone, ["reach failed with exit status 42", "bash toolbox/setup_chpc.sh"], True, False),
         (scheduler_busy, ["queue failed with exit status 75", "Nothing is lost", "queue| gpu_1 is closed"], True, True),
         (campaign_bad, ["queue failed with exit status 2", ".venv/bin/kd-hpc queue campaigns/tiny.toml"], True, True),
         (plots_fail, ["plots failed with exit status 1", "no fonts", "bash toolbox/setup.sh"], True, True),
+        (start_up_file_prints, ["pull-state failed", 'print "Welcome.", and must print nothing'], False, True),
+        (start_up_file_ends_the_shell, ["reach failed with exit status 1", "end the shell"], False, False),
+        (old_rsync_there, ["pull-state failed", "too old"], False, True),
         (no_rsync_there, ["pull-state failed with exit status", "no-such-rsync", "module load rsync"], False, True),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -297,6 +352,62 @@ def test_settings_that_a_shell_would_misread_are_refused(name: str, value: str, 
     laptop.set(**{name: value})
     assert laptop.tick().returncode == 2
     assert f"refused: {name} in toolbox/chpc.env" in laptop.log
+
+
+def others_can_write(settings: Path) -> str:
+    settings.chmod(0o666)
+    return "chmod go-w toolbox/chpc.env"
+
+
+def from_another_system(settings: Path) -> str:
+    settings.write_bytes(b"\xef\xbb\xbf" + settings.read_bytes().replace(b"\n", b"\r\n"))
+    return ""
+
+
+@pytest.mark.parametrize("change", [others_can_write, from_another_system], ids=lambda change: change.__name__)
+def test_settings_that_others_can_change_are_refused_and_line_ends_are_not(
+    change: Callable[[Path], str], laptop: Laptop
+) -> None:
+    told = change(laptop.root / "toolbox/chpc.env")
+    assert (laptop.tick().returncode == 2) is bool(told)
+    assert told in laptop.log
+
+
+@pytest.mark.parametrize(
+    ("printed", "is_taken"),
+    [
+        ("openrsync: protocol version 29", False),
+        ("rsync  version 2.6.9  protocol version 29", False),
+        ("rsync  version 3.0.9  protocol version 30", True),
+        ("rsync  version v3.2.3  protocol version 31", True),
+    ],
+)
+def test_an_old_or_foreign_rsync_is_named(printed: str, is_taken: bool, laptop: Laptop) -> None:
+    program(laptop.root / "bin/rsync", f'#!/bin/sh\n[ "$1" = --version ] && echo "{printed}"\nexit 0\n')
+    done = laptop.tick("prove", PATH=f"{laptop.root}/bin:{os.environ['PATH']}")
+    assert (done.returncode == 0) is is_taken, done.stderr
+    assert (f"'{printed}', and rsync 3 is needed. macOS: brew install rsync" in done.stderr) is not is_taken
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_round_needs_neither_flock_nor_timeout_nor_a_plain_path(
+    locale: str, cluster: Cluster, laptop: Laptop
+) -> None:
+    """As on macOS; there, too, a folder's name may have letters of any kind."""
+    farm = laptop.root / "bin"
+    farm.mkdir()
+    for name in ("bash", "sh", "env", "dirname", "rsync", "ssh", "mktemp", "rm", "rmdir", "cat", "sed", "grep", "find"):
+        (farm / name).symlink_to(str(shutil.which(name)))
+    for name in ("date", "mkdir", "touch", "wc", "mv", "cp", "tail", "head", "cut", "id"):
+        (farm / name).symlink_to(str(shutil.which(name)))
+    moved = laptop.root.rename(laptop.root.parent / "Übung für Ann")
+    laptop.root = moved
+    laptop.set()
+    laptop.trust()
+    make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"weights")
+    done = laptop.tick(PATH=str(moved / "bin"), LC_ALL=locale)
+    assert done.returncode == 0, done.stderr
+    assert summary(laptop).endswith("finished 1 of 4, problems 0")
 
 
 def test_the_example_is_refused_until_it_is_filled_in(laptop: Laptop) -> None:
