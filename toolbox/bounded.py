@@ -68,4 +68,5 @@ def _end(process: subprocess.Popen[bytes], group: int | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit({"lock": lock, "run": run}[sys.argv[1]](*sys.argv[2:]))
+    verb, *words = sys.argv[1:]
+    sys.exit(lock(*words) if verb == "lock" else run(*words))

@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 campaign=${1:-campaigns/charlie.toml}
 project=${2:-}
 placeholder=YOUR-PROJECT-CODE
+site=site.toml
 pins=constraints/v100.txt
 
 say() { echo "setup_chpc: $1" >&2; }
@@ -18,24 +19,29 @@ refuse() {
 
 # --- project code -----------------------------------------------------------------------------------------------------
 
-# The code goes into the one line that says project, the rest of the file stays as it is.
+# It stands in site.toml, which git ignores: the campaign is read by others, and pays nobody's jobs.
 write_project() {
     if [ -z "$project" ]; then
-        grep -q "^project *= *\"$placeholder\"" "$campaign" || return 0
-        [ -t 0 ] || refuse "$campaign has no project code yet. Type: bash toolbox/setup_chpc.sh $campaign ABCD1234"
+        needs_project || return 0
+        [ -t 0 ] || refuse "there is no project code yet. Type: bash toolbox/setup_chpc.sh $campaign ABCD1234"
         read -r -p "Project code that PBS charges (for example ABCD1234): " project
     fi
     [[ "$project" =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$ ]] || refuse "'$project' is no project code: letters, digits, _ . - only."
-    grep -q '^project *= *"' "$campaign" || refuse "$campaign has no line project = \"...\" under [resources]. Add one."
-    local new=$campaign.new
-    sed "s/^\(project *= *\"\)[^\"]*\"/\1$project\"/" "$campaign" >"$new"
-    if cmp -s "$campaign" "$new"; then
-        rm "$new"
+    [ -e "$site" ] || printf '# What your jobs need here and no other reader of the campaigns: git ignores this file.\n[resources]\n' >"$site.new"
+    [ ! -e "$site" ] || grep -v '^project *=' "$site" >"$site.new" || true
+    grep -q '^\[resources\]' "$site.new" || echo '[resources]' >>"$site.new"
+    sed -i "s/^\[resources\].*/&\nproject = \"$project\"/" "$site.new"
+    if cmp -s "$site" "$site.new"; then
+        rm "$site.new"
         return
     fi
-    chmod --reference="$campaign" "$new"
-    mv "$new" "$campaign"
-    say "project $project is written into $campaign"
+    mv "$site.new" "$site"
+    say "project $project is written into $site"
+}
+
+needs_project() {
+    ! grep -h '^project *= *"' "$campaign" "$site" 2>/dev/null | grep -qv "$placeholder" &&
+        grep -qE "^kind *= *\"pbs\"|^project *= *\"$placeholder" "$campaign"
 }
 
 # --- environment ------------------------------------------------------------------------------------------------------

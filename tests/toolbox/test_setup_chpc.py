@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from kd_hpc.campaign import load_campaign
 from tests.hpc.support import HANGS
 from tests.paths import ROOT
 from tests.toolbox.chpcsite import BIN, program
@@ -163,12 +164,19 @@ def test_new_code_gets_a_folder_of_its_own_and_waiting_jobs_keep_theirs(node: Lo
     assert {path: path.stat().st_mtime_ns for path in old.rglob("*")} == files
 
 
-def test_the_project_code_is_written_into_its_line_and_no_other(node: LoginNode) -> None:
+def test_the_project_code_is_written_into_the_site_file_and_no_other(node: LoginNode) -> None:
+    site = node.root / "site.toml"
     node.set_up("campaigns/charlie.toml", "ABCD1234")
-    wanted = CAMPAIGN.replace('project = "YOUR-PROJECT-CODE" # fill in', 'project = "ABCD1234" # fill in')
-    assert node.campaign.read_text() == wanted
+    assert node.campaign.read_text() == CAMPAIGN
+    assert load_campaign(node.campaign).resources.project == "ABCD1234"
+    site.write_text(f'{site.read_text()}modules = ["mine"]\n')
     node.set_up()
-    assert node.campaign.read_text() == wanted
+    assert load_campaign(node.campaign).resources.project == "ABCD1234"
+    node.set_up("campaigns/charlie.toml", "WXYZ0001")
+    found = load_campaign(node.campaign).resources
+    assert (found.project, found.modules) == ("WXYZ0001", ("site/python/3.12",))
+    assert site.read_text().count("project") == 1
+    assert 'modules = ["mine"]' in site.read_text()
 
 
 def test_without_a_terminal_a_missing_project_code_is_refused(node: LoginNode) -> None:
@@ -184,13 +192,13 @@ def test_on_a_terminal_the_project_code_is_asked_for(node: LoginNode) -> None:
     node.set_up(stdin=terminal)
     os.close(controller)
     os.close(terminal)
-    assert 'project = "WXYZ0001" # fill in' in node.campaign.read_text()
+    assert 'project = "WXYZ0001"' in (node.root / "site.toml").read_text()
 
 
 @pytest.mark.parametrize("code", ['A"; rm', "A/B", "A&B", "-P"])
 def test_what_is_no_project_code_is_refused(node: LoginNode, code: str) -> None:
     assert node.set_up("campaigns/charlie.toml", code).returncode == 2
-    assert node.campaign.read_text() == CAMPAIGN
+    assert not (node.root / "site.toml").exists()
 
 
 def test_python_is_taken_from_the_module_that_the_campaign_names(node: LoginNode) -> None:

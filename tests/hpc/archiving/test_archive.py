@@ -327,7 +327,7 @@ def test_a_live_process_keeps_the_round_open_whatever_a_person_says(tmp_path: Pa
 
 
 def test_pbs_has_the_last_word_about_its_jobs(fakepbs: FakePbs, tmp_path: Path) -> None:
-    from kd_hpc.campaign import Resources
+    from kd_hpc.resources import Resources
     from kd_hpc.schedulers.base import JobSpec
     from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -17,91 +15,16 @@ from kd_hpc.errors import CampaignError, Damaged, IdentityError
 from kd_hpc.experiment import check_name
 from kd_hpc.files import read_regular
 from kd_hpc.recipe import Strict
+from kd_hpc.resources import Resources
 from kd_hpc.sealed import require_toml
+from kd_hpc.site import site_resources, with_resources
+from kd_hpc.toml_text import MOST_BYTES, parse, text_of
 from kd_hpc.typed_settings import with_settings
 
 TEACHER, STUDENT = "teacher", "student"
 """Under which names `published` has the two pure networks."""
-PLACEHOLDER = "YOUR-PROJECT-CODE"
-_MEMORY = re.compile(r"[1-9][0-9]{0,6}(mb|gb)")
-_WALLTIME = re.compile(r"[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]")
-_MOST_BYTES = 1 << 20
-_SHELL_SAFE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@:=-]*")
-_DIRECTIVE = re.compile(r"--?[A-Za-z][A-Za-z-]*(?:[= ][A-Za-z0-9/._+@:=,-]+)?")
-_OTHER_NAMES = {"partition": "queue", "account": "project"}
-"""What Slurm calls them."""
-
 
 Percent = Annotated[float, Field(ge=0, le=100)]
-
-
-class Resources(Strict):
-    """What each job asks for, in the scheduler's own spelling of sizes and times."""
-
-    walltime: str = "02:00:00"
-    cores: int = Field(1, ge=1)
-    memory: str = "4gb"
-    max_memory: str | None = None
-    """Up to here a job killed for memory is queued again with the next size; without it, only proposed."""
-    gpus: int = Field(0, ge=0)
-    gpu_type: str | None = None
-    queue: str | None = None
-    project: str | None = None
-    modules: tuple[str, ...] = ()
-    venv: str | None = None
-    data: str = "data"
-    directives: tuple[str, ...] = ()
-    """More options for the scheduler's submit command, one each, such as "--qos=long" or "-W group_list=physics"."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _other_names(cls, given: Any) -> Any:
-        """`partition` is the queue, `account` the project."""
-        if not isinstance(given, dict):
-            return given
-        for other, name in _OTHER_NAMES.items():
-            if other in given and name in given:
-                raise ValueError(f"resources.{other} and resources.{name} are two names of one thing: keep one")
-        return {_OTHER_NAMES.get(key, key): value for key, value in given.items()}
-
-    @field_validator("walltime")
-    @classmethod
-    def _walltime(cls, value: str) -> str:
-        if not _WALLTIME.fullmatch(value):
-            raise ValueError(f"{value!r} is not HH:MM:SS")
-        return value
-
-    @field_validator("memory", "max_memory")
-    @classmethod
-    def _memory(cls, value: str | None) -> str | None:
-        if value is not None and not _MEMORY.fullmatch(value):
-            raise ValueError(f"{value!r} is not a size such as 16gb or 800mb")
-        return value
-
-    @field_validator("queue", "project", "venv", "data", "gpu_type", "modules")
-    @classmethod
-    def _shell_safe(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        for word in (value,) if isinstance(value, str) else value or ():
-            if not _SHELL_SAFE.fullmatch(word):
-                raise ValueError(
-                    f"{word!r} could change the meaning of a job script; use letters, digits and / . _ + @ : = -"
-                )
-        return value
-
-    @field_validator("directives")
-    @classmethod
-    def _directive(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            if not _DIRECTIVE.fullmatch(value):
-                raise ValueError(
-                    f"{value!r} is not one option such as --qos=long; use letters, digits and / . _ + @ : = , - in it"
-                )
-        return values
-
-    @property
-    def walltime_seconds(self) -> int:
-        hours, minutes, seconds = map(int, self.walltime.split(":"))
-        return 3600 * hours + 60 * minutes + seconds
 
 
 class SchedulerSettings(Strict):
@@ -211,9 +134,10 @@ def load_campaign(path: Path, settings: Iterable[str] = ()) -> Campaign:
     Raises CampaignError: file, field, remedy, in one sentence or two; UsageError for a setting that is none.
     """
     try:
-        content = read_regular(path.resolve(), _MOST_BYTES)
+        content = read_regular(path.resolve(), MOST_BYTES)
         require_toml(content)
-        campaign = Campaign.model_validate(tomllib.loads(with_settings(content.decode(), settings)))
+        tables = parse(with_settings(text_of(content), settings))
+        campaign = Campaign.model_validate(with_resources(tables, site_resources(path)))
         for experiment in campaign.experiments():
             experiment.require_known(campaign.data)
     except IsADirectoryError:
@@ -227,10 +151,10 @@ def load_campaign(path: Path, settings: Iterable[str] = ()) -> Campaign:
     except Damaged as error:
         remedy = "Name the campaign's own file; if you edited this copy of it, remove its last line."
         raise CampaignError(f"{path}: {error.what}.", remedy=remedy) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CampaignError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
     except ValidationError as error:
         raise explain(path, error, Campaign) from None
+    except ValueError as error:
+        raise CampaignError(f"{path} is not TOML: {error}.", remedy="Mend that line.") from None
     except IdentityError as error:
         raise CampaignError(f"{path}: {error.what}", remedy=error.remedy or "Mend that field.") from None
     return campaign

@@ -19,6 +19,7 @@ from kd_hpc.schedulers.readiness import Check, Level, Place
 from kd_hpc.schedulers.registry import kind
 from kd_hpc.schedulers.shell import call
 from kd_hpc.sealed import read_object
+from kd_hpc.site import SITE
 
 TIMEOUT = 60.0
 """Seconds for one question to a module system or another Python, which may lie on a slow file system."""
@@ -52,7 +53,7 @@ def project(place: Place) -> Iterator[Check]:
     if not missing:
         yield Check("project code", Level.OK, code or f"none, and {name} needs none")
         return
-    line = f"write {missing} (your own) under [resources] of {place.file}"
+    line = f"write {missing} (your own) under [resources] of {SITE}"
     yield Check("project code", Level.WRONG, f"not filled in: {name} takes no job without it", line)
 
 

@@ -19,6 +19,7 @@ from kd_hpc.queueing.tick_report import Report
 from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.schedulers.registry import kind, make
 from kd_hpc.sealed import seal_toml
+from kd_hpc.site import SITE
 from kd_hpc.store import Store
 from kd_hpc.typed_settings import with_settings
 
@@ -46,7 +47,7 @@ class Session:
             missing = f"resources.{line.partition(' ')[0]} is not filled in"
             raise CampaignError(
                 f"{self.campaign_file}: {missing}, and {self.scheduler.kind} takes no job without it.",
-                remedy=f"Write your own under [resources]: {line}",
+                remedy=f"Write your own under [resources] of {SITE}: {line}",
             )
 
     @cached_property

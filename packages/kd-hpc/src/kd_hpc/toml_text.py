@@ -1,0 +1,25 @@
+"""TOML that people write: the bytes of a file -> its tables, whatever editor saved it."""
+
+from __future__ import annotations
+
+import codecs
+import tomllib
+from typing import Any
+
+MOST_BYTES = 256 * 1024
+"""A campaign is a page; beyond this a file is none, and would only be slow to read."""
+
+
+def tables_of(content: bytes) -> dict[str, Any]:
+    """Raises ValueError, which says why it is no TOML; tomllib names the line."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it was saved as UTF-16, and must be UTF-8")
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has {len(content)} bytes, more than any campaign needs")
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"it was not saved as UTF-8 (at line {line})") from None
+    except RecursionError:
+        raise ValueError("its lists or tables are nested too deeply") from None
