@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +27,7 @@ from kd_hpc.schedulers.slurm.scheduler import SlurmScheduler
 from kd_hpc.store import Store
 from tests.hpc.slurmsite import SlurmSite, why_not
 from tests.hpc.support import HANGS, PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 ASKS = Resources(walltime="00:05:00", cores=1, memory="100mb", gpus=1, queue="gpu_1")
@@ -222,6 +227,39 @@ def test_a_small_campaign_goes_through_the_real_runner(slurm: SlurmScheduler, tm
 
 
 @pytest.mark.long
+def test_the_commands_of_the_slurm_page_work_in_their_order(site: SlurmSite, tmp_path: Path) -> None:
+    page = (ROOT / "docs/guide/first-day-on-slurm.md").read_text()
+    blocks = re.findall(r"^```(\S+)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    mine = next(text for kind, text in blocks if kind == "toml-site").replace('"gpu"', '"gpu_1"')
+    (tmp_path / "site.toml").write_text(f'{mine}venv = "{standin_venv(tmp_path / "venv")}"\n')
+    (tmp_path / "venv/bin/python").symlink_to(sys.executable)
+    campaign = (ROOT / "campaigns/digits-slurm.toml").read_text().replace('"4gb"', '"100mb"').replace("# gpu_type", "#")
+    (tmp_path / "campaigns").mkdir()
+    (tmp_path / "campaigns/digits-slurm.toml").write_text(campaign)
+    (tmp_path / "data/Digits").mkdir(parents=True)
+    (tmp_path / "data/Digits/manifest.json").write_text('{"files": {}}')
+    lines = [line for kind, text in blocks if kind == "sh-slurm" for line in text.splitlines()]
+    typed = [line for line in lines if line.startswith(("kd-hpc", "squeue"))]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "USER": "root"}
+    for line in typed:
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=HANGS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    assert len(typed) == 6
+    job_id = str(Store(tmp_path / "experiments").read(TEACHER).job_id)  # type: ignore[union-attr]
+    shown = site.run("scontrol", "show", "job", job_id)
+    for word in ("Partition=gpu_1", "Account=physics", "CPUs/Task=2", "TimeLimit=00:30:00", "gres:gpu:1"):
+        assert word in shown
+
+
 def test_a_walltime_kill_is_diagnosed(slurm: SlurmScheduler, tmp_path: Path) -> None:
     asks = ASKS.model_copy(update={"walltime": "00:00:30"})
     job_id = slurm.submit_held(spec(tmp_path / "run", shell="sleep 600", resources=asks))
