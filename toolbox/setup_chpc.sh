@@ -85,8 +85,10 @@ install() {
     "$python" -m venv "$venv"
     export UV_CACHE_DIR=$PWD/.venvs/cache VIRTUAL_ENV=$PWD/$venv
     say "installing into $venv (a few GB; the pins of $pins)"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$(grep '^uv==' "$pins")"
-    "$uv" pip install --no-config --quiet --reinstall --no-deps --only-binary :all: -r "$pins"
+    # Nothing is installed whose SHA-256 is not in the pins, whatever an index gives; our own packages are in this clone.
+    sed -n '/^uv==/,/[^\\]$/p' "$pins" >"$venv/uv.txt"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$venv/uv.txt"
+    "$uv" pip install --no-config --quiet --reinstall --no-deps --only-binary :all: --require-hashes -r "$pins"
     "$uv" pip install --no-config --no-sources --quiet --reinstall --no-deps --no-build-isolation \
         packages/kd-hpc packages/kd-core packages/kd-analysis
     works "$venv" || { say "$venv does not work; see: $venv/bin/python -c 'import torch, kd_core.run'"; exit 1; }

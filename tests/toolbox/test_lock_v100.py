@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,8 @@ import pytest
 
 from tests.paths import ROOT
 
-PINS = dict(line.split("==") for line in (ROOT / "constraints/v100.txt").read_text().splitlines())
+LOCKED = (ROOT / "constraints/v100.txt").read_text()
+PINS = dict(re.findall(r"^([\w.-]+)==(\S+)", LOCKED, flags=re.MULTILINE))
 UV = Path(sys.executable).with_name("uv")
 TARGET = ["--no-config", "--python-version", "3.12", "--python-platform", "x86_64-manylinux2014"]
 
@@ -34,6 +36,22 @@ def test_the_pins_are_those_that_a_v100_at_this_site_can_run() -> None:
     assert PINS["scikit-learn"] == "1.7.2"
     assert PINS["matplotlib"].startswith("3.11.")
     assert PINS["pillow"].startswith("12.2.")
+
+
+def test_every_pin_has_its_hashes() -> None:
+    blocks = re.split(r"\n(?=\S)", LOCKED.strip())
+    assert len(blocks) == len(PINS)
+    for block in blocks:
+        assert re.fullmatch(r"\S+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+", block), block.partition(" ")[0]
+
+
+def test_a_wheel_with_another_hash_is_not_installed(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text(f"idna==3.10 --hash=sha256:{'0' * 64}\n")
+    options = ["--only-binary", ":all:", "--target", str(tmp_path / "there"), "--python", sys.executable]
+    done = run(UV, "pip", "install", "--no-config", "--no-deps", "--require-hashes", *options, "-r", wrong)
+    assert done.returncode != 0
+    assert "Hash mismatch" in done.stderr
 
 
 def test_every_requirement_of_the_packages_and_uv_of_this_house_is_pinned() -> None:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import pickle
+import re
 import shutil
 import tarfile
 import zipfile
@@ -228,14 +229,16 @@ def test_every_data_set_a_campaign_may_name_has_a_file_that_reads_it() -> None:
     assert all(isinstance(SOURCES[name], Source) for name in DATASETS)
 
 
-def test_the_hashes_and_addresses_are_those_torchvision_knows() -> None:
-    ours = {file.name: file for source in SOURCES.values() for file in source.files}
-    theirs = {
-        datasets.CIFAR10.filename: datasets.CIFAR10.tgz_md5,
-        datasets.CIFAR100.filename: datasets.CIFAR100.tgz_md5,
-    }
-    theirs |= {name: digest for key, (_, name, digest) in datasets.SVHN.split_list.items() if key != "extra"}
-    assert {name: ours[name].digest for name in theirs} == theirs
-    assert {ours[name].url for name, _ in datasets.FashionMNIST.resources} == {
-        datasets.FashionMNIST.mirrors[0] + name for name, _ in datasets.FashionMNIST.resources
-    }
+def test_what_is_downloaded_is_pinned_by_its_sha_256() -> None:
+    files = [file for source in SOURCES.values() for file in source.files]
+    assert files
+    for file in files:
+        assert re.fullmatch(r"[0-9a-f]{64}", file.digest), file.name
+
+
+def test_the_addresses_are_those_torchvision_knows() -> None:
+    ours = {file.name: file.url for source in SOURCES.values() for file in source.files}
+    theirs = {kind.filename: kind.url for kind in (datasets.CIFAR10, datasets.CIFAR100)}
+    theirs |= {name: url for key, (url, name, _) in datasets.SVHN.split_list.items() if key != "extra"}
+    theirs |= {name: datasets.FashionMNIST.mirrors[0] + name for name, _ in datasets.FashionMNIST.resources}
+    assert {name: ours[name] for name in theirs} == theirs

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import re
 import tomllib
 from typing import Any
 
 MOST_BYTES = 256 * 1024
 """A campaign is a page; beyond this a file is none, and would only be slow to read."""
+_LONG_KEY = re.compile(rb"""(?:\.[ \t]*[\w"'-]+[ \t]*){20}""")
+"""A key of so many parts belongs to no table of ours, and tomllib's time grows with the square of their number."""
 
 
 def tables_of(content: bytes) -> dict[str, Any]:
@@ -16,6 +19,8 @@ def tables_of(content: bytes) -> dict[str, Any]:
         raise ValueError("it was saved as UTF-16, and must be UTF-8")
     if len(content) > MOST_BYTES:
         raise ValueError(f"it has {len(content)} bytes, more than any campaign needs")
+    if _LONG_KEY.search(content):
+        raise ValueError("it has a key of more than 20 parts")
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

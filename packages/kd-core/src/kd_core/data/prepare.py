@@ -16,6 +16,9 @@ from kd_core.data.sources.base import PublishedFile, Source
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import DataError, KdError, UsageError
 
+_MOST_BYTES = 1 << 30
+"""Of what a small file may say that it holds."""
+
 
 def prepare_dataset(name: str, root: Path, local: Path | None = None) -> Manifest:
     """Prepare `name` below `root` from files in the folder `local`, or downloaded beside the result.
@@ -81,13 +84,13 @@ def _require_published(path: Path, file: PublishedFile) -> None:
 
 
 def _digest(path: Path, file: PublishedFile) -> str:
-    if len(file.digest) == 64:
+    with path.open("rb") as stream:
+        if not file.is_compressed:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
         try:
-            return hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
+            return hashlib.sha256(gzip.GzipFile(fileobj=stream).read(_MOST_BYTES)).hexdigest()
         except (OSError, EOFError, zlib.error):
             return "none, it is no whole .gz file"
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _read(name: str, source: Source, folder: Path) -> tuple[Split, Split]:

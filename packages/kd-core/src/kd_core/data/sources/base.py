@@ -10,7 +10,7 @@ from kd_core.data.images import Channels, Split
 
 
 class PublishedFile(NamedTuple):
-    """`digest` is the MD5 the publisher gives for the file, or the SHA-256 of what a .gz file holds."""
+    """`digest` is the SHA-256 of the file, or of what a .gz file holds: nothing else is read, whoever sent it."""
 
     url: str
     digest: str
@@ -18,6 +18,11 @@ class PublishedFile(NamedTuple):
     @property
     def name(self) -> str:
         return self.url.rpartition("/")[2]
+
+    @property
+    def is_compressed(self) -> bool:
+        """True for a .gz file, whose compression may differ from one publication to the next."""
+        return self.name.endswith(".gz") and not self.name.endswith(".tar.gz")
 
 
 class Source(NamedTuple):

@@ -17,7 +17,10 @@ def read_cifar10(folder: Path) -> tuple[Split, Split]:
 
 SOURCE = Source(
     files=(
-        PublishedFile("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),
+        PublishedFile(
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        ),
     ),
     read=read_cifar10,
     mean=(0.4914, 0.4822, 0.4465),

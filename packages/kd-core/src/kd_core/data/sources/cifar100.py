@@ -16,7 +16,10 @@ def read_cifar100(folder: Path) -> tuple[Split, Split]:
 
 SOURCE = Source(
     files=(
-        PublishedFile("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),
+        PublishedFile(
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+        ),
     ),
     read=read_cifar100,
     mean=(0.5071, 0.4867, 0.4409),

@@ -26,8 +26,8 @@ _SITE = "http://ufldl.stanford.edu/housenumbers/"
 
 SOURCE = Source(
     files=(
-        PublishedFile(_SITE + "train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373"),
-        PublishedFile(_SITE + "test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3"),
+        PublishedFile(_SITE + "train_32x32.mat", "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8"),
+        PublishedFile(_SITE + "test_32x32.mat", "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b"),
     ),
     read=read_svhn,
     mean=(0.4377, 0.4438, 0.4728),

@@ -66,7 +66,12 @@ def _decode(archive: zipfile.ZipFile, label_of: dict[str, int]) -> Split:
 
 
 SOURCE = Source(
-    files=(PublishedFile("http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"),),
+    files=(
+        PublishedFile(
+            "https://cs231n.stanford.edu/tiny-imagenet-200.zip",
+            "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
+        ),
+    ),
     read=read_tiny_imagenet,
     mean=(0.485, 0.456, 0.406),
     deviation=(0.229, 0.224, 0.225),
