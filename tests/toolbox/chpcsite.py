@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from kd_hpc.experiment import Experiment
-from kd_hpc.records import State, StatusRecord
+from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
 from tests.hpc.support import HANGS, put_record
 from tests.paths import ROOT
@@ -86,13 +86,15 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def make_run(experiments: Path, run: Experiment, state: State, **files: bytes) -> Path:
+def make_run(
+    experiments: Path, run: Experiment, state: State, *, attempts: tuple[Attempt, ...] = (), **files: bytes
+) -> Path:
     """A run directory with a record in `state` and `files`; "_" in their names stands for a dot."""
     store = Store(experiments)
     store.directory(run).mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (store.directory(run) / name.replace("_", ".")).write_bytes(content)
-    put_record(store, run, StatusRecord(experiment=run, state=state, epoch=3, epochs=3))
+    put_record(store, run, StatusRecord(experiment=run, state=state, epoch=3, epochs=3, attempts=attempts))
     return store.directory(run)
 
 

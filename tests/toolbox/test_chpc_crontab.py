@@ -98,7 +98,7 @@ def test_on_proves_the_round_as_cron_begins_it_and_keeps_the_path(
     assert done.returncode == 0, done.stderr
     environment = dict(line.split("=", 1) for line in (tmp_path / "asked").read_text().splitlines())
     assert environment["PATH"] == f"{tmp_path}/cronbin:/usr/bin:/bin"
-    assert set(environment) <= {"HOME", "LOGNAME", "USER", "SHELL", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+    assert set(environment) <= {"HOME", "LOGNAME", "USER", "SHELL", "PATH", "PWD", "OLDPWD", "SHLVL", "LC_CTYPE", "_"}
     (tmp_path / "asked").unlink()
     assert crontab.content is not None
     command = crontab.content.decode().splitlines()[-1].split(" ", 5)[5].replace("\\%", "%")
@@ -129,7 +129,7 @@ def test_two_clones_do_not_touch_each_others_entry(clone: Path, crontab: Crontab
 def test_a_crontab_that_cannot_be_read_is_left_alone(clone: Path, tmp_path: Path) -> None:
     program(tmp_path / "bin/crontab", f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\necho "not allowed" >&2\nexit 1\n')
     for word in ("on", "off"):
-        done = switch(clone, word, f"{tmp_path}/bin:{os.environ['PATH']}")
+        done = switch(clone, word, f"{tmp_path}/bin:{tmp_path}/cronbin:{os.environ['PATH']}")
         assert done.returncode == 2
         assert "left alone: not allowed" in done.stderr
     assert set((tmp_path / "calls").read_text().splitlines()) == {"-l"}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_hpc.records import Attempt, State, StatusRecord, sealed, to_bytes
+from kd_hpc.records import Attempt, State
 from kd_hpc.store import Store
 from tests.hpc.support import HANGS
 from tests.paths import ROOT
@@ -104,9 +104,7 @@ def test_records_tell_what_is_newer_and_clocks_do_not(
     here: tuple[Attempt, ...], there: tuple[Attempt, ...], kept: str, clock: int, cluster: Cluster, laptop: Laptop
 ) -> None:
     for experiments, words, known in ((laptop.experiments, b"ours", here), (cluster.experiments, b"theirs", there)):
-        run = make_run(experiments, STUDENT, State.IN_PROGRESS, logs=words)
-        record = StatusRecord(experiment=STUDENT, state=State.IN_PROGRESS, epoch=3, attempts=known)
-        (run / "status.json").write_bytes(to_bytes(sealed(record)))
+        run = make_run(experiments, STUDENT, State.IN_PROGRESS, attempts=known, logs=words)
     for file in run.iterdir():
         os.utime(file, (clock, clock))
     (Store(laptop.experiments).directory(STUDENT) / "only-here").touch()
