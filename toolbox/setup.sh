@@ -90,7 +90,8 @@ install() {
     [ -z "$index" ] || options+=(--index "$index" --index-strategy unsafe-best-match)
     [ -z "$group" ] || options+=(--group "$group")
     # compiled now, so that the first run of each program does not pay for it; what else is installed here stays
-    UV_PROJECT_ENVIRONMENT=.venv fetch .venv/bin/uv sync --quiet --inexact --compile-bytecode --python .venv/bin/python "${options[@]}"
+    UV_PROJECT_ENVIRONMENT=.venv fetch .venv/bin/uv sync --quiet --inexact --compile-bytecode --python .venv/bin/python \
+        ${options[@]+"${options[@]}"}
     echo "$index" >"$index_file"
 }
 
@@ -101,7 +102,7 @@ remove_torch() {
         record=${record##*/}
         [[ $record = *\** ]] || names+=("${record%%-*}")
     done
-    [ -z "${names[*]}" ] || .venv/bin/uv pip uninstall --quiet --python .venv/bin/python "${names[@]}"
+    [ -z "${names[*]-}" ] || .venv/bin/uv pip uninstall --quiet --python .venv/bin/python "${names[@]}"
 }
 
 find_python

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_a_mark_before_the_first_line_and_crs_are_read_over(encoding: str, line_
         (b"a = " + b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b".".join([b"a"] * 100_000) + b" = 1", "a key of more than 20 parts"),
         (b"a = " + b"9" * 200_000, "4300 digits"),
-        (b"#" * (MOST_BYTES + 1), "more than any campaign needs"),
+        (b"#" * (MOST_BYTES + 1), f"more than the {MOST_BYTES} that can be meant"),
         (b'name = "x', "line 1"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -52,6 +53,31 @@ def test_what_is_no_toml_of_ours_is_named_in_a_moment(content: bytes, told: str,
         load_campaign(path)
     assert time.process_time() - before < 20
     assert told in refusal.value.what
+
+
+LONG = {"seeds": list(range(1000)), "alphas": [number / 1000 for number in range(1000)]}
+
+
+@pytest.mark.parametrize(
+    ("lists", "told"),
+    [
+        ({"seeds": list(range(1001))}, "seeds lists 1,001 values, and 1,000 are the most"),
+        (LONG, "it asks for up to 1,000,000 runs, and 100,000 are the most"),
+    ],
+    ids=["a list", "a grid"],
+)
+def test_a_campaign_beyond_all_reason_is_refused_in_a_moment(
+    lists: dict[str, list[float]], told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.toml"
+    text = CAMPAIGN
+    for name, values in lists.items():
+        text = re.sub(rf"^{name} = .*", f"{name} = {values}", text, flags=re.MULTILINE)
+    path.write_text(text)
+    before = time.process_time()
+    with pytest.raises(CampaignError, match=told):
+        load_campaign(path)
+    assert time.process_time() - before < 20
 
 
 def test_numbers_with_points_are_no_long_key() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kd_hpc.campaign_errors import explain, is_missing
+from kd_hpc.campaign_size import is_too_large
 from kd_hpc.catalogue import DATASETS, SCHEDULERS
 from kd_hpc.design import Design
 from kd_hpc.errors import CampaignError, Damaged, IdentityError
@@ -137,6 +138,8 @@ def load_campaign(path: Path, settings: Iterable[str] = ()) -> Campaign:
         content = read_regular(path.resolve(), MOST_BYTES)
         require_toml(content)
         tables = parse(with_settings(text_of(content), settings))
+        if excess := is_too_large(tables):
+            raise CampaignError(f"{path}: {excess}.", remedy="Shorten its lists.")
         campaign = Campaign.model_validate(with_resources(tables, site_resources(path)))
         for experiment in campaign.experiments():
             experiment.require_known(campaign.data)

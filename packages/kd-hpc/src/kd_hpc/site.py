@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from kd_hpc.campaign_errors import explain
 from kd_hpc.errors import CampaignError
+from kd_hpc.files import read_regular
 from kd_hpc.recipe import Strict
 from kd_hpc.resources import PLACEHOLDER, Resources, plain_names
-from kd_hpc.toml_text import tables_of
+from kd_hpc.toml_text import MOST_BYTES, tables_of
 
 SITE = "site.toml"
 
@@ -34,7 +35,7 @@ def site_resources(campaign: Path) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        found = tables_of(path.read_bytes())
+        found = tables_of(read_regular(path.resolve(), MOST_BYTES))
         Site.model_validate(found)
     except OSError as error:
         raise CampaignError(f"{path} cannot be read: {error.strerror}.", remedy="Mend or remove it.") from None
