@@ -207,6 +207,10 @@ class Laptop:
         self.set()
 
     @property
+    def known_hosts(self) -> Path:
+        return self.root.parent / "known_hosts"
+
+    @property
     def experiments(self) -> Path:
         return self.root / "experiments"
 
@@ -218,14 +222,14 @@ class Laptop:
     def trust(self) -> None:
         """Know the cluster's present host key."""
         key = (self.cluster.home / "host.pub").read_text()
-        (self.root / "known_hosts").write_text(f"[127.0.0.1]:{self.cluster.port} {key}")
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.cluster.port} {key}")
 
     def set(self, **changes: str) -> None:
         """Write toolbox/chpc.env, with `changes` kept for later calls."""
         self.settings |= changes
         ssh = (
             f'-F /dev/null -p {self.cluster.port} -i "{self.cluster.home}/client" '
-            f'-o "UserKnownHostsFile={self.root}/known_hosts"'
+            f'-o "UserKnownHostsFile={self.known_hosts}"'
         )
         values = {
             "CHPC_HOST": "127.0.0.1",

@@ -224,7 +224,7 @@ def new_host_key(cluster: Cluster, laptop: Laptop) -> None:
 
 
 def unknown_host(cluster: Cluster, laptop: Laptop) -> None:
-    (laptop.root / "known_hosts").write_text("")
+    (laptop.known_hosts).write_text("")
 
 
 def refused_key(cluster: Cluster, laptop: Laptop) -> None:
