@@ -11,8 +11,9 @@ import pytest
 from kd_hpc.campaign import load_campaign
 from kd_hpc.errors import CampaignError
 from kd_hpc.toml_text import MOST_BYTES, tables_of
-from tests.hpc.support import CAMPAIGN
+from tests.hpc import support
 
+CAMPAIGN = support.CAMPAIGN.replace("{venv}", "venv")
 PBS = CAMPAIGN.replace('kind = "local"', 'kind = "pbs"')
 
 
@@ -41,7 +42,7 @@ def test_a_mark_before_the_first_line_and_crs_are_read_over(encoding: str, line_
         (b".".join([b"a"] * 100_000) + b" = 1", "a key of more than 20 parts"),
         (b"a = " + b"9" * 200_000, "4300 digits"),
         (b"#" * (MOST_BYTES + 1), f"more than the {MOST_BYTES} that can be meant"),
-        (b'name = "x', "line 1"),
+        (b'name = "x\n', "line 1"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

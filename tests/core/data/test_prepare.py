@@ -60,7 +60,7 @@ def publish_small(
     monkeypatch.setattr(f"kd_core.data.sources.{name.lower()}.SOURCE", SOURCES[name]._replace(files=files))
     train, test = read(folder)
     facts = DATASETS[name]._replace(train_items=len(train.labels), test_items=len(test.labels))
-    monkeypatch.setitem(DATASETS, name, facts)
+    monkeypatch.setitem(DATASETS.own, name, facts)
 
 
 class Server:
@@ -192,7 +192,7 @@ def test_another_number_of_images_than_published_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_small("FashionMNIST", folder, monkeypatch)
-    monkeypatch.setitem(DATASETS, "FashionMNIST", DATASETS["FashionMNIST"]._replace(test_items=21))
+    monkeypatch.setitem(DATASETS.own, "FashionMNIST", DATASETS["FashionMNIST"]._replace(test_items=21))
     with pytest.raises(DataError, match=r"20 images of 32x32 and 20 labels in a split of 21.*Fetch"):
         prepare_dataset("FashionMNIST", tmp_path / "data", folder)
     assert not (tmp_path / "data").exists()

@@ -260,6 +260,7 @@ def test_a_real_slurm_is_checked_and_takes_the_test_job(tmp_path: Path, monkeypa
             "scheduler": "ok",
             "job history": "warning",
             "queue": "ok",
+            "GPUs": "ok",
         }
         assert submission(here, OwnJobs(SlurmScheduler(timeout=HANGS))).level == Level.OK
         assert SlurmScheduler(timeout=HANGS).look([]).listed == ()
