@@ -37,6 +37,8 @@ after_connection() {
         echo "its host key is not known here yet. Type: $by_hand, and compare the key it shows with the one the cluster's pages name."
     elif grep -q "Permission denied (" "$2"; then
         echo "the cluster does not take your key: ssh-copy-id ${by_hand#ssh }; a key with a passphrase needs SSH_AUTH_SOCK in $settings."
+    elif [ "$1" -eq 255 ] && grep -qE "not found|No such file or directory" "$2"; then
+        echo "ssh misses a program or a file that your terminal finds (cron's PATH is $PATH): in ~/.ssh/config and $settings, name it with its folder."
     elif [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
         again
     else

@@ -116,7 +116,9 @@ step() {
     if [ "$status" -eq 0 ] || { [ "$1" = rsync ] && [ "$status" -eq 24 ]; }; then
         return 0
     fi
-    { tail -n 20 "$work/$name.err" | sed "s/^/    $name| /"; } >>"$log"
+    tail -n 20 "$work/$name.err" | sed "s/^/    $name| /" >"$work/told"
+    cat "$work/told" >>"$log"
+    [ "$verb" != prove ] || cat "$work/told" >&2
     problem "$name failed with exit status $status$(because "$status" "$seconds")" "$(next_step "$1" "$status" "$work/$name.err")"
     return "$status"
 }
