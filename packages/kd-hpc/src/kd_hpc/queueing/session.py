@@ -21,6 +21,7 @@ from kd_hpc.schedulers.registry import kind, make
 from kd_hpc.sealed import seal_toml
 from kd_hpc.site import SITE
 from kd_hpc.store import Store
+from kd_hpc.toml_text import text_of
 from kd_hpc.typed_settings import with_settings
 
 _CAMPAIGNS = "campaigns"
@@ -66,7 +67,7 @@ class Session:
     def remember_campaign(self) -> None:
         """Keep the campaign's text beside the runs, so that later commands need not be told which it was."""
         self.remembered.parent.mkdir(parents=True, exist_ok=True)
-        text = with_settings(read_regular(self.campaign_file).decode(), self.settings)
+        text = with_settings(text_of(read_regular(self.campaign_file)), self.settings)
         publish_bytes(self.remembered, seal_toml(text.encode()))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import typer
 
-from kd_hpc.campaign import Resources
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS, SCHEDULERS
 from kd_hpc.errors import UsageError
 from kd_hpc.near import did_you_mean
+from kd_hpc.resources import Resources
 from kd_hpc.scaffolding.wishes import USUAL, Wishes, scheduler_here
 
 Check = Callable[[str], Any]
