@@ -187,6 +187,13 @@ def test_a_partial_campaign_is_counted_against_its_plan(synthetic: Path, tmp_pat
     assert "64 have no folder yet" in words
 
 
+def test_where_student_and_teacher_are_of_one_network_nothing_is_compared_with_a_plain_student(tmp_path: Path) -> None:
+    spec = TreeSpec(teacher="ResNetBaby", student="ResNetBaby", methods=("logit",), alphas=(0.5,), seeds=(0,), items=60)
+    names = {figure.name for figure in document_of(build_tree(tmp_path / "runs", spec), tmp_path).figures}
+    assert not [name for name in names if name.startswith("above_plain")]
+    assert [name for name in names if name.startswith("geometry_heatmaps")]
+
+
 def test_published_accuracies_stand_beside_ours(tmp_path: Path, shared_cache: Path) -> None:
     spec = TreeSpec(methods=("logit",), alphas=(0.5,), items=0)
     plan = Campaign(

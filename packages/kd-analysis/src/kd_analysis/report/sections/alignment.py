@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from kd_analysis.accuracy.cells import Setting
@@ -68,7 +68,7 @@ def in_settings(
 def _alignment(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> list[Block]:
     alphas = analysis.last.alphas
     blocks: list[Block] = [Text(reference_note(analysis, setting), "limits")]
-    blocks += [_facets(setting, values, alphas), _above_floor(analysis, setting, values), _angles(setting, values)]
+    blocks += [_facets(setting, values, alphas), *_above_floor(analysis, setting, values), _angles(setting, values)]
     robust = in_group("robustness")
     blocks.append(network_table(setting, values, robust, "robustness", "Is the alignment robust?", RELATIONS))
     others = (*in_group("shape"), *in_group("neighbourhood"))
@@ -104,13 +104,18 @@ def _facets(setting: Setting, values: Sequence[GeometryValue], alphas: Sequence[
     return Figure(where, caption, partial(facets_figure, found, levels, alphas, words), data)
 
 
-def _above_floor(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> Figure:
-    """Every measure as its difference to the plain student of the same seed, means over seeds."""
+def _above_floor(analysis: Analysis, setting: Setting, values: Sequence[GeometryValue]) -> Iterator[Figure]:
+    """Every measure as its difference to the plain student of the same seed, means over seeds.
+
+    None where student and teacher are of one network, whose plain run is the teacher itself.
+    """
     rows, lines = [], []
     for name in COMPARED:
         layers = _differences(values, name)
         rows.append(HeatRow(label(name), layers, 1 if "angle" in name else 2, diverging=True))
         lines += [(label(name), layer, *at, value) for layer, cells in layers.items() for at, value in cells.items()]
+    if not lines:
+        return
     where = f"above_plain_{key(setting)}"
     caption = (
         "Alignment with the teacher as the difference to the plain student of the same seed, mean over seeds, by "
@@ -118,7 +123,7 @@ def _above_floor(analysis: Analysis, setting: Setting, values: Sequence[Geometry
     )
     columns = ("measure", "layer", Column("method", kind="method"), "alpha", "difference")
     draw = partial(heatmaps_figure, rows, analysis.last.methods, analysis.last.alphas)
-    return Figure(where, caption, draw, table(where, caption, columns, lines))
+    yield Figure(where, caption, draw, table(where, caption, columns, lines))
 
 
 def _differences(values: Sequence[GeometryValue], name: str) -> dict[str, dict[tuple[str, float | None], float]]:
