@@ -19,6 +19,7 @@ from kd_core.data.own import Prepared, prepare_own, prepare_part
 from kd_hpc.campaign import OwnData
 from kd_hpc.catalogue import DatasetFacts
 from kd_hpc.errors import DataError, UsageError
+from kd_hpc.sealed import object_bytes
 from tests.core import published
 from tests.core.photos import BLUE, GREY, RED, Pixels, halves, photo, turned, two_classes
 from tests.core.processes import run
@@ -408,7 +409,7 @@ def test_what_was_prepared_is_read_again_only_whole(tmp_path: Path) -> None:
         == hashlib.sha256((tmp_path / "data/Mine/test_labels.npy").read_bytes()).hexdigest()
     )
     del content["own"]
-    manifest.write_text(json.dumps(content))
+    manifest.write_bytes(object_bytes(content))
     with pytest.raises(DataError, match="does not say what Mine is") as refused:
         load_dataset(tmp_path / "data", "Mine")
     assert "--campaign" in refused.value.remedy

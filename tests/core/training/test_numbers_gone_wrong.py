@@ -38,6 +38,29 @@ def test_a_loss_without_a_finite_gradient_fails_with_step_term_and_remedy(
     assert "Traceback" not in output
 
 
+ONCE = """
+from kd_core.methods.rkd import RKD
+real, calls = RKD.terms, []
+def terms(self, student, teacher):
+    calls.append(1)
+    found = real(self, student, teacher)
+    return {**found, "angle": found["angle"] * float("inf")} if len(calls) == 3 else found
+RKD.terms = terms
+"""
+
+
+def test_a_mean_loss_that_is_no_number_is_not_told_as_skipped_steps(teacher: Path, tmp_path: Path) -> None:
+    root = place(teacher, tmp_path / "run")
+    code, output = run(arguments(root, "rkd", epochs=2), root / "log", prelude=ONCE)
+    steps = 6  # of an epoch
+    assert code == 1
+    assert (
+        status(root, "rkd")["reason"]
+        == f"The mean loss of the epoch that ended with step {steps} is not finite: the term angle."
+    )
+    assert "in a row" not in output
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("method", ["pure", "rkd", "nst"])
 def test_half_precision_trains_without_skipping(method: str, dtype: str, teacher: Path, tmp_path: Path) -> None:

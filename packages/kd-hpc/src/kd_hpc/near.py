@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from itertools import takewhile
 from pathlib import Path
 
 _ALIKE = 0.6
@@ -11,11 +12,21 @@ _ALIKE = 0.6
 
 
 def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """Those of `known` that `word` may be a slip of, the likeliest first; case does not count."""
+    """Those of `known` that `word` may be a slip of, the likeliest first; case does not count.
+
+    Of names that agree equally with it, those that begin as it does come first.
+    """
+    small = word.casefold()
     by_small: dict[str, str] = {}
     for name in known:
         by_small.setdefault(name.casefold(), name)
-    return [by_small[found] for found in get_close_matches(word.casefold(), by_small, n=most, cutoff=_ALIKE)]
+    alike = get_close_matches(small, by_small, n=len(by_small) or 1, cutoff=_ALIKE)
+    alike.sort(key=lambda name: (-SequenceMatcher(None, name, small).ratio(), -_same_beginning(name, small)))
+    return [by_small[name] for name in alike[:most]]
+
+
+def _same_beginning(left: str, right: str) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -129,7 +129,9 @@ def verify_dataset(root: Path, name: str) -> Manifest:
     except FileNotFoundError:
         remedy = f"On a machine with internet: kd-core data prepare {name} --data {root}"
         raise DataError(f"{name} is not prepared in {root}.", remedy=remedy) from None
-    except (OSError, Damaged, ValidationError) as error:
+    except Damaged as damage:
+        raise DataError(f"{folder / MANIFEST} is unreadable: {damage.what}.", remedy=again) from None
+    except (OSError, ValidationError) as error:
         raise DataError(f"{folder / MANIFEST} is unreadable ({type(error).__name__}).", remedy=again) from None
     if name not in DATASETS and manifest.own is None:
         raise DataError(f"{folder / MANIFEST} does not say what {name} is.", remedy=again)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from kd_hpc.errors import WatchdogStop
 
+REMEDY = "Train with --amp-dtype float32, or lower --lr or that term's weight; then type kd-hpc retry."
+
 
 class GradientWatchdog:
     """Counts on the device, without waiting for it and always in the same tensors; `step` counts on the host."""
@@ -44,13 +46,19 @@ class GradientWatchdog:
                 remedy="Train with --amp-dtype float32, or lower --lr or the method's weight.",
             )
 
-    def stop(self, terms: list[str]) -> WatchdogStop:
+    def too_many_skipped(self, terms: list[str]) -> WatchdogStop:
         """The error that ends the run; `terms` are the loss terms whose gradient is not finite now."""
-        culprit = f"the term {' and '.join(terms)}" if terms else "the sum of the terms"
         return WatchdogStop(
             f"{self.limit} optimizer steps in a row were skipped up to step {self.step}: "
-            f"the gradient of {culprit} is not finite.",
-            remedy="Train with --amp-dtype float32, or lower --lr or that term's weight; then type kd-hpc retry.",
+            f"the gradient of {_named(terms)} is not finite.",
+            remedy=REMEDY,
+        )
+
+    def loss_not_finite(self, terms: list[str]) -> WatchdogStop:
+        """The error that ends the run at the end of an epoch; `terms` are the loss terms whose mean is not finite."""
+        return WatchdogStop(
+            f"The mean loss of the epoch that ended with step {self.step} is not finite: {_named(terms)}.",
+            remedy=REMEDY,
         )
 
     def take_skipped(self) -> int:
@@ -69,6 +77,10 @@ class GradientWatchdog:
     def load_state_dict(self, state: dict[str, float]) -> None:
         self.step = int(state["step"])
         self._in_a_row.fill_(state["in_a_row"])
+
+
+def _named(terms: list[str]) -> str:
+    return f"the term {' and '.join(terms)}" if terms else "the sum of the terms"
 
 
 def non_finite(gradients: list[Tensor]) -> Tensor:

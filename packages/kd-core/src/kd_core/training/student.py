@@ -114,7 +114,7 @@ class Student:
         self.updater.watchdog.require_scale(self.updater.scale)
         if not math.isfinite(means["loss"]):
             names = [name for name in self.objective.factors if not math.isfinite(means[name])]
-            raise self.updater.watchdog.stop(names)
+            raise self.updater.watchdog.loss_not_finite(names)
         self.curves.append(
             train_loss=means["loss"],
             train_acc=100 * means["correct"],

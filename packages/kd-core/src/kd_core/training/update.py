@@ -52,7 +52,7 @@ class Updater:
         """After each step: count it on the host. Raises WatchdogStop, naming `culprits()`, if too many were skipped."""
         self.watchdog.step += 1
         if self.watchdog.has_tripped:
-            raise self.watchdog.stop(culprits())
+            raise self.watchdog.too_many_skipped(culprits())
 
     def _require_use(self) -> None:
         if unused := [name for name, parameter in self.parameters.items() if parameter.grad is None]:
