@@ -39,6 +39,7 @@ class Disk:
     notes: SimNotes = field(default_factory=lambda: SimNotes())
     is_fenced: bool = True
     """False for a disk on which an owner that was taken over can go on writing."""
+    purged: set[Experiment] = field(default_factory=set)
     _rooms: Iterator[int] = field(default_factory=lambda: count(1))
     _kept_rooms: dict[Experiment, int] = field(default_factory=dict)
     """Of runs whose files vanished."""
@@ -58,6 +59,7 @@ class Disk:
 
     def purge(self, experiment: Experiment) -> None:
         """Its files vanish. Who writes there goes on: real trainers end at that, but promises must not need it."""
+        self.purged.add(experiment)
         if gone := self.runs.pop(experiment, None):
             self._kept_rooms[experiment] = gone.room
 

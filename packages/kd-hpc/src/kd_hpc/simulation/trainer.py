@@ -146,7 +146,9 @@ class SimTrainer:
         """What real trainers check before anything is written."""
         parent, teacher = run.parent, run.teacher_run
         if parent and not self.disk.run(run).checkpoint and self.disk.run(parent).checkpoint < run.first_epoch:
-            raise Violation(f"{run.label} was begun before its parent {parent.label} had kept its checkpoint")
+            if parent not in self.disk.purged:
+                raise Violation(f"{run.label} was begun before its parent {parent.label} had kept its checkpoint")
+            return f"The checkpoint that {parent.label} kept is gone."
         if teacher is None:
             return ""
         directory = self.disk.runs.get(teacher, RunDirectory())
