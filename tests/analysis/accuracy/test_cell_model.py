@@ -190,7 +190,7 @@ def test_family_wise_error_with_the_spread_test_before_it(
     seeds: int, sd: float | dict[str, float], most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Equal errors: 5 % as promised, the spread test's own errors included. One method with two or three times the
-    error: the spread test finds some of it, and what it misses costs up to another 7 %: docs/decisions/0080."""
+    error: the spread test finds some of it, and what it misses costs up to another 7 %: docs/decisions/0083."""
     monkeypatch.setattr(module, "permuted_p", lambda fit, values, blocks, rows: (np.ones(len(rows)), 0.0))
     rng, trials, wrong, wrong_slopes, covered = np.random.default_rng(9), 1_000, 0, 0, 0
     for _ in range(trials):
@@ -216,3 +216,19 @@ def test_equivalence_is_not_claimed_of_effects_that_are_just_large_enough(monkey
         model = model_of(random_grid(rng, 4, sd=0.1, effects=effects))
         wrong += any(effect.p_equivalent <= 0.05 for effect in model.effects)
     assert wrong / trials <= 0.06 + 3 * math.sqrt(0.06 * 0.94 / trials)
+
+
+def test_without_the_check_by_exchange_everything_else_is_the_same() -> None:
+    grid = random_grid(np.random.default_rng(3), 3)
+    whole, quick = (module.cell_model(grid, SETTING, 0.5, permuted=permuted) for permuted in (True, False))
+    assert whole is not None
+    assert quick is not None
+    for one, other in zip(whole.effects, quick.effects, strict=True):
+        assert (one.difference, one.low, one.high, one.p_adjusted) == (
+            other.difference,
+            other.low,
+            other.high,
+            other.p_adjusted,
+        )
+        assert 0 < one.p_permuted <= 1
+        assert math.isnan(other.p_permuted)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from kd_analysis.accuracy.cell_model import CellModel, cell_models
 from kd_analysis.accuracy.cells import Grid, Setting, acc_best, acc_last, build_grid, is_hard
 from kd_analysis.accuracy.statistics import Statistics, statistics_of
 from kd_analysis.reading.runs_table import Tree, judge
@@ -21,13 +22,14 @@ from kd_hpc.triage.run_directory import read_tree
 
 @dataclass(frozen=True)
 class Analysis:
-    """`statistics` are of the accuracy after the last epoch, the headline; `statistics_best` of the best epoch's, which
-    is chosen on the test set; `flagged_too` is the grid with the quarantined runs that are complete."""
+    """`statistics` are of the accuracy after the last epoch, the headline; `best` and `models_best` of the best
+    epoch's; `flagged_too` is the grid with the quarantined runs that are complete."""
 
     tree: Tree
     campaign: Campaign | None
     statistics: Statistics
-    statistics_best: Statistics
+    best: Grid
+    models_best: tuple[CellModel, ...]
     flagged_too: Grid
     values: tuple[GeometryValue, ...]
     files: Mapping[str, RunFiles]
@@ -37,10 +39,6 @@ class Analysis:
     def last(self) -> Grid:
         """The headline grid."""
         return self.statistics.grid
-
-    @property
-    def best(self) -> Grid:
-        return self.statistics_best.grid
 
     @property
     def smallest_effect(self) -> float:
@@ -84,12 +82,13 @@ def analyse(
     tree, files = read_and_judge(root, campaign, cache, workers)
     values, computed = measure_tree(tree, files, cache, workers, progress)
     settings = campaign.analysis if campaign else AnalysisSettings()
-    last, best = (statistics_of(build_grid(tree, of), settings.smallest_effect) for of in (acc_last, acc_best))
+    best = build_grid(tree, acc_best)
     return Analysis(
         tree=tree,
         campaign=campaign,
-        statistics=last,
-        statistics_best=best,
+        statistics=statistics_of(build_grid(tree, acc_last), settings.smallest_effect),
+        best=best,
+        models_best=cell_models(best, settings.smallest_effect, permuted=False),
         flagged_too=build_grid(tree, acc_last, flagged_too=True),
         values=tuple(values),
         files=files,

@@ -98,14 +98,14 @@ class CellModel:
         return contrast(self.data, weights)
 
 
-def cell_models(grid: Grid, smallest_effect: float) -> tuple[CellModel, ...]:
+def cell_models(grid: Grid, smallest_effect: float, *, permuted: bool = True) -> tuple[CellModel, ...]:
     """The model of every setting in which something can be compared."""
-    found = (cell_model(grid, setting, smallest_effect) for setting in grid.settings)
+    found = (cell_model(grid, setting, smallest_effect, permuted=permuted) for setting in grid.settings)
     return tuple(model for model in found if model is not None)
 
 
-def cell_model(grid: Grid, setting: Setting, smallest_effect: float) -> CellModel | None:
-    """None where no cell shares a seed with the reference."""
+def cell_model(grid: Grid, setting: Setting, smallest_effect: float, *, permuted: bool = True) -> CellModel | None:
+    """None where no cell shares a seed with the reference. Without `permuted` labels are not exchanged as a check."""
     cells, variants = ([c for c in found if c.paired_seeds] for found in (grid.of(setting), grid.variants(setting)))
     if not cells and not variants:
         return None
@@ -115,7 +115,8 @@ def cell_model(grid: Grid, setting: Setting, smallest_effect: float) -> CellMode
     spreads = _spreads(data, fit) if fit and sound else (SpreadTest(), SpreadTest())
     pooled = sound and not any(test.p_design < LEVEL / len(spreads) for test in spreads)
     reference = grid.reference(setting)
-    effects, smallest_p = _family(data, reference, cells, fit, pooled, smallest_effect)
+    judged = _Judged(data, reference, fit, pooled, smallest_effect, permuted)
+    effects, smallest_p = judged.family(cells)
     return CellModel(
         setting=setting,
         reference=reference,
@@ -123,7 +124,7 @@ def cell_model(grid: Grid, setting: Setting, smallest_effect: float) -> CellMode
         data=data,
         fit=fit,
         effects=effects,
-        variants=_family(data, reference, variants, fit, pooled, smallest_effect)[0],
+        variants=judged.family(variants)[0],
         spread_of_cells=spreads[0],
         spread_of_methods=spreads[1],
         pooled=pooled,
@@ -152,26 +153,38 @@ def contrast(data: Data, weights: dict[Key, float]) -> Floats:
     return row
 
 
-def _family(
-    data: Data,
-    reference: Reference,
-    cells: Sequence[Cell],
-    fit: LinearFit | None,
-    pooled: bool,
-    smallest_effect: float,
-) -> tuple[tuple[Effect, ...], float]:
-    """Each cell against the reference, and the smallest p that permutation could give."""
-    if fit is None or fit.sd == 0 or not cells:
-        return point_effects(cells), NAN
-    rows = np.array([contrast(data, {(c.method, c.alpha): 1.0, (reference.method, None): -1.0}) for c in cells])
-    told = fit.estimable(rows)
-    known, rows = [cell for cell, is_told in zip(cells, told, strict=True) if is_told], rows[told]
-    if not known:
-        return (), NAN
-    permuted, smallest = permuted_p(fit, data.values, data.blocks, rows)
-    if pooled:
-        return pooled_effects(fit, known, rows, [float(p) for p in permuted], smallest_effect), smallest
-    return unpooled_effects(known, [float(p) for p in permuted], smallest_effect), smallest
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A fitted model, and how families of cells are judged by it."""
+
+    data: Data
+    reference: Reference
+    fit: LinearFit | None
+    pooled: bool
+    smallest_effect: float
+    permuted: bool
+
+    def family(self, cells: Sequence[Cell]) -> tuple[tuple[Effect, ...], float]:
+        """Each cell against the reference, and the smallest p that permutation could give."""
+        fit = self.fit
+        if fit is None or fit.sd == 0 or not cells:
+            return point_effects(cells), NAN
+        base: dict[Key, float] = {(self.reference.method, None): -1.0}
+        rows = np.array([contrast(self.data, {(c.method, c.alpha): 1.0, **base}) for c in cells])
+        told = fit.estimable(rows)
+        known, rows = [cell for cell, is_told in zip(cells, told, strict=True) if is_told], rows[told]
+        if not known:
+            return (), NAN
+        p_values, smallest = self._exchanged(fit, rows)
+        if self.pooled:
+            return pooled_effects(fit, known, rows, p_values, self.smallest_effect), smallest
+        return unpooled_effects(known, p_values, self.smallest_effect), smallest
+
+    def _exchanged(self, fit: LinearFit, rows: Floats) -> tuple[list[float], float]:
+        if not self.permuted:
+            return [NAN] * len(rows), NAN
+        found, smallest = permuted_p(fit, self.data.values, self.data.blocks, rows)
+        return [float(p) for p in found], smallest
 
 
 def _spreads(data: Data, fit: LinearFit) -> tuple[SpreadTest, SpreadTest]:

@@ -82,7 +82,7 @@ def asymmetry_section(analysis: Analysis) -> Section:
 
 
 def _effects(analysis: Analysis, setting: Setting, name: str) -> Iterator[Effect]:
-    model = cell_model(_grid(analysis, name), setting, NO_SMALLEST)
+    model = cell_model(_grid(analysis, name), setting, NO_SMALLEST, permuted=False)
     yield from model.effects if model else ()
 
 
@@ -155,7 +155,7 @@ def _slopes(analysis: Analysis) -> Table:
     for side, name in SIDES.items():
         grid = _grid(analysis, name)
         for setting in analysis.last.settings:
-            model = cell_model(grid, setting, NO_SMALLEST)
+            model = cell_model(grid, setting, NO_SMALLEST, permuted=False)
             for trend in trends(grid, model) if model else ():
                 bounds = (trend.slope.estimate, trend.slope.low, trend.slope.high, trend.p, trend.p_adjusted)
                 word = WORDS.get(trend.conclusion, str(trend.conclusion))

@@ -77,7 +77,7 @@ METHOD = (
 
 def simultaneous(analysis: Analysis) -> Table:
     """tables/simultaneous.csv."""
-    best = {effect.cell.name: effect for model in analysis.statistics_best.models for effect in model.effects}
+    best = {effect.cell.name: effect for model in analysis.models_best for effect in model.effects}
     rows = [
         _row(model, effect, best.get(effect.cell.name))
         for model in analysis.statistics.models
@@ -109,7 +109,7 @@ def _row(model: CellModel, effect: Effect, best: Effect | None) -> tuple[object,
 
 
 def _flips(analysis: Analysis) -> Iterator[Text]:
-    best = {effect.cell.name: effect for model in analysis.statistics_best.models for effect in model.effects}
+    best = {effect.cell.name: effect for model in analysis.models_best for effect in model.effects}
     names = [
         effect.cell.name
         for model in analysis.statistics.models

@@ -28,7 +28,8 @@ INTRO = (
     "Declared before the data: per data set, cells against the reference (Dunnett) and slopes over alpha (Holm); over "
     "data sets, the mean of each method (Holm). They decide the words of this report. The others are checks: the same "
     "questions asked without the normal model, and equivalence. Numbers of cells above the reference are not counted: "
-    "they share it, so 20 of 24 on one side happen by chance alone."
+    "they share it, so 20 of 24 on one side happen by chance alone. This ledger is about accuracy; p values of "
+    "alignment, copied errors and certainty stand in their own sections, as explorations, each family for itself."
 )
 DECLARED, CHECK = "declared", "check"
 
@@ -38,7 +39,9 @@ def ledger_section(analysis: Analysis) -> Section:
     rows = list(ledger_rows(analysis))
     if not rows:
         return Section("ledger", "Ledger of p values", (Text("Nothing is tested yet."),))
-    return Section("ledger", "Ledger of p values", (Text(INTRO), table("p_values", "Every p value", LEDGER, rows)))
+    return Section(
+        "ledger", "Ledger of p values", (Text(INTRO), table("p_values", "Every p value about accuracy", LEDGER, rows))
+    )
 
 
 def ledger_rows(analysis: Analysis) -> Iterator[tuple[object, ...]]:

@@ -71,7 +71,7 @@ def _calibration(analysis: Analysis) -> Table:
         found = {v.identity: v.value for v in analysis.values if v.name == quantity.name and v.value == v.value}
         grid = grid_of_values(analysis.last, found, found)
         for setting in analysis.last.settings:
-            model = cell_model(grid, setting, math.inf)
+            model = cell_model(grid, setting, math.inf, permuted=False)
             for effect in model.effects if model else ():
                 cell = effect.cell
                 means = (mean(list(cell.values.values())), mean(list(cell.reference.values.values())))
