@@ -8,7 +8,7 @@ items of large norm and by one shared component: hence the robustness variants. 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,11 +35,17 @@ def debiased_linear_cka(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def rbf_cka(
-    x: ArrayLike, y: ArrayLike, bandwidths: Sequence[float], order: ArrayLike, null: Null | None = None
+    x: ArrayLike,
+    y: ArrayLike,
+    bandwidths: Sequence[float],
+    order: ArrayLike,
+    null: Null | None = None,
+    null_of: Collection[float] | None = None,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Debiased RBF CKA for each bandwidth, in median distances, over minibatches of 1000 of the permutation `order`.
 
-    The second tuple is the same with what `null` makes of each batch's HSIC: its mean over some permutations.
+    The second tuple is the same with what `null` makes of each batch's HSIC: its mean over some permutations; NaN for
+    bandwidths that are not in `null_of`, where that is given.
     """
     a, b = _pair(x, y)
     permutation = np.asarray(order)
@@ -54,7 +60,8 @@ def rbf_cka(
             for side, median in zip((a, b), medians, strict=True)
         )
         for width, k, m in zip(widths, *kernels, strict=True):
-            expected = null(k, m, batch) if null else math.nan
+            wanted = null is not None and (null_of is None or width in null_of)
+            expected = null(k, m, batch) if null is not None and wanted else math.nan
             terms[width] += [hsic(k, m), hsic(k, k), hsic(m, m), expected]
     found = [terms[width] for width in bandwidths]
     return tuple(ratio(*each[:3]) for each in found), tuple(ratio(each[3], *each[1:3]) for each in found)

@@ -53,8 +53,6 @@ QUANTITIES = (
     Quantity("cka_rbf_0.4", "RBF 0.4", 3, "robustness"),
     Quantity("cka_rbf_0.8", "RBF 0.8", 3, "robustness"),
     Quantity("cka_rbf_0.4_null", "RBF 0.4 by classes alone", 3, "robustness"),
-    Quantity("cka_rbf_0.2_null", "RBF 0.2 by classes alone", 3, "nulls"),
-    Quantity("cka_rbf_0.8_null", "RBF 0.8 by classes alone", 3, "nulls"),
     Quantity("cka_rbf_minus_linear", "RBF 0.4 minus linear CKA", 3, "shape"),
     Quantity("procrustes_similarity", "Procrustes similarity", 3, "shape"),
     Quantity("procrustes_similarity_null", "Procrustes by classes alone", 3, "nulls"),
