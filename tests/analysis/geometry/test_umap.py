@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
@@ -18,6 +21,13 @@ def test_a_student_is_turned_onto_its_teacher_as_scipy_does() -> None:
     assert turned_onto(student, teacher) == pytest.approx(scale / (a**2).sum() * a @ rotation)
     turn = np.linalg.qr(rng.normal(size=(5, 5)))[0]
     assert turned_onto(3 * teacher @ turn + 7, teacher) == pytest.approx(b)
+
+
+def test_a_folder_called_umap_is_not_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "umap").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "umap", raising=False)
+    assert not is_available()
 
 
 @pytest.mark.skipif(not is_available(), reason="umap-learn is not here: pip install 'kd-analysis[umap]'")

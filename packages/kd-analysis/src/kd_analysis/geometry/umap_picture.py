@@ -17,7 +17,9 @@ NEIGHBOURS = 15
 
 
 def is_available() -> bool:
-    return find_spec("umap") is not None
+    """Whether the package is here; a folder that happens to be called umap is none."""
+    found = find_spec("umap")
+    return found is not None and found.origin is not None
 
 
 def turned_onto(x: ArrayLike, onto: ArrayLike) -> Array:
