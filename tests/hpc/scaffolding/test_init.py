@@ -91,7 +91,7 @@ def test_it_is_written_and_doctored_and_never_over_a_file(tmp_path: Path) -> Non
 
 MISTAKES = {
     "--scheduler pbss": "Did you mean pbs?",
-    "--teacher ResNet21": "Did you mean ResNet20?",
+    "--teacher resnet56": "Did you mean ResNet56?",
     "--memory 3g": "kd-hpc init --help",
     "--scheduler pbs --queue 'a;b'": "could change the meaning of a job script",
     "--dataset Cifar": "Did you mean Cifar10",
