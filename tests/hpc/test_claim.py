@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from kd_hpc.claim import JobIdentity, claimed, owner
 from kd_hpc.errors import RunOwned, StoreError, Superseded
 from kd_hpc.records import Attempt, State, StatusRecord
+from kd_hpc.sealed import object_bytes
 from kd_hpc.store import STATUS, Store
 from tests.hpc.support import TEACHER, wait_until
 
@@ -134,15 +136,14 @@ def test_a_later_attempt_may_take_an_earlier_ones_lock_out_of_reach(store: Store
     recorded(store, State.QUEUED, attempt("earlier1", "6.vm"), attempt())
     with claimed(store, TEACHER, JOB):
         lock = latest_lock(store)
-        content = lock.read_text()
-    elsewhere = content.replace('"token":"abcdefgh"', '"token":"earlier1"')
-    elsewhere = elsewhere.replace('"boot":"', '"boot":"another-')
-    lock.write_text(elsewhere)
+        content = json.loads(lock.read_text())
+    elsewhere = {**content, "token": "earlier1", "process": {**content["process"], "boot": "another"}}
+    lock.write_bytes(object_bytes(elsewhere))
     assert owner(store.directory(TEACHER)).is_alive() is None  # type: ignore[union-attr]
     with claimed(store, TEACHER, JOB):
         pass
     lock = latest_lock(store)
-    lock.write_text(elsewhere.replace("earlier1", "strange1"))
+    lock.write_bytes(object_bytes({**elsewhere, "token": "strange1"}))
     with pytest.raises(RunOwned), claimed(store, TEACHER, JOB):
         pass
 

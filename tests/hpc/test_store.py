@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -166,10 +167,18 @@ def test_a_damaged_record_is_unreadable_and_set_aside_once(tmp_path: Path, conte
     assert store.set_record_aside(TEACHER, still) is None
 
 
-def test_a_record_that_cannot_be_read_now_is_not_called_damaged(tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_read_now_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
     store = Store(tmp_path)
-    (store.create(TEACHER) / STATUS).mkdir()
+    (store.create(TEACHER) / STATUS).write_text("{}")
+    monkeypatch.setattr(os, "open", fails)
+    monkeypatch.setattr(Path, "open", fails)
     found = store.read(TEACHER)
+    monkeypatch.undo()
     assert isinstance(found, Unreadable)
     assert not found.is_damaged
 
