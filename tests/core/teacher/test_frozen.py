@@ -26,8 +26,8 @@ def trained(name: str) -> Network:
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, std=0.2)
-    for _ in range(20):
-        network.train()(torch.randn(32, 3, 16, 16))
+    for _ in range(5):
+        network.train()(torch.randn(16, 3, 16, 16))
     return network.eval()
 
 
