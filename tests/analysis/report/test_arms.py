@@ -76,3 +76,16 @@ def test_without_control_arms_the_report_says_what_is_confounded(synthetic_docum
     text = render_markdown(synthetic_document)
     assert "a difference to them is one of teacher and smoothing together" in text
     assert "Add the control arm" in text
+
+
+def test_a_tree_of_control_arms_alone_has_a_report_whose_figures_can_be_drawn(tmp_path: Path) -> None:
+    spec = TreeSpec(items=40)
+    for seed in (0, 1):
+        shuffled = {**LOGIT, "alpha": 0.5, "seed": seed, "variant": "shuffled"}
+        for mix, fields in ((0.0, {**STUDENT, "student": spec.teacher, "seed": seed}), (0.4, shuffled)):
+            write_run(tmp_path, Experiment.model_validate(fields), 95.0, spec, mix=mix)
+        write_run(tmp_path, Experiment.model_validate({**STUDENT, "seed": seed}), 94.0, spec, mix=0.1)
+    document = document_of(tmp_path)
+    assert {row["method"] for row in rows_of(document, "controls")} == {"logit+shuffled"}
+    for figure in document.figures:
+        figure.draw()

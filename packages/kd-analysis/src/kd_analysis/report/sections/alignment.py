@@ -56,11 +56,11 @@ def alignment_section(analysis: Analysis) -> Section:
 def in_settings(
     analysis: Analysis, build: Callable[[Analysis, Setting, Sequence[GeometryValue]], Iterable[Block]]
 ) -> list[Block]:
-    """The blocks of every setting that has students with representations."""
+    """The blocks of every setting that has ordinary distilled students with representations."""
     return [
         block
         for setting in analysis.last.settings
-        if any(value.relation == OWN for value in analysis.by_setting[setting])
+        if sweeps(analysis.by_setting[setting], HEADLINE)
         for block in build(analysis, setting, analysis.by_setting[setting])
     ]
 
