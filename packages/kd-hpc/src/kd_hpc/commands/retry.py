@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +18,11 @@ from kd_hpc.commands.options import (
     YesOption,
     require_runs,
 )
+
+if TYPE_CHECKING:
+    from kd_hpc.experiment import Experiment
+    from kd_hpc.interventions.retry import Retry
+    from kd_hpc.store import Store
 
 
 def retry(
@@ -49,42 +55,26 @@ def retry(
     Without a run, --gone frees only the locks of a round that is gone. What was taken over by mistake can write
     nothing more.
     """
-    from kd_hpc.inspection.find_run import campaign_of
     from kd_hpc.inspection.selection import find_runs
-    from kd_hpc.interventions.retry import carry_out, plan_retry
     from kd_hpc.queueing.runner import CONTROL, tick_lock
-    from kd_hpc.schedulers.registry import make
     from kd_hpc.store import Store
 
-    only_locks = gone and not runs and not state
-    if not only_locks:
-        require_runs(runs, state)
     store = Store(experiments)
-    control = store.root / CONTROL
-    found = (
-        []
-        if only_locks
-        else find_runs(
-            store,
-            runs or [],
-            state or [],
-            campaign_file=campaign,
-            worthwhile=lambda row: row.needs_person or anew or gone,
-        )
+    if gone and not runs and not state:
+        with tick_lock(store.root / CONTROL, gone=True):
+            print("No other kd-hpc has the right to change runs any more.", file=sys.stderr)
+        return
+    require_runs(runs, state)
+    found = find_runs(
+        store,
+        runs or [],
+        state or [],
+        campaign_file=campaign,
+        worthwhile=lambda row: row.needs_person or anew or gone,
     )
     chosen = dict.fromkeys(run.require_experiment() for run in found)
-    with tick_lock(control, gone=gone):
-        if only_locks:
-            print("No other kd-hpc has the right to change runs any more.", file=sys.stderr)
-            return
-        retries = []
-        for experiment in chosen:
-            known = campaign_of(store, experiment, campaign)
-            scheduler = make(known[1], control) if known else None
-            retries.append(plan_retry(store, experiment, scheduler, anew=anew, gone=gone))
-        for planned in retries:
-            print(planned.says)
-        retries = [planned for planned in retries if not planned.is_needless]
+    with tick_lock(store.root / CONTROL, gone=gone):
+        retries = _plan(store, chosen, campaign, anew=anew, gone=gone)
         if not retries:
             return
         if dry_run:
@@ -92,6 +82,30 @@ def retry(
             return
         if anew and not yes:
             typer.confirm("Go on?", abort=True, err=True)
-        for planned in retries:
-            carry_out(store, planned, control / "aside")
+        _carry_out(store, retries)
     print("The next kd-hpc queue goes on with it.", file=sys.stderr)
+
+
+def _plan(store: Store, chosen: Iterable[Experiment], campaign: Path | None, *, anew: bool, gone: bool) -> list[Retry]:
+    """What there is to do, all of it told."""
+    from kd_hpc.inspection.find_run import campaign_of
+    from kd_hpc.interventions.retry import plan_retry
+    from kd_hpc.queueing.runner import CONTROL
+    from kd_hpc.schedulers.registry import make
+
+    retries = []
+    for experiment in chosen:
+        known = campaign_of(store, experiment, campaign)
+        scheduler = make(known[1], store.root / CONTROL) if known else None
+        retries.append(plan_retry(store, experiment, scheduler, anew=anew, gone=gone))
+    for planned in retries:
+        print(planned.says)
+    return [planned for planned in retries if not planned.is_needless]
+
+
+def _carry_out(store: Store, retries: Iterable[Retry]) -> None:
+    from kd_hpc.interventions.retry import carry_out
+    from kd_hpc.queueing.runner import CONTROL
+
+    for planned in retries:
+        carry_out(store, planned, store.root / CONTROL / "aside")
