@@ -89,6 +89,18 @@ def test_it_is_written_and_doctored_and_never_over_a_file(tmp_path: Path) -> Non
     assert (tmp_path / "campaigns/first.toml").read_text() == text
 
 
+def test_a_project_code_goes_into_the_site_file_and_never_over_one(tmp_path: Path) -> None:
+    words = ("--scheduler", "pbs", "--queue", "gpu_1", "--yes", "--project")
+    done = kd_hpc("init", "first", *words, "ABCD1234", cwd=tmp_path)
+    assert done.stdout.startswith("Written: campaigns/first.toml, site.toml\n"), done.stderr
+    site = (tmp_path / "site.toml").read_text()
+    assert "ABCD1234" not in (tmp_path / "campaigns/first.toml").read_text()
+    assert load_campaign(tmp_path / "campaigns/first.toml").resources.project == "ABCD1234"
+    kd_hpc("init", "second", *words, "WXYZ0001", cwd=tmp_path)
+    assert load_campaign(tmp_path / "campaigns/second.toml").resources.project == "WXYZ0001"
+    assert (tmp_path / "site.toml").read_text() == site
+
+
 MISTAKES = {
     "--scheduler pbss": "Did you mean pbs?",
     "--teacher resnet56": "Did you mean ResNet56?",

@@ -39,8 +39,9 @@ def init(
 ) -> None:
     """Write a campaign file that explains itself.
 
-    Asks, at a terminal, for what was not given. With --login and --folder it also writes toolbox/chpc.env, with which
-    toolbox/chpc_train.sh reaches the cluster. Nothing that is there is overwritten. Then kd-hpc doctor looks at it.
+    Asks, at a terminal, for what was not given. The project code goes into site.toml, which git ignores. With --login
+    and --folder it also writes toolbox/chpc.env, with which toolbox/chpc_train.sh reaches the cluster. Nothing that is
+    there is overwritten. Then kd-hpc doctor looks at it.
 
     Asked for everything: kd-hpc init
 
@@ -49,7 +50,7 @@ def init(
     import sys
 
     from kd_hpc.scaffolding.questions import wishes_of
-    from kd_hpc.scaffolding.write import checked_text, filled_in, require_new, settings_file, write_new
+    from kd_hpc.scaffolding.write import filled_in, require_new, settings_file, texts_of, write_new
 
     path, settings = output or Path("campaigns") / f"{name}.toml", settings_file()
     wanted = [path, settings] if login or folder else [path]
@@ -60,11 +61,11 @@ def init(
         memory=memory, gpus=gpus, gpu_type=gpu_type, modules=modules, slots=slots,
     )  # fmt: skip
     wishes = wishes_of(given, ask=sys.stdin.isatty() and not yes)
-    texts = {path: checked_text(wishes, path)}
+    texts = texts_of(wishes, path)
     if settings in wanted:
         texts[settings] = filled_in(login, folder, path)
     write_new(texts)
-    print(f"Written: {' and '.join(map(str, texts))}")
+    print(f"Written: {', '.join(map(str, texts))}")
     _say_what_is_next(wishes, path, reached_from_here=settings in wanted)
 
 

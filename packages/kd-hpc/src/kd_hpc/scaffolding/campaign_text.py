@@ -23,6 +23,14 @@ def campaign_text(wishes: Wishes, file: str) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + f"\n\n{_NOTIFY}"
 
 
+def project_text(wishes: Wishes) -> str:
+    """The text of site.toml, with the project code."""
+    return (
+        "# What is yours or your site's alone, and no campaign's that others read: git ignores this file.\n"
+        f"[resources]\n{_project(wishes)}\n"
+    )
+
+
 def _head(wishes: Wishes, file: str) -> Iterator[str]:
     yield f"# A campaign: what is trained, how, and what each job asks for. Look first: kd-hpc queue {file} --dry-run"
     yield "# What may stand here, and methods, data sets and networks of your own: docs/guide/a-campaign-of-your-own.md"
@@ -58,9 +66,13 @@ def _resources(wishes: Wishes) -> Iterator[str]:
     if wishes.queue:
         yield _line("queue", wishes.queue, _QUEUES.get(wishes.scheduler, ""))
     if wishes.project:
-        yield _line("project", wishes.project, _PROJECTS.get(wishes.scheduler, ""))
+        yield _project(wishes)
     if wishes.modules:
         yield _line("modules", wishes.modules, "loaded before training")
+
+
+def _project(wishes: Wishes) -> str:
+    return _line("project", wishes.project, _PROJECTS.get(wishes.scheduler, ""))
 
 
 def _scheduler(wishes: Wishes) -> Iterator[str]:

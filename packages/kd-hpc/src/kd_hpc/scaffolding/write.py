@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,9 +12,10 @@ from kd_hpc.campaign import Campaign
 from kd_hpc.campaign_errors import explain
 from kd_hpc.errors import CampaignError, FolderError, IdentityError, UsageError
 from kd_hpc.files import publish_text
-from kd_hpc.scaffolding.campaign_text import campaign_text
+from kd_hpc.scaffolding.campaign_text import campaign_text, project_text
 from kd_hpc.scaffolding.site_text import EXAMPLE, SETTINGS, site_text
 from kd_hpc.scaffolding.wishes import Wishes
+from kd_hpc.site import SITE
 
 
 def require_new(*paths: Path) -> None:
@@ -35,6 +37,15 @@ def checked_text(wishes: Wishes, path: Path) -> str:
     except IdentityError as error:
         raise _said_otherwise(error) from None
     return text
+
+
+def texts_of(wishes: Wishes, path: Path) -> dict[Path, str]:
+    """The campaign's text, and where there is no site.toml yet one with the project code. Raises CampaignError."""
+    site = Path(SITE)
+    if not wishes.project or site.exists():
+        return {path: checked_text(wishes, path)}
+    checked_text(wishes, path)
+    return {path: checked_text(replace(wishes, project=""), path), site: project_text(wishes)}
 
 
 def _said_otherwise(error: UsageError) -> CampaignError:
