@@ -26,8 +26,9 @@ from kd_core.artifacts.weights import load_network, read_weights, save_weights
 from kd_core.data.images import Split, load_dataset, save_dataset
 from kd_core.networks import build
 from kd_core.training.curves import Curves
-from kd_hpc import locks
 from kd_hpc.campaign import load_campaign
+from kd_hpc.disk import locks
+from kd_hpc.disk.sealed import known_object
 from kd_hpc.errors import KdError
 from kd_hpc.experiment import Experiment
 from kd_hpc.fence import OWNER
@@ -39,7 +40,6 @@ from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.schedulers.base import Gone
 from kd_hpc.schedulers.local import supervise
 from kd_hpc.schedulers.local.scheduler import LocalScheduler
-from kd_hpc.sealed import known_object
 from kd_hpc.store import BEST, CHECKPOINT, METRICS, REPRESENTATIONS, SHARED, STATUS, Store, Unreadable, artefacts
 from kd_hpc.triage.run_directory import read_curves
 

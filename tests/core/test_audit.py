@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from kd_hpc.sealed import seal_object
+from kd_hpc.disk.sealed import seal_object
 from tests.core.processes import run
 from tests.core.runs import arguments, place
 

@@ -20,9 +20,9 @@ from tests.hpc.support import HANGS
 
 ON_A_NODE_THAT_CANNOT_BE_SEEN = """
 import os, signal
-import kd_hpc.process
+import kd_hpc.disk.process
 from kd_core.run_writer import RunWriter
-kd_hpc.process._here = lambda: {{"machine": "node", "hardware": "", "boot": "node", "namespace": "node"}}
+kd_hpc.disk.process._here = lambda: {{"machine": "node", "hardware": "", "boot": "node", "namespace": "node"}}
 end_epoch = RunWriter.end_epoch
 
 def stopped_after_one(writer, is_best):

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from kd_hpc.claim import Claim, JobIdentity, claimed
 from kd_hpc.command import student_beside
+from kd_hpc.disk.sealed import seal_object
 from kd_hpc.errors import KdError, Superseded
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import State
-from kd_hpc.sealed import seal_object
 from kd_hpc.store import BEST, CHECKPOINT, METRICS, Store
 
 

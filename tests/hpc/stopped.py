@@ -22,13 +22,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kd_hpc.disk.process
 import kd_hpc.fence
-import kd_hpc.process
 from kd_hpc.claim import JobIdentity, claimed
+from kd_hpc.disk.files import replace
 from kd_hpc.errors import KdError
 from kd_hpc.experiment import Experiment
 from kd_hpc.fence import Fence
-from kd_hpc.files import replace
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import BEST, CHECKPOINT, METRICS, OpenRun, Store
 
@@ -132,7 +132,7 @@ def stop_before(number: int, deed: str, store: Store) -> dict[str, Any]:
 
 def be_first_owner(deed: str, store: Store) -> None:
     """On a machine that nobody else can see into; ends with 0 if it did its deed, with 3 if it was superseded."""
-    kd_hpc.process._here = lambda: {"machine": "a", "hardware": "", "boot": "a", "namespace": "a"}  # type: ignore[assignment]
+    kd_hpc.disk.process._here = lambda: {"machine": "a", "hardware": "", "boot": "a", "namespace": "a"}  # type: ignore[assignment]
     libc.ptrace(TRACEME, 0, None, None)
     os.kill(os.getpid(), signal.SIGSTOP)
     code = 1

@@ -17,8 +17,8 @@ from typing import Any
 import psutil
 
 from kd_hpc.campaign import Campaign
+from kd_hpc.disk.files import publish_bytes
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import publish_bytes
 from kd_hpc.records import StatusRecord, sealed, to_bytes
 from kd_hpc.schedulers.local.scheduler import FOLDER_VARIABLE
 from kd_hpc.store import STATUS, Store

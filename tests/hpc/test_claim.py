@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from kd_hpc.claim import JobIdentity, claimed, owner
+from kd_hpc.disk.sealed import object_bytes
 from kd_hpc.errors import RunOwned, StoreError, Superseded
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.sealed import object_bytes
 from kd_hpc.store import STATUS, Store
 from tests.hpc.support import TEACHER, wait_until
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from kd_hpc import fence
+from kd_hpc.disk.files import publish_bytes
+from kd_hpc.disk.locks import Owner
+from kd_hpc.disk.process import ProcessIdentity
 from kd_hpc.errors import LockHeld, OwnerUnseen, RecordChanged, RunOwned, StoreError, Superseded
-from kd_hpc.files import publish_bytes
-from kd_hpc.locks import Owner
-from kd_hpc.process import ProcessIdentity
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import CHECKPOINT, STATUS, Store
 from tests.hpc.stopped import CRIMES, GETSID
@@ -44,7 +44,7 @@ def anybody(owner: Owner | None) -> bool:
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on this is a machine that sees nobody who was there before."""
     elsewhere = {"machine": "elsewhere", "hardware": "", "boot": "elsewhere", "namespace": "elsewhere"}
-    monkeypatch.setattr("kd_hpc.process._here", lambda: elsewhere)
+    monkeypatch.setattr("kd_hpc.disk.process._here", lambda: elsewhere)
 
 
 # What an owner does that is stopped, and woken too late

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kd_hpc.disk.files import publish, publish_text, quarantine, sweep_temporaries
 from kd_hpc.errors import FolderError, LaterRecord, RecordError, StoreError
-from kd_hpc.files import publish, publish_text, quarantine, sweep_temporaries
 from kd_hpc.records import SCHEMA_VERSION, Attempt, State, StatusRecord, parse_record, sealed, to_bytes
 from kd_hpc.store import STATUS, Store, Unreadable, read_record
 from tests.hpc.support import PURE, STUDENT, TEACHER
@@ -51,7 +51,7 @@ def test_readers_always_see_a_whole_file_while_it_is_rewritten(tmp_path: Path) -
 def test_a_kill_in_the_middle_leaves_the_old_file_and_a_sweepable_rest(tmp_path: Path) -> None:
     publish_text(tmp_path / "file", "old")
     program = (
-        "import pathlib, os, signal; from kd_hpc.files import publish\n"
+        "import pathlib, os, signal; from kd_hpc.disk.files import publish\n"
         "def half(stream): stream.write(b'half'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
         f"publish(pathlib.Path({str(tmp_path / 'file')!r}), half)"
     )

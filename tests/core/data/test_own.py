@@ -18,8 +18,8 @@ from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.own import Prepared, prepare_own, prepare_part
 from kd_hpc.campaign import OwnData
 from kd_hpc.catalogue import DatasetFacts
+from kd_hpc.disk.sealed import object_bytes
 from kd_hpc.errors import DataError, UsageError
-from kd_hpc.sealed import object_bytes
 from tests.core import published
 from tests.core.photos import BLUE, GREY, RED, Pixels, halves, photo, turned, two_classes
 from tests.core.processes import run

@@ -310,7 +310,7 @@ def test_one_name_is_one_round(beta: Path) -> None:
 
 def test_a_live_process_keeps_the_round_open_whatever_a_person_says(tmp_path: Path) -> None:
     store = one_record(tmp_path, StatusRecord(state=State.COMPLETED))
-    code = "import sys\nfrom pathlib import Path\nfrom kd_hpc import locks\n"
+    code = "import sys\nfrom pathlib import Path\nfrom kd_hpc.disk import locks\n"
     code += "with locks.held(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
     trainer = subprocess.Popen(
         [sys.executable, "-c", code, store.directory(RUN) / ".owner"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -327,7 +327,7 @@ def test_a_live_process_keeps_the_round_open_whatever_a_person_says(tmp_path: Pa
 
 
 def test_pbs_has_the_last_word_about_its_jobs(fakepbs: FakePbs, tmp_path: Path) -> None:
-    from kd_hpc.resources import Resources
+    from kd_hpc.campaign_file.resources import Resources
     from kd_hpc.schedulers.base import JobSpec
     from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 

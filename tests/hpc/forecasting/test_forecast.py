@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kd_hpc.disk.files import publish_text
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import publish_text
 from kd_hpc.forecasting.forecast import Forecast, forecast, remaining
 from kd_hpc.forecasting.timings import Timings, kind_of, read_timings
 from kd_hpc.records import Attempt, State, StatusRecord

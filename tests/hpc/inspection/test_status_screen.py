@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
+from kd_hpc.disk.sealed import seal_object
 from kd_hpc.inspection.grid import Mark, make_grid, mark_of
 from kd_hpc.inspection.overview import make_overview
 from kd_hpc.inspection.overview_text import SIGNS, Screen
 from kd_hpc.inspection.rows import Row, read_rows
 from kd_hpc.records import State, StatusRecord
-from kd_hpc.sealed import seal_object
 from kd_hpc.store import Store
 from tests.half_done_tree import make
 from tests.hpc.support import HANGS, KD_HPC, kd_hpc

@@ -6,7 +6,7 @@ import pytest
 
 from kd_hpc.inspection.why import Link
 from kd_hpc.inspection.why_text import chain_lines
-from kd_hpc.terminal import rows_of
+from kd_hpc.screen.terminal import rows_of
 
 
 @pytest.mark.parametrize("room", [10, 23])

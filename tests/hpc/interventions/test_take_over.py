@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from kd_hpc.disk.sealed import object_bytes, read_object
 from kd_hpc.records import Attempt, State, StatusRecord
-from kd_hpc.sealed import object_bytes, read_object
 from kd_hpc.store import Store
 from tests.hpc.support import (
     CAMPAIGN,

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from kd_hpc.disk.sealed import seal_object
 from kd_hpc.inspection.grid import Mark, mark_of
 from kd_hpc.inspection.rows import read_rows
 from kd_hpc.page.sections import NAMES
-from kd_hpc.sealed import seal_object
 from kd_hpc.store import STATUS, Store
 from tests.analysis.browser import PROGRAM, Browser
 from tests.half_done_tree import make

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
+from kd_hpc.disk.files import publish
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import publish
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import Runner
 from kd_hpc.records import State, StatusRecord

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kd_hpc.campaign import Campaign
-from kd_hpc.files import publish
+from kd_hpc.disk.files import publish
 from kd_hpc.planning.decision import Action
 from kd_hpc.queueing.evidence import Evidence, inspect_weights
 from kd_hpc.queueing.runner import Runner

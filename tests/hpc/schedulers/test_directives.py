@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from kd_hpc.campaign_file.resources import Resources
 from kd_hpc.errors import CampaignError
-from kd_hpc.resources import Resources
 from kd_hpc.schedulers import registry
 from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.pbs.scheduler import qsub_arguments

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kd_hpc.resources import Resources
+from kd_hpc.campaign_file.resources import Resources
 from kd_hpc.schedulers.base import Gone, JobSpec, Live, Phase, Unknown
 from kd_hpc.schedulers.job_names import new_token
 from kd_hpc.schedulers.local.scheduler import LocalScheduler

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from kd_hpc.campaign_file.resources import Resources
 from kd_hpc.diagnosis.diagnose import diagnose
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
-from kd_hpc.resources import Resources
 from kd_hpc.schedulers.base import Gone, JobSpec, Limits, Live, Phase, Unknown
 from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 from tests.hpc.fakepbs.site import FakePbs

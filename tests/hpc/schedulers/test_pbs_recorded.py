@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kd_hpc.campaign_file.resources import Resources
 from kd_hpc.errors import SubmissionRefused, SubmissionUncertain
-from kd_hpc.resources import Resources
 from kd_hpc.schedulers.base import Gone, JobSpec, Limits, Live, Observation, Phase, Unknown
 from kd_hpc.schedulers.pbs import text as pbs_text
 from kd_hpc.schedulers.pbs.job import PbsJob

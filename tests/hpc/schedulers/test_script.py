@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from kd_hpc.campaign_file.resources import Resources
 from kd_hpc.job_output import banner
-from kd_hpc.resources import Resources
 from kd_hpc.schedulers.base import JobSpec
 from kd_hpc.schedulers.script import job_script
 

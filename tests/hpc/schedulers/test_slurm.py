@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from kd_hpc.campaign_file.resources import Resources
 from kd_hpc.diagnosis.diagnose import diagnose
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused, SubmissionUncertain
 from kd_hpc.planning.decision import Action
 from kd_hpc.queueing.actions import Trainer
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import Runner
-from kd_hpc.resources import Resources
 from kd_hpc.schedulers.base import Gone, JobSpec, Live, Observation, Phase, Unknown
 from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.schedulers.readiness import Level

@@ -44,7 +44,7 @@ class Results:
 
         from kd_analysis.report.contracts import CONTRACTS
         from kd_hpc.errors import UsageError
-        from kd_hpc.near import did_you_mean
+        from kd_hpc.screen.near import did_you_mean
 
         if name in self.tables:
             found = self.tables[name]

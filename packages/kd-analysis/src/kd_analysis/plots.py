@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from kd_analysis.figures.gallery import Gallery
 from kd_analysis.reading.runs_table import Tree, judge
+from kd_hpc.disk.files import publish_bytes
+from kd_hpc.disk.sealed import object_bytes, read_object
 from kd_hpc.errors import Damaged, UsageError
-from kd_hpc.escapes import printable
-from kd_hpc.files import publish_bytes
-from kd_hpc.sealed import object_bytes, read_object
+from kd_hpc.screen.escapes import printable
 from kd_hpc.store import ERRORS, LOGS, METRICS, STATUS
 from kd_hpc.triage.find_runs import find_runs
 from kd_hpc.triage.run_directory import Run, read_tree

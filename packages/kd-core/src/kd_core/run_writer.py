@@ -14,12 +14,12 @@ from kd_core.artifacts.representations import REPRESENTATIONS_BEST, at_epoch, ex
 from kd_core.artifacts.weights import save_weights
 from kd_core.data.loaders import Loader
 from kd_core.training.student import Student
+from kd_hpc.disk.files import sweep_temporaries
+from kd_hpc.disk.sealed import read_archive
 from kd_hpc.errors import CheckpointError, Damaged, KdError, StoreError, Superseded, TrainingError
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import sweep_temporaries
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import FileDigest, State, StatusRecord
-from kd_hpc.sealed import read_archive
 from kd_hpc.store import BEST, CHECKPOINT, LAST, REPRESENTATIONS, OpenRun, artefacts, kept_checkpoint
 
 

@@ -8,19 +8,19 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from kd_hpc.campaign_errors import explain, is_missing
-from kd_hpc.campaign_size import is_too_large
+from kd_hpc.campaign_file.design import Design
+from kd_hpc.campaign_file.explain import explain, is_missing
+from kd_hpc.campaign_file.resources import Resources
+from kd_hpc.campaign_file.site import site_resources, with_resources
+from kd_hpc.campaign_file.size import is_too_large
+from kd_hpc.campaign_file.toml_text import MOST_BYTES, parse, text_of
+from kd_hpc.campaign_file.typed_settings import with_settings
 from kd_hpc.catalogue import DATASETS, SCHEDULERS
-from kd_hpc.design import Design
+from kd_hpc.disk.files import read_regular
+from kd_hpc.disk.sealed import require_toml
 from kd_hpc.errors import CampaignError, Damaged, IdentityError
 from kd_hpc.experiment import check_name
-from kd_hpc.files import read_regular
 from kd_hpc.recipe import Strict
-from kd_hpc.resources import Resources
-from kd_hpc.sealed import require_toml
-from kd_hpc.site import site_resources, with_resources
-from kd_hpc.toml_text import MOST_BYTES, parse, text_of
-from kd_hpc.typed_settings import with_settings
 
 TEACHER, STUDENT = "teacher", "student"
 """Under which names `published` has the two pure networks."""

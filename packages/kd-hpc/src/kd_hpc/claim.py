@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kd_hpc import locks
+from kd_hpc.disk import locks
 from kd_hpc.errors import LockHeld, OwnerUnseen, RunOwned, StoreError, Superseded
 from kd_hpc.experiment import Experiment
 from kd_hpc.fence import OWNER

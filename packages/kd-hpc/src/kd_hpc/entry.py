@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from kd_hpc.errors import KdError
-from kd_hpc.escapes import guard_streams
+from kd_hpc.screen.escapes import guard_streams
 
 INTERRUPTED = 130
 
@@ -46,8 +46,8 @@ _COMPLETION = """\
 
 
 def _completion(context: typer.Context, shell: Annotated[str, typer.Argument(help="bash or zsh.")] = "bash") -> None:
-    from kd_hpc.completion import SHELLS, script
     from kd_hpc.errors import UsageError
+    from kd_hpc.screen.completion import SHELLS, script
 
     if shell not in SHELLS:
         raise UsageError(f"{shell} cannot be helped.", remedy=f"Name one of these: {', '.join(SHELLS)}.")

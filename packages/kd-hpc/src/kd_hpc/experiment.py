@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS, ON_LOGITS, PURE
 from kd_hpc.errors import IdentityError
-from kd_hpc.near import did_you_mean
 from kd_hpc.recipe import Recipe, teachers_variant
+from kd_hpc.screen.near import did_you_mean
 from kd_hpc.variant import Control, Variant, arm, format_alpha, parse_variant, split_arm
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kd_hpc import locks
+from kd_hpc.disk import locks
+from kd_hpc.disk.files import fsync_folder, replace, unwritable
 from kd_hpc.errors import KdError, LockHeld, RunOwned, StoreError, Superseded
-from kd_hpc.files import fsync_folder, replace, unwritable
 from kd_hpc.records import FileDigest
 
 OWNER = ".owner"

@@ -27,7 +27,7 @@ from pydantic_core import PydanticKnownError
 from kd_hpc.acting import DISTILLED_RUNS, FACTOR_TRANSFER, LOGIT_METHODS, NO_RUN, PURE_RUNS, ActsOn
 from kd_hpc.catalogue import LOSS_TERMS, PURE
 from kd_hpc.errors import IdentityError
-from kd_hpc.near import did_you_mean
+from kd_hpc.screen.near import did_you_mean
 from kd_hpc.variant import Control, Variant, format_setting
 
 _CALIBRATED = re.compile(r"calibrated:([0-9]+(?:\.[0-9]+)?)")

@@ -12,9 +12,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kd_hpc.catalogue import DATASETS, DatasetFacts
+from kd_hpc.disk.sealed import CHECKSUM, require_object, seal_object
 from kd_hpc.errors import Damaged, IdentityError, LaterRecord, RecordError
 from kd_hpc.experiment import Experiment
-from kd_hpc.sealed import CHECKSUM, require_object, seal_object
 
 SCHEMA_VERSION = 2
 _SINCE_2 = ("revision", CHECKSUM, "state", "epoch", "attempts", "updated_at", "experiment")

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from kd_hpc.escapes import printable
+from kd_hpc.screen.escapes import printable
 
 DEFAULT_FOLDER = Path("experiments")
 _COMMAND = re.compile(r"kd-hpc (?:retry|why|cancel|diagnose|status)\b[^;,]*[^;,.?\s]")

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from kd_hpc import fence
+from kd_hpc.disk.files import NOT_OURS, read_regular
+from kd_hpc.disk.locks import MayTakeFrom, nobody
 from kd_hpc.errors import FolderError, LaterRecord, RecordChanged, RecordError, StoreError
 from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.fence import Fence
-from kd_hpc.files import NOT_OURS, read_regular
-from kd_hpc.locks import MayTakeFrom, nobody
 from kd_hpc.records import SCHEMA_VERSION, StatusRecord, parse_record, sealed, to_bytes
 
 STATUS = "status.json"

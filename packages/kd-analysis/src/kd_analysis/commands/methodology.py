@@ -28,7 +28,7 @@ def methodology(
     from kd_analysis.methodology.facts import methodology as facts
     from kd_analysis.reading.runs_table import collect
     from kd_hpc.campaign import load_campaign
-    from kd_hpc.terminal import print_json
+    from kd_hpc.screen.terminal import print_json
 
     plan = load_campaign(campaign) if campaign else None
     chapter = facts(collect(experiments, plan), plan)

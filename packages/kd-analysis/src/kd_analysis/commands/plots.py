@@ -21,8 +21,8 @@ def plots(
     Example: kd-analysis plots experiments -o plots
     """
     from kd_analysis.plots import update_plots
-    from kd_hpc.progress import bar
-    from kd_hpc.terminal import print_json
+    from kd_hpc.screen.progress import bar
+    from kd_hpc.screen.terminal import print_json
 
     with bar() as step:
         outcomes = update_plots(experiments, output, workers, step("plots"))

@@ -55,7 +55,7 @@ def _write(
     from kd_analysis.report.write import publish_report, render, require_folder
     from kd_analysis.representations.cache import Cache, default_root
     from kd_hpc.campaign import load_campaign
-    from kd_hpc.progress import bar
+    from kd_hpc.screen.progress import bar
 
     plan = load_campaign(campaign) if campaign else None
     root = cache or default_root()
@@ -72,7 +72,7 @@ def _write(
 
 def _verify(folder: Path, experiments: Path | None, workers: int) -> None:
     from kd_analysis.report.verify import verify
-    from kd_hpc.progress import bar
+    from kd_hpc.screen.progress import bar
 
     with bar() as step:
         found = verify(folder, experiments, workers, step("geometry"))

@@ -20,7 +20,7 @@ def triage(
     """
     from kd_analysis.analysis import read_and_judge
     from kd_analysis.representations.cache import Cache, default_root
-    from kd_hpc.terminal import print_json
+    from kd_hpc.screen.terminal import print_json
 
     tree, _ = read_and_judge(experiments, None, Cache((cache or default_root()) / "geometry"), 1)
     if as_json:

@@ -32,7 +32,7 @@ def weekly(
     from kd_analysis.weekly.page import as_markdown
     from kd_analysis.weekly.story import Week, ask_forecast, tell
     from kd_hpc.campaign import load_campaign
-    from kd_hpc.terminal import print_json
+    from kd_hpc.screen.terminal import print_json
 
     plan = load_campaign(campaign) if campaign else None
     last = _day(today) if today else datetime.now(UTC).date()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from kd_analysis.export.curves import epochs_of
 from kd_analysis.reading.runs_table import Tree
+from kd_hpc.disk.files import publish_bytes
 from kd_hpc.errors import UsageError
-from kd_hpc.files import publish_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

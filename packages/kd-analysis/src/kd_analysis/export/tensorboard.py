@@ -7,8 +7,8 @@ from pathlib import Path
 
 from kd_analysis.export.curves import epochs_of
 from kd_analysis.export.event_file import event_file
+from kd_hpc.disk.files import publish_bytes
 from kd_hpc.errors import UsageError
-from kd_hpc.files import publish_bytes
 from kd_hpc.store import METRICS
 from kd_hpc.triage.run_directory import Run, read_tree
 

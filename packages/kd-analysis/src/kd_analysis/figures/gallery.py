@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from kd_analysis.processes import in_processes
+from kd_hpc.disk.files import publish_bytes
 from kd_hpc.errors import StoreError
-from kd_hpc.files import publish_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

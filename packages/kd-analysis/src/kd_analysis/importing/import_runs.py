@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from kd_analysis.importing import results_json, worklog
 from kd_analysis.importing.result import NotUnderstood, Result
+from kd_hpc.disk.files import publish_bytes, publish_text
 from kd_hpc.errors import UsageError
-from kd_hpc.files import publish_bytes, publish_text
 from kd_hpc.records import CONFIG_KEYS, State, StatusRecord, to_bytes
 from kd_hpc.store import METRICS, STATUS, read_record
 

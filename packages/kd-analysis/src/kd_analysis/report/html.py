@@ -12,7 +12,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from kd_analysis.report.document import Bullets, Document, Figure, Section, Table, Text, shown
-from kd_hpc.escapes import visible
+from kd_hpc.screen.escapes import visible
 
 HOVER = b"<title>"
 _ID = re.compile(r'\bid="([^"]+)"')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kd_analysis.report.document import Column, Table, TableValue, shown
-from kd_hpc import escapes
+from kd_hpc.screen import escapes
 
 MOST_ROWS = 120
 """Longer tables are read by programs, not set in a thesis."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kd_analysis.report.document import Block, Bullets, Document, Figure, Table, Text, shown
-from kd_hpc import escapes
+from kd_hpc.screen import escapes
 
 escape = escapes.markdown
 

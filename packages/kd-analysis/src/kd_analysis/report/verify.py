@@ -15,9 +15,9 @@ from kd_analysis.report.document import Document
 from kd_analysis.report.sections.provenance import SIDECAR, software
 from kd_analysis.representations.cache import Cache
 from kd_hpc.campaign import load_campaign
+from kd_hpc.disk.files import read_regular
+from kd_hpc.disk.sealed import read_object
 from kd_hpc.errors import Damaged, UsageError
-from kd_hpc.files import read_regular
-from kd_hpc.sealed import read_object
 
 TOLERANCE = 1e-9
 

@@ -16,10 +16,10 @@ from kd_analysis.report.latex import MOST_ROWS, to_latex
 from kd_analysis.report.markdown import render_markdown
 from kd_analysis.report.references import bibtex
 from kd_analysis.report.sections.provenance import SIDECAR
+from kd_hpc.disk.files import publish_bytes
+from kd_hpc.disk.sealed import known_object
 from kd_hpc.errors import UsageError
-from kd_hpc.escapes import csv_cell
-from kd_hpc.files import publish_bytes
-from kd_hpc.sealed import known_object
+from kd_hpc.screen.escapes import csv_cell
 
 Progress = Callable[[int, int], None]
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kd_hpc.disk.files import publish_bytes
+from kd_hpc.disk.sealed import CHECKSUM, known_object, object_bytes
 from kd_hpc.errors import StoreError
-from kd_hpc.files import publish_bytes
-from kd_hpc.sealed import CHECKSUM, known_object, object_bytes
 
 Entry = Mapping[str, Any]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from kd_analysis.geometry.predictions import accuracy
 from kd_analysis.geometry.similarity import stratified
+from kd_hpc.disk.sealed import read_archive
 from kd_hpc.errors import Damaged, StoreError
-from kd_hpc.sealed import read_archive
 
 LAYERS = ("layer1", "layer2", "layer3")
 NEEDED = (*LAYERS, "logits", "labels", "item_index")

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 
 from kd_core.artifacts.torchfile import parse_torch
+from kd_hpc.disk.files import MOST_BYTES, read_regular
 from kd_hpc.errors import Damaged, UsageError
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import MOST_BYTES, read_regular
 from kd_hpc.records import FileDigest
 from kd_hpc.store import CHECKPOINT, Store, kept_checkpoint
 

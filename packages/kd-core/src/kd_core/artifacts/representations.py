@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from kd_core.data.loaders import Batch
 from kd_core.networks.base import Network
+from kd_hpc.disk.sealed import seal_archive
 from kd_hpc.fence import Fence
-from kd_hpc.sealed import seal_archive
 
 REPRESENTATIONS_BEST = "representations_best.npz"
 

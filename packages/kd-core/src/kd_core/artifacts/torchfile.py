@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from kd_hpc.disk.sealed import read_archive, require_archive, seal_archive
 from kd_hpc.errors import Damaged
-from kd_hpc.sealed import read_archive, require_archive, seal_archive
 
 
 def to_bytes(content: Any) -> bytes:

@@ -13,11 +13,11 @@ from kd_core.artifacts.torchfile import parse_torch, to_bytes
 from kd_core.networks import build
 from kd_core.networks.base import Network
 from kd_core.runtime.device import place
+from kd_hpc.disk.sealed import read_archive
 from kd_hpc.errors import CheckpointError, Damaged
 from kd_hpc.experiment import Experiment
 from kd_hpc.fence import Fence
 from kd_hpc.records import FileDigest, StatusRecord
-from kd_hpc.sealed import read_archive
 from kd_hpc.store import Store
 
 

@@ -34,8 +34,8 @@ def audit(
     """
     from kd_core.artifacts.reload import experiment_at
     from kd_core.audit import audit as audit_run
+    from kd_hpc.screen.terminal import print_json
     from kd_hpc.store import Store
-    from kd_hpc.terminal import print_json
 
     found = audit_run(Store(experiments), experiment_at(run), epoch, data, device)
     if as_json:

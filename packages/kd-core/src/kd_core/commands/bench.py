@@ -35,7 +35,7 @@ def bench(
 
     from kd_core import bench as timings
     from kd_core.methods import METHODS
-    from kd_hpc.terminal import print_json
+    from kd_hpc.screen.terminal import print_json
 
     setting = timings.Setting(teacher, student, dataset, batch_size, students, rounds, steps, device, amp_dtype)
     with if_interrupted("no figure is kept", "One --method, or fewer --rounds, take less time."):

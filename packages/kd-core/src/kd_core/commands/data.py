@@ -50,7 +50,7 @@ def prepare(
 
     A part of one: kd-core data prepare TinyImageNet --subset --from part.zip
     """
-    from kd_hpc.progress import bar
+    from kd_hpc.screen.progress import bar
 
     with if_interrupted("files that came whole are kept", "The same command fetches the rest."), bar() as step:
         manifest, remarks = _prepare(name, data, local, campaign, subset, step("images"))
@@ -94,7 +94,7 @@ def verify(
     Example: kd-core data verify Digits
     """
     from kd_core.data.images import verify_dataset
-    from kd_hpc.terminal import print_json
+    from kd_hpc.screen.terminal import print_json
 
     manifest = verify_dataset(data, name)
     if as_json:

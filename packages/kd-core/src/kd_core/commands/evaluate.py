@@ -31,8 +31,8 @@ def evaluate(
     from kd_core.runtime.device import choose_device
     from kd_core.training.evaluate import evaluate as score_of
     from kd_hpc.errors import UsageError
+    from kd_hpc.screen.terminal import print_json
     from kd_hpc.store import Store
-    from kd_hpc.terminal import print_json
 
     if weights not in ("best", "last"):
         raise UsageError(f"--weights {weights} is not known.", remedy="Say best or last.")

@@ -36,8 +36,8 @@ def fork(
     """
     from kd_core.artifacts.reload import experiment_at, recorded_recipe
     from kd_core.commands.asked_runs import train_asked
+    from kd_hpc.campaign_file.forks import forked
     from kd_hpc.errors import UsageError
-    from kd_hpc.forks import forked
     from kd_hpc.store import Store
     from kd_hpc.variant import parse_variant
 

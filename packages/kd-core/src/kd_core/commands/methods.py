@@ -42,7 +42,7 @@ def methods(
     from dataclasses import asdict
 
     from kd_core import method_listing
-    from kd_hpc.terminal import print_json, print_table
+    from kd_hpc.screen.terminal import print_json, print_table
 
     if calibrate is not None:
         found = _calibrated(calibrate, teacher, student, experiments, data, device)
@@ -108,7 +108,7 @@ def _print_calibrated(found: list[Calibration]) -> None:
 
 
 def _print(method: MethodFacts) -> None:
-    from kd_hpc.terminal import paint, paragraph
+    from kd_hpc.screen.terminal import paint, paragraph
 
     trains = f"{method.trained:,} parameters beside the student" if method.trained else "the student alone"
     stage = ", and something on the teacher before" if method.first_stage else ""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kd_hpc.catalogue import DATASETS, DatasetFacts
+from kd_hpc.disk.files import publish, publish_bytes
+from kd_hpc.disk.sealed import object_bytes, read_object
 from kd_hpc.errors import Damaged, DataError, FolderError, UsageError
-from kd_hpc.files import publish, publish_bytes
-from kd_hpc.sealed import object_bytes, read_object
 
 MANIFEST = "manifest.json"
 

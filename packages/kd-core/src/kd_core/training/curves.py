@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from kd_hpc.disk.sealed import seal_object
 from kd_hpc.fence import Fence
-from kd_hpc.sealed import seal_object
 from kd_hpc.store import METRICS
 
 _PLAIN = ("train_loss", "train_acc", "test_loss", "test_acc", "lr", "seconds", "students", "skipped_steps")

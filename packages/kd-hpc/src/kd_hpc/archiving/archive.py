@@ -12,19 +12,19 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from kd_hpc import locks
 from kd_hpc.archiving.closed_campaigns import JOURNAL, campaigns_with_runs
 from kd_hpc.archiving.closed_run import read_round
 from kd_hpc.archiving.move_folder import is_compared, relocate, require_movable
 from kd_hpc.archiving.page import INVITATION, authors_words, page
 from kd_hpc.archiving.readme_section import BEGIN, END, between, next_section, replaced
 from kd_hpc.campaign import Campaign
+from kd_hpc.disk import locks
+from kd_hpc.disk.files import publish_bytes, publish_text, quarantine
+from kd_hpc.disk.sealed import object_bytes, read_object
 from kd_hpc.errors import Damaged, FolderError, RunOwned, StoreError, UsageError
 from kd_hpc.experiment import check_name
-from kd_hpc.files import publish_bytes, publish_text, quarantine
 from kd_hpc.interventions.liveness import MayLive, may_live
 from kd_hpc.queueing.runner import CONTROL, tick_lock
-from kd_hpc.sealed import object_bytes, read_object
 from kd_hpc.store import Store
 
 NO_JOB = "--no-job-is-alive"

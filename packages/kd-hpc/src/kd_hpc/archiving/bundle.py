@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from kd_hpc.disk.files import publish
 from kd_hpc.errors import StoreError, UsageError
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import publish
 from kd_hpc.queueing.session import remembered_campaigns
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import BEST, CHECKPOINT, LAST, METRICS, STATUS, Store, kept_checkpoint

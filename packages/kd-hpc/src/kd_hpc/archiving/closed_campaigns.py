@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from kd_hpc.campaign import load_campaign
+from kd_hpc.disk.sealed import read_object
 from kd_hpc.errors import CampaignError, Damaged, StoreError, UsageError
 from kd_hpc.queueing.changed_campaign import trained_otherwise
 from kd_hpc.queueing.session import remembered_campaigns
-from kd_hpc.sealed import read_object
 from kd_hpc.store import Store
 
 JOURNAL = "closing.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_hpc.diagnosis.diagnose import diagnose
-from kd_hpc.files import read_head
+from kd_hpc.disk.files import read_head
 from kd_hpc.queueing.evidence import last_words
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import LOGS

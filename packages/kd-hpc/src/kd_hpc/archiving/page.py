@@ -14,8 +14,8 @@ from typing import Any
 from kd_hpc.archiving.closed_run import ClosedRun
 from kd_hpc.archiving.readme_section import between
 from kd_hpc.archiving.student_t import t_interval
-from kd_hpc.escapes import markdown, markdown_code
 from kd_hpc.records import NOT_SETTINGS
+from kd_hpc.screen.escapes import markdown, markdown_code
 from kd_hpc.triage.find_runs import Stray
 
 WORDS_BEGIN, WORDS_END = "<!-- the author's words: begin -->", "<!-- the author's words: end -->"

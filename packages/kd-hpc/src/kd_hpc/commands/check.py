@@ -26,8 +26,8 @@ def check(
     from kd_hpc.errors import UsageError
     from kd_hpc.inspection.integrity import check_tree
     from kd_hpc.inspection.integrity_text import lines, progress
+    from kd_hpc.screen.terminal import print_json
     from kd_hpc.store import Store
-    from kd_hpc.terminal import print_json
 
     if not experiments.is_dir():
         raise UsageError(f"The experiments folder {experiments} does not exist.", remedy="Name it: --experiments")

@@ -26,8 +26,8 @@ def diagnose(
     """
     from kd_hpc.inspection.postmortem import examine
     from kd_hpc.inspection.selection import find_run
+    from kd_hpc.screen.terminal import print_json, print_prose
     from kd_hpc.store import Store
-    from kd_hpc.terminal import print_json, print_prose
 
     store = Store(experiments)
     finding = examine(store, find_run(store, run, campaign), campaign)

@@ -33,7 +33,7 @@ def doctor(
     from kd_hpc.doctor.scheduler_checks import submission
     from kd_hpc.queueing.session import open_session
     from kd_hpc.schedulers.readiness import Place
-    from kd_hpc.terminal import print_json
+    from kd_hpc.screen.terminal import print_json
 
     session = open_session(campaign, experiments)
     place = Place(session.campaign, campaign, experiments)

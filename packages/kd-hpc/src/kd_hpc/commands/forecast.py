@@ -27,7 +27,7 @@ def forecast(
     """
     from kd_hpc.forecasting.forecast_text import look_ahead
     from kd_hpc.queueing.session import find_campaign
-    from kd_hpc.terminal import print_json, print_prose
+    from kd_hpc.screen.terminal import print_json, print_prose
 
     prospect = look_ahead(find_campaign(campaign, experiments), experiments, tick_seconds=60 * every)
     if as_json:

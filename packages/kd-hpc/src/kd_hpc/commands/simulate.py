@@ -31,8 +31,8 @@ def simulate(
     """
     from kd_hpc.campaign import load_campaign
     from kd_hpc.errors import UsageError
+    from kd_hpc.screen.terminal import print_json, print_table
     from kd_hpc.simulation.rehearsal import FAULTS, rehearse
-    from kd_hpc.terminal import print_json, print_table
 
     loaded = load_campaign(campaign, settings or ())
     if faults not in FAULTS:

@@ -35,7 +35,7 @@ def status(
     """
     from kd_hpc.errors import UsageError
     from kd_hpc.inspection.glance import Glance, split_words
-    from kd_hpc.terminal import print_json
+    from kd_hpc.screen.terminal import print_json
 
     campaign, runs = split_words(which or [])
     glance = Glance(experiments, campaign, runs, state or [])

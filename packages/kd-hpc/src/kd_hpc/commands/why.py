@@ -40,8 +40,8 @@ def why(
     from kd_hpc.inspection.why import as_json as links_json
     from kd_hpc.inspection.why import chain
     from kd_hpc.inspection.why_text import chain_lines, group_lines, groups_json
+    from kd_hpc.screen.terminal import print_json, screen_size
     from kd_hpc.store import Store
-    from kd_hpc.terminal import print_json, screen_size
 
     require_runs(runs, state)
     store = Store(experiments)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kd_hpc.doctor.local_checks import local_checks
 from kd_hpc.doctor.scheduler_checks import scheduler_checks
 from kd_hpc.schedulers.readiness import Check, Level, Place
-from kd_hpc.terminal import print_table
+from kd_hpc.screen.terminal import print_table
 
 
 def all_checks(place: Place) -> list[Check]:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from kd_hpc.campaign_file.site import SITE
 from kd_hpc.catalogue import last_torch_for
+from kd_hpc.disk.sealed import read_object
 from kd_hpc.errors import Damaged
 from kd_hpc.schedulers.readiness import Check, Level, Place
 from kd_hpc.schedulers.registry import kind
 from kd_hpc.schedulers.shell import call
-from kd_hpc.sealed import read_object
-from kd_hpc.site import SITE
 
 TIMEOUT = 60.0
 """Seconds for one question to a module system or another Python, which may lie on a slow file system."""

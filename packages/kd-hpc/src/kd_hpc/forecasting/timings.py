@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from kd_hpc.disk.sealed import read_object
 from kd_hpc.errors import Damaged
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, StatusRecord, most_at_once
-from kd_hpc.sealed import read_object
 from kd_hpc.store import METRICS, Store
 
 Kind = tuple[str, str, str]

@@ -12,17 +12,17 @@ from typing import Any
 
 from kd_hpc.campaign import load_campaign
 from kd_hpc.errors import FolderError, KdError
-from kd_hpc.escapes import control
 from kd_hpc.forecasting.forecast_text import ForecastText, look_ahead
 from kd_hpc.inspection.nodes import node_warnings
 from kd_hpc.inspection.overview import Overview, make_overview
 from kd_hpc.inspection.overview_text import Screen
 from kd_hpc.inspection.rows import HEADER, Row, read_rows
 from kd_hpc.inspection.selection import Selection
-from kd_hpc.near import did_you_mean
 from kd_hpc.queueing.session import remembered_campaigns
+from kd_hpc.screen.escapes import control
+from kd_hpc.screen.near import did_you_mean
+from kd_hpc.screen.terminal import paint, print_table, screen_size
 from kd_hpc.store import Store
-from kd_hpc.terminal import paint, print_table, screen_size
 
 TICK_SECONDS = 1800.0
 """How often somebody queues, where nobody says: half an hour, as cron does."""

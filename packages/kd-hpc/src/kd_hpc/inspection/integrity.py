@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kd_hpc import locks
 from kd_hpc.campaign import load_campaign
+from kd_hpc.disk import locks
+from kd_hpc.disk.files import MOST_BYTES, read_regular, regular_size
+from kd_hpc.disk.sealed import read_object, require_archive
 from kd_hpc.errors import Damaged, KdError
 from kd_hpc.fence import OWNER
-from kd_hpc.files import MOST_BYTES, read_regular, regular_size
 from kd_hpc.queueing.runner import CONTROL, tick_owner
 from kd_hpc.queueing.session import remembered_campaigns
 from kd_hpc.records import FileDigest, StatusRecord
 from kd_hpc.remedies import with_folder
-from kd_hpc.sealed import read_object, require_archive
 from kd_hpc.store import METRICS, SHARED, STATUS, Store, Unreadable, artefacts, read_record
 
 _AT_ONCE = 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from kd_hpc.escapes import control
 from kd_hpc.inspection.integrity import Checked
-from kd_hpc.terminal import paint, paragraph
+from kd_hpc.screen.escapes import control
+from kd_hpc.screen.terminal import paint, paragraph
 
 
 def lines(checked: Checked) -> Iterator[str]:

@@ -8,11 +8,11 @@ from datetime import timedelta
 from itertools import chain
 from textwrap import wrap
 
-from kd_hpc.durations import ago, short
 from kd_hpc.inspection.grid import Grid, Line, Mark, mark_of
 from kd_hpc.inspection.overview import AtWork, Need, Overview
 from kd_hpc.inspection.rows import Row
-from kd_hpc.terminal import rows_of
+from kd_hpc.screen.durations import ago, short
+from kd_hpc.screen.terminal import rows_of
 
 Paint = Callable[[str, str], str]
 SIGNS = {

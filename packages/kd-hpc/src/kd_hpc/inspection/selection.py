@@ -9,7 +9,7 @@ from pathlib import Path
 from kd_hpc.errors import UsageError
 from kd_hpc.inspection.find_run import FoundRun, is_called
 from kd_hpc.inspection.rows import STATES, Row, read_rows
-from kd_hpc.near import did_you_mean
+from kd_hpc.screen.near import did_you_mean
 from kd_hpc.store import Store
 
 ALL_RUNS = "All runs: kd-hpc status --all"

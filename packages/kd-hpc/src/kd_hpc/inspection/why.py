@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from kd_hpc.claim import owner, take_over
-from kd_hpc.durations import ago
 from kd_hpc.errors import KdError
 from kd_hpc.experiment import Experiment
 from kd_hpc.inspection.find_run import FoundRun, campaign_of
@@ -21,6 +20,7 @@ from kd_hpc.records import Attempt, StatusRecord
 from kd_hpc.remedies import with_folder
 from kd_hpc.schedulers.base import Gone, Live, Observation
 from kd_hpc.schedulers.own_jobs import JobRef
+from kd_hpc.screen.durations import ago
 from kd_hpc.store import Store, Unreadable, read_record
 
 _NEXT = "next"

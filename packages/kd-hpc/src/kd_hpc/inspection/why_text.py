@@ -12,7 +12,7 @@ from kd_hpc.inspection.overview import kind_of_stop
 from kd_hpc.inspection.rows import Row
 from kd_hpc.inspection.why import TYPED, Link
 from kd_hpc.remedies import with_folder
-from kd_hpc.terminal import paragraph, rows_of
+from kd_hpc.screen.terminal import paragraph, rows_of
 
 _MOST_LINES = 3
 _MOST_RUNS = 4

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from kd_hpc.campaign import load_campaign
 from kd_hpc.claim import owner
+from kd_hpc.disk.locks import Owner
 from kd_hpc.errors import KdError, LockHeld, StoreError
-from kd_hpc.locks import Owner
 from kd_hpc.queueing.runner import CONTROL
 from kd_hpc.queueing.session import remembered_campaigns
 from kd_hpc.records import Attempt, StatusRecord

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kd_hpc.claim import by_runner, owned, owner, take_over
+from kd_hpc.disk.files import read_regular
 from kd_hpc.errors import Damaged, FolderError, RunOwned, UsageError
 from kd_hpc.experiment import Experiment
 from kd_hpc.fence import sweep_rooms
-from kd_hpc.files import read_regular
 from kd_hpc.queueing.evidence import CANCELLED
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.schedulers.base import Gone, Live

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kd_hpc.disk.files import publish_text, read_regular
+from kd_hpc.disk.process import ProcessIdentity
 from kd_hpc.errors import StoreError
-from kd_hpc.files import publish_text, read_regular
 from kd_hpc.notification.events import Event
-from kd_hpc.process import ProcessIdentity
 
 MOST_TRIES = 3
 """So often a command may fail before an event is given up."""

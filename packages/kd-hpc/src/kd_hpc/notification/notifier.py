@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from kd_hpc.campaign import Campaign, Notify
+from kd_hpc.disk.files import publish_text
 from kd_hpc.errors import KdError, StoreError
-from kd_hpc.files import publish_text
 from kd_hpc.notification.events import Event, a_test, of_failure, of_plan
 from kd_hpc.notification.markers import Markers, Stage
 from kd_hpc.planning.decision import Plan

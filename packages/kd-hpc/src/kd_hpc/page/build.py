@@ -6,8 +6,8 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
+from kd_hpc.disk.files import publish_text
 from kd_hpc.errors import FolderError, StoreError
-from kd_hpc.files import publish_text
 from kd_hpc.inspection.overview import Overview
 from kd_hpc.page import sections
 from kd_hpc.page.markup import Markup, tag

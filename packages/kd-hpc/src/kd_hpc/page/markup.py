@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from kd_hpc.escapes import markup
+from kd_hpc.screen.escapes import markup
 
 VOID = frozenset(("meta", "input", "br"))
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from kd_hpc.durations import ago, short
 from kd_hpc.inspection.grid import Grid, Line, Mark, mark_of
 from kd_hpc.inspection.overview import AtWork, Need, Overview
 from kd_hpc.inspection.overview_text import SIGNS
 from kd_hpc.inspection.rows import Row
 from kd_hpc.page.charts import Curve, chart, legend
 from kd_hpc.page.markup import Markup, join, tag
+from kd_hpc.screen.durations import ago, short
 from kd_hpc.variant import arm, format_alpha
 
 NAMES = {

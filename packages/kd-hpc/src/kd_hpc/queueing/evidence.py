@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from kd_hpc import claim
+from kd_hpc.disk.files import publish_bytes, read_tail
+from kd_hpc.disk.sealed import known_object, object_bytes, read_archive
 from kd_hpc.errors import Damaged, KdError
 from kd_hpc.experiment import Experiment
-from kd_hpc.files import publish_bytes, read_tail
 from kd_hpc.planning.situation import Weights
 from kd_hpc.queueing.job_notes import JobNotes
 from kd_hpc.records import FileDigest
-from kd_hpc.sealed import known_object, object_bytes, read_archive
 from kd_hpc.store import BEST, ERRORS, LOGS, Store, kept_checkpoint
 
 CANCELLED = ".cancelled"

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from kd_hpc.files import publish_bytes, read_regular
+from kd_hpc.disk.files import publish_bytes, read_regular
+from kd_hpc.disk.sealed import known_object, object_bytes
 from kd_hpc.schedulers.own_jobs import JobRef
-from kd_hpc.sealed import known_object, object_bytes
 
 
 class Stuck(NamedTuple):

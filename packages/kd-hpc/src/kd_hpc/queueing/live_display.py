@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from kd_hpc.escapes import unguarded
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.decision import Action, Plan
 from kd_hpc.records import State, StatusRecord
+from kd_hpc.screen.escapes import unguarded
 from kd_hpc.store import Store
 
 if TYPE_CHECKING:

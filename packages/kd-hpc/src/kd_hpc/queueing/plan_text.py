@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kd_hpc.planning.decision import Action, Decision
 from kd_hpc.remedies import with_folder
-from kd_hpc.terminal import paragraph
+from kd_hpc.screen.terminal import paragraph
 
 _RUN = re.compile(r"[A-Za-z0-9][\w.+-]*(/[\w.+-]+){2,}")
 _NUMBER = re.compile(r"\d+(\.\d+)?")

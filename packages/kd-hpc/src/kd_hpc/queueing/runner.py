@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kd_hpc import locks
 from kd_hpc.campaign import Campaign
+from kd_hpc.disk import locks
 from kd_hpc.errors import LockHeld, OwnerUnseen, StoreError
 from kd_hpc.experiment import Experiment
 from kd_hpc.planning.planner import plan

@@ -9,8 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 from kd_hpc.campaign import Campaign, load_campaign
+from kd_hpc.campaign_file.site import SITE
+from kd_hpc.campaign_file.toml_text import text_of
+from kd_hpc.campaign_file.typed_settings import with_settings
+from kd_hpc.disk.files import publish_bytes, read_regular
+from kd_hpc.disk.sealed import seal_toml
 from kd_hpc.errors import CampaignError
-from kd_hpc.files import publish_bytes, read_regular
 from kd_hpc.notification.notifier import Notifier
 from kd_hpc.queueing.actions import Trainer
 from kd_hpc.queueing.evidence import Evidence
@@ -18,11 +22,7 @@ from kd_hpc.queueing.runner import CONTROL, Runner
 from kd_hpc.queueing.tick_report import Report
 from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.schedulers.registry import kind, make
-from kd_hpc.sealed import seal_toml
-from kd_hpc.site import SITE
 from kd_hpc.store import Store
-from kd_hpc.toml_text import text_of
-from kd_hpc.typed_settings import with_settings
 
 _CAMPAIGNS = "campaigns"
 

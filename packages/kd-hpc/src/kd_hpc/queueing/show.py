@@ -13,7 +13,7 @@ from kd_hpc.queueing.plan_text import grouped, needs_lines
 from kd_hpc.queueing.tick_report import Report, Silence
 from kd_hpc.remedies import with_folder
 from kd_hpc.schedulers.base import ListedJob
-from kd_hpc.terminal import print_json, print_table, screen_size
+from kd_hpc.screen.terminal import print_json, print_table, screen_size
 
 _PAST = {
     Action.SUBMIT: "submitted",

@@ -8,11 +8,11 @@ from typing import Any
 
 import typer
 
+from kd_hpc.campaign_file.resources import Resources
 from kd_hpc.catalogue import DATASETS, METHODS, MODELS, SCHEDULERS
 from kd_hpc.errors import UsageError
-from kd_hpc.near import did_you_mean
-from kd_hpc.resources import Resources
 from kd_hpc.scaffolding.wishes import USUAL, Wishes, scheduler_here
+from kd_hpc.screen.near import did_you_mean
 
 Check = Callable[[str], Any]
 

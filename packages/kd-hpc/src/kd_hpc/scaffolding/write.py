@@ -9,13 +9,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kd_hpc.campaign import Campaign
-from kd_hpc.campaign_errors import explain
+from kd_hpc.campaign_file.explain import explain
+from kd_hpc.campaign_file.site import SITE
+from kd_hpc.disk.files import publish_text
 from kd_hpc.errors import CampaignError, FolderError, IdentityError, UsageError
-from kd_hpc.files import publish_text
 from kd_hpc.scaffolding.campaign_text import campaign_text, project_text
 from kd_hpc.scaffolding.site_text import EXAMPLE, SETTINGS, site_text
 from kd_hpc.scaffolding.wishes import Wishes
-from kd_hpc.site import SITE
 
 
 def require_new(*paths: Path) -> None:

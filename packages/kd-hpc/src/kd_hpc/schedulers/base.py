@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from kd_hpc.resources import Resources
+from kd_hpc.campaign_file.resources import Resources
 
 
 class Phase(StrEnum):

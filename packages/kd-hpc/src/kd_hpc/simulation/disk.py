@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from kd_hpc.disk.locks import MayTakeFrom, nobody
 from kd_hpc.errors import RecordChanged
 from kd_hpc.experiment import Experiment, experiment_at
-from kd_hpc.locks import MayTakeFrom, nobody
 from kd_hpc.planning.situation import Weights
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.job_notes import JobNotes, Stuck

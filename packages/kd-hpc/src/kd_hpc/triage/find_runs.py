@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kd_hpc.escapes import printable
 from kd_hpc.experiment import parse_path
+from kd_hpc.screen.escapes import printable
 from kd_hpc.store import METRICS, REPRESENTATIONS, STATUS
 
 CONTENT = frozenset([STATUS, METRICS, REPRESENTATIONS, "checkpoint.pth", "best.pth", "last.pth"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from kd_hpc.files import read_tail
+from kd_hpc.disk.files import read_tail
 from kd_hpc.job_output import of_attempt
 
 MOST_BYTES = 4 << 20

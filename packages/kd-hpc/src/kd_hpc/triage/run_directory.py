@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from kd_hpc.catalogue import DATASETS, PURE, DatasetFacts
+from kd_hpc.disk.files import MOST_BYTES, read_regular
+from kd_hpc.disk.sealed import read_object
 from kd_hpc.errors import Damaged, IdentityError, UsageError
-from kd_hpc.escapes import printable
 from kd_hpc.experiment import Experiment, parse_path
-from kd_hpc.files import MOST_BYTES, read_regular
 from kd_hpc.recipe import teachers_variant
 from kd_hpc.records import StatusRecord
-from kd_hpc.sealed import read_object
+from kd_hpc.screen.escapes import printable
 from kd_hpc.store import METRICS, REPRESENTATIONS, Unreadable, read_record
 from kd_hpc.triage.find_runs import Stray, find_runs
 from kd_hpc.triage.logs import LogEvidence, read_logs

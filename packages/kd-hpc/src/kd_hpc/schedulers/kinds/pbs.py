@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kd_hpc.campaign import Campaign
-from kd_hpc.resources import PLACEHOLDER
+from kd_hpc.campaign_file.resources import PLACEHOLDER
 from kd_hpc.schedulers.pbs.directives import refused
 from kd_hpc.schedulers.pbs.doctor import checks
 from kd_hpc.schedulers.pbs.kill_lines import kill_line

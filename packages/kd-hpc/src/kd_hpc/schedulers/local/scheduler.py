@@ -23,9 +23,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from kd_hpc.claim import JOB_ID_VARIABLE
+from kd_hpc.disk.files import read_regular
+from kd_hpc.disk.process import Place
+from kd_hpc.disk.sealed import known_object, object_bytes
 from kd_hpc.errors import SchedulerUnreachable, SubmissionRefused
-from kd_hpc.files import read_regular
-from kd_hpc.process import Place
 from kd_hpc.schedulers.base import (
     Deleted,
     Exceeded,
@@ -45,7 +46,6 @@ from kd_hpc.schedulers.base import (
 from kd_hpc.schedulers.batch import current_user
 from kd_hpc.schedulers.local import supervise
 from kd_hpc.schedulers.script import job_script
-from kd_hpc.sealed import known_object, object_bytes
 
 FOLDER_VARIABLE = "KD_JOB_FOLDER"
 """In the environment of a job and its children: the folder is unlike any other, a pid is not."""

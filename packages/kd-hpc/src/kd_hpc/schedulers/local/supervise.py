@@ -39,7 +39,7 @@ def keep_exit(folder: str, **ending: Any) -> None:
     """Publish the job's ending with its checksum, whole or not at all."""
     from hashlib import sha256  # at the end: a job's start need not wait for it
 
-    canonical = json.dumps(ending, sort_keys=True, separators=(",", ":"))  # as kd_hpc.sealed has it
+    canonical = json.dumps(ending, sort_keys=True, separators=(",", ":"))  # as kd_hpc.disk.sealed has it
     draft = f"{folder}/.exit.{os.getpid()}"
     with open(draft, "w") as stream:  # noqa: PTH123
         json.dump({**ending, "checksum": sha256(canonical.encode()).hexdigest()}, stream)

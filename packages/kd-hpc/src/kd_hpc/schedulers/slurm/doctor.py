@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kd_hpc.resources import Resources
+from kd_hpc.campaign_file.resources import Resources
 from kd_hpc.schedulers.batch import current_user
 from kd_hpc.schedulers.readiness import Check, Level, Place, remarks_check, unreachable_check
 from kd_hpc.schedulers.shell import call

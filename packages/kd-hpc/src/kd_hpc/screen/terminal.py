@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-from kd_hpc.escapes import control, printable
+from kd_hpc.screen.escapes import control, printable
 
 GAP = "  "
 _ESC = "\x1b"

@@ -13,9 +13,9 @@ from typing import cast
 import pytest
 from markdown_it import MarkdownIt
 
-from kd_hpc import escapes, terminal
-from kd_hpc.escapes import Guarded
 from kd_hpc.records import State, StatusRecord
+from kd_hpc.screen import escapes, terminal
+from kd_hpc.screen.escapes import Guarded
 from kd_hpc.store import Store
 from tests.hpc.support import HANGS, KD_HPC, TEACHER, put_record
 

@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from kd_hpc.cli import app
-from kd_hpc.completion import script
+from kd_hpc.screen.completion import script
 from tests.hpc.support import kd_hpc
 from tests.hpc.terminal import SECONDS, Terminal
 from tests.paths import ROOT

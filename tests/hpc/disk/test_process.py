@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-import kd_hpc.process
-from kd_hpc.process import ProcessIdentity
+import kd_hpc.disk.process
+from kd_hpc.disk.process import ProcessIdentity
 
 HERE = {"machine": "m", "hardware": "h", "boot": "b", "namespace": "n"}
 
@@ -22,7 +22,7 @@ HERE = {"machine": "m", "hardware": "h", "boot": "b", "namespace": "n"}
 def here(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Where this process is; a test may change it after an identity was taken."""
     place = dict(HERE)
-    monkeypatch.setattr(kd_hpc.process, "_here", lambda: place)
+    monkeypatch.setattr(kd_hpc.disk.process, "_here", lambda: place)
     return place
 
 
@@ -91,13 +91,13 @@ def test_a_lock_of_an_earlier_version_is_believed_as_that_version_did(monkeypatc
     ],
 )
 def test_an_address_that_a_hypervisor_made_up_tells_no_machine(address: str, is_universal: bool) -> None:
-    assert kd_hpc.process._is_universal(address) is is_universal
+    assert kd_hpc.disk.process._is_universal(address) is is_universal
 
 
 def test_a_process_that_is_hidden_from_this_one_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = ProcessIdentity.current()
-    monkeypatch.setattr(kd_hpc.process, "_started", lambda pid: None)
-    monkeypatch.setattr(kd_hpc.process, "_stat", lambda pid: [])
+    monkeypatch.setattr(kd_hpc.disk.process, "_started", lambda pid: None)
+    monkeypatch.setattr(kd_hpc.disk.process, "_stat", lambda pid: [])
     assert mine.is_alive() is None
     assert mine.model_copy(update={"pid": 2**22 - 1}).is_alive() is False
 
@@ -123,8 +123,10 @@ def signal_end(folder: Path) -> None:
     os._exit(0)
 
 
-SAY = "import sys; from kd_hpc.process import ProcessIdentity as P; print(P.current().model_dump_json(), flush=True)"
-JUDGE = f"{SAY.partition(';')[0]}; from kd_hpc.process import ProcessIdentity as P; "
+SAY = (
+    "import sys; from kd_hpc.disk.process import ProcessIdentity as P; print(P.current().model_dump_json(), flush=True)"
+)
+JUDGE = f"{SAY.partition(';')[0]}; from kd_hpc.disk.process import ProcessIdentity as P; "
 JUDGE += "print(P.model_validate_json(sys.argv[1]).is_alive())"
 
 

@@ -17,8 +17,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from kd_hpc.disk.files import MOST_BYTES, MOST_TEXT, NOT_OURS, read_regular
 from kd_hpc.errors import Damaged
-from kd_hpc.files import MOST_BYTES, MOST_TEXT, NOT_OURS, read_regular
 
 CHECKSUM = "checksum"
 _MARK = b"kd sha256 "

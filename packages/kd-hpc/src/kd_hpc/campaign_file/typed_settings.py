@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Iterable
 
 from kd_hpc.errors import UsageError
-from kd_hpc.near import did_you_mean
 from kd_hpc.recipe import VARIABLE
+from kd_hpc.screen.near import did_you_mean
 
 _LINE = re.compile(r"^settings[ \t]*=.*\n?", flags=re.MULTILINE)
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from kd_hpc.disk.locks import Owner, current_owner, held
+from kd_hpc.disk.process import ProcessIdentity
 from kd_hpc.errors import LockHeld, OwnerUnseen
-from kd_hpc.locks import Owner, current_owner, held
-from kd_hpc.process import ProcessIdentity
 from tests.hpc.support import calls_of
 
 CONTEND = """
 import pathlib, sys, time
-from kd_hpc import locks
+from kd_hpc.disk import locks
 from kd_hpc.errors import LockHeld
 path, inside = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 entered = 0
@@ -36,7 +36,7 @@ print(entered)
 
 HOLD = """
 import pathlib, sys, time
-from kd_hpc import locks
+from kd_hpc.disk import locks
 with locks.held(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(3600)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kd_hpc.errors import CampaignError
-from kd_hpc.near import did_you_mean, nearest_file
+from kd_hpc.screen.near import did_you_mean, nearest_file
 
 FILES = "campaigns/*.toml"
 _LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from kd_hpc.campaign_file.forks import Alpha, Forks
+from kd_hpc.campaign_file.sweep import Value, swept
 from kd_hpc.catalogue import DATASETS, ON_LOGITS
 from kd_hpc.experiment import Experiment, controls_for
-from kd_hpc.forks import Alpha, Forks
 from kd_hpc.recipe import Recipe, Strict
-from kd_hpc.sweep import Value, swept
 from kd_hpc.variant import Control
 
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]

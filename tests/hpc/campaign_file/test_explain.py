@@ -8,7 +8,7 @@ import pytest
 
 from kd_hpc.campaign import load_campaign
 from kd_hpc.errors import CampaignError
-from kd_hpc.near import did_you_mean, nearest_file
+from kd_hpc.screen.near import did_you_mean, nearest_file
 
 LINES = {
     "name": '"mine"',

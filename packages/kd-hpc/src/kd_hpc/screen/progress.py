@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kd_hpc.escapes import unguarded
+from kd_hpc.screen.escapes import unguarded
 
 
 @contextmanager

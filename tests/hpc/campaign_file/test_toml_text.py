@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kd_hpc.campaign import load_campaign
+from kd_hpc.campaign_file.toml_text import MOST_BYTES, tables_of
 from kd_hpc.errors import CampaignError
-from kd_hpc.toml_text import MOST_BYTES, tables_of
 from tests.hpc import support
 
 CAMPAIGN = support.CAMPAIGN.replace("{venv}", "venv")

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kd_hpc.disk.files import replace, unwritable, write_new
+from kd_hpc.disk.process import ProcessIdentity
+from kd_hpc.disk.sealed import object_bytes, read_object
 from kd_hpc.errors import Damaged, LockHeld, OwnerUnseen, StoreError
-from kd_hpc.files import replace, unwritable, write_new
-from kd_hpc.process import ProcessIdentity
-from kd_hpc.sealed import object_bytes, read_object
 
 _KEPT = 8
 """Generations that stay behind the latest, for one who counted them and fell asleep before bidding for the next."""

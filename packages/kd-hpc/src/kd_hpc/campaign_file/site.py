@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kd_hpc.campaign_errors import explain
+from kd_hpc.campaign_file.explain import explain
+from kd_hpc.campaign_file.resources import PLACEHOLDER, Resources, plain_names
+from kd_hpc.campaign_file.toml_text import MOST_BYTES, tables_of
+from kd_hpc.disk.files import read_regular
 from kd_hpc.errors import CampaignError
-from kd_hpc.files import read_regular
 from kd_hpc.recipe import Strict
-from kd_hpc.resources import PLACEHOLDER, Resources, plain_names
-from kd_hpc.toml_text import MOST_BYTES, tables_of
 
 SITE = "site.toml"
 

@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from kd_hpc.campaign import load_campaign
+from kd_hpc.campaign_file.typed_settings import with_settings
 from kd_hpc.command import train_arguments
 from kd_hpc.errors import CampaignError, IdentityError, UsageError
-from kd_hpc.typed_settings import with_settings
 from tests.hpc.support import CAMPAIGN, campaign_file, kd_hpc, no_jobs_left, tiny_campaign
 
 

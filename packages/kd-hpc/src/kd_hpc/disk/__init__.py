@@ -1,0 +1,1 @@
+"""Files that several processes on several machines share: published whole, sealed, locked, fenced."""

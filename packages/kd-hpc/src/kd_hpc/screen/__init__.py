@@ -1,0 +1,1 @@
+"""What a person reads and types: bars, spans of time, escapes, names nearly right, completion."""
