@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from kd_analysis.processes import in_processes
 from kd_hpc.disk.files import publish_bytes
-from kd_hpc.errors import StoreError
+from kd_hpc.disk.sealed import read_bytes, seal_bytes
+from kd_hpc.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -80,8 +81,8 @@ class Gallery:
         if self.root is None:
             return None
         try:
-            return {suffix: (self.root / f"{key}.{suffix}").read_bytes() for suffix in self.formats}
-        except OSError:
+            return {suffix: read_bytes(self.root / f"{key}.{suffix}.kept") for suffix in self.formats}
+        except (OSError, Damaged):
             return None
 
     def _keep(self, key: str, drawn: Drawn) -> None:
@@ -89,7 +90,7 @@ class Gallery:
             with contextlib.suppress(OSError, StoreError):
                 self.root.mkdir(parents=True, exist_ok=True)
                 for suffix, content in drawn.items():
-                    publish_bytes(self.root / f"{key}.{suffix}", content)
+                    publish_bytes(self.root / f"{key}.{suffix}.kept", seal_bytes(content))
 
 
 def draw(figure: Callable[[], Drawing], formats: tuple[str, ...] = ("svg", "pdf")) -> Drawn:

@@ -133,5 +133,19 @@ def require_archive(content: bytes) -> None:
         raise Damaged(f"it is damaged: {damaged} fails its checksum")
 
 
+def seal_bytes(content: bytes) -> bytes:
+    """`content` of any kind behind its digest, for a file that nobody else reads."""
+    return _MARK + hashlib.sha256(content).hexdigest().encode() + content
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content that `seal_bytes` sealed. Raises Damaged, and OSError where it cannot be read."""
+    found = _content(path, MOST_BYTES)
+    content = found[_SEAL_BYTES:]
+    if found != seal_bytes(content):
+        raise Damaged("it is damaged: its digest is another")
+    return content
+
+
 def _has_no_comment(content: bytes) -> bool:
     return content[-_END_BYTES:].startswith(_END) and content.endswith(_EMPTY_COMMENT)
