@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from kd_hpc.campaign import Campaign
 from kd_hpc.campaign_file.site import SITE
-from kd_hpc.catalogue import last_torch_for
+from kd_hpc.catalogue import DATASETS, last_torch_for
 from kd_hpc.disk.sealed import read_object
 from kd_hpc.errors import Damaged
 from kd_hpc.schedulers.readiness import Check, Level, Place
@@ -108,8 +109,15 @@ def best_epoch(place: Place) -> Iterator[Check]:
     if held_out := place.campaign.recipe.validation:
         yield Check("best epoch", Level.OK, f"chosen on {held_out} training images that are held out")
     else:
-        tenth = "validation = 5000, say, under [recipe] holds training images out to choose it"
-        yield Check("best epoch", Level.OK, f"chosen on the test images, which flatters it; {tenth}")
+        advice = f"validation = {_tenth(place.campaign)}, say, under [recipe] holds training images out to choose it"
+        yield Check("best epoch", Level.OK, f"chosen on the test images, which flatters it; {advice}")
+
+
+def _tenth(campaign: Campaign) -> int:
+    """A tenth of the training images of the smallest known data set, one digit of it."""
+    known = [DATASETS[name].train_items for name in campaign.datasets if name in DATASETS]
+    digits = str(min(known, default=50_000) // 10)
+    return int(digits[0]) * 10 ** (len(digits) - 1)
 
 
 def prepared_data(place: Place) -> Iterator[Check]:
