@@ -116,8 +116,9 @@ def best_epoch(place: Place) -> Iterator[Check]:
 def _tenth(campaign: Campaign) -> int:
     """A tenth of the training images of the smallest known data set, one digit of it."""
     known = [DATASETS[name].train_items for name in campaign.datasets if name in DATASETS]
-    digits = str(min(known, default=50_000) // 10)
-    return int(digits[0]) * 10 ** (len(digits) - 1)
+    tenth = min(known, default=50_000) // 10
+    digit: int = 10 ** (len(str(tenth)) - 1)
+    return tenth // digit * digit
 
 
 def prepared_data(place: Place) -> Iterator[Check]:
