@@ -408,9 +408,10 @@ CRIMES: dict[str, list[tuple[Any, str, Any]]] = {
 }
 
 
-def live_through_many(*, lock_holds: bool = True, worlds: int = 400) -> None:
+def live_through_many(*, lock_holds: bool = True, is_fenced: bool = True, worlds: int = 400) -> None:
     for seed in range(worlds):
         world = random_world(seed, lock_holds=lock_holds)
+        world.disk.is_fenced = is_fenced
         if not lock_holds:
             world.faults = replace(world.faults, second_runner=0.8)
         live_through(world)
@@ -425,9 +426,9 @@ def test_a_broken_protocol_is_found_out(crime: list[tuple[Any, str, Any]]) -> No
             live_through_many()
 
 
-def test_without_the_fence_a_failing_lock_gives_a_run_two_writers() -> None:
+def test_without_both_fences_a_failing_lock_gives_a_run_two_writers() -> None:
     with broken(kd_hpc.simulation.trainer, "require_recorded", _anything_goes), pytest.raises(Violation):
-        live_through_many(lock_holds=False)
+        live_through_many(lock_holds=False, is_fenced=False)
 
 
 def live_through_many_without_rooms() -> None:
