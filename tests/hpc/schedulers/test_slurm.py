@@ -260,6 +260,7 @@ def test_the_commands_of_the_slurm_page_work_in_their_order(site: SlurmSite, tmp
         assert word in shown
 
 
+@pytest.mark.long
 def test_a_walltime_kill_is_diagnosed(slurm: SlurmScheduler, tmp_path: Path) -> None:
     asks = ASKS.model_copy(update={"walltime": "00:00:30"})
     job_id = slurm.submit_held(spec(tmp_path / "run", shell="sleep 600", resources=asks))
