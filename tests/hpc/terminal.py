@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SECONDS = 60.0
+PATIENCE = 5.0
 _SEQUENCE = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]|\x07")
 
 
@@ -57,6 +58,21 @@ class Terminal:
             assert time.monotonic() < deadline, f"{pattern!r} did not come: {self.screen!r}"
             assert self._read(), f"it ended without {pattern!r}: {self.screen!r}"
         return self.screen
+
+    def interrupt(self) -> tuple[int, str]:
+        """Ctrl-C, exit status, and what is shown after it. Pressed again where nothing follows, as a person would:
+        CPython does not hear a signal between the prompt and the read that waits for the answer.
+        """
+        self.type("\x03")
+        for _ in range(int(SECONDS / PATIENCE)):
+            shown = self.screen
+            deadline = time.monotonic() + PATIENCE
+            while time.monotonic() < deadline:
+                if not self._read():
+                    return self._process.wait(SECONDS), self.screen
+            if self.screen.removeprefix("^C") == shown.removeprefix("^C"):
+                os.write(self._ours, b"\x03")
+        raise AssertionError(f"Ctrl-C did not end it: {self.screen!r}")
 
     def end(self) -> tuple[int, str]:
         """Exit status, and the rest of what is shown."""

@@ -169,6 +169,10 @@ def test_it_asks_what_was_not_said_and_asks_again_where_the_answer_cannot_be(tmp
 
 
 def test_ctrl_c_at_a_question_leaves_nothing(tmp_path: Path) -> None:
-    status, screen = answered(["local\n", "\x03"], tmp_path)
+    with Terminal([KD_HPC, "init"], tmp_path) as terminal:
+        terminal.wait_for(r"\]: $")
+        terminal.type("local\n")
+        terminal.wait_for(r"\]: $")
+        status, screen = terminal.interrupt()
     assert (status, "nothing was changed, and the same command asks again" in screen) == (1, True)
     assert list(tmp_path.iterdir()) == []
