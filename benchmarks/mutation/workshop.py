@@ -1,20 +1,19 @@
-"""Trying one mutant: a process that has torch, but none of kd_core, forks, and runs the tests on the faulty code."""
+"""Trying one mutant: in a fork of a process with everything imported, or, if it changes what runs on import, anew."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
-import sys
 import tempfile
-import time
-import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.mutation.mutants import Mutant
+from benchmarks.mutation.overlay import overlay
+from benchmarks.mutation.patching import Patch
+from benchmarks.mutation.record import Observer, Record
+from benchmarks.mutation.tests_process import Order, Outcome, TestsProcess
+from benchmarks.mutation.witness import Witness
 
 PRELOADED = (
     "torch",
@@ -26,106 +25,81 @@ PRELOADED = (
     "scipy.io",
     "PIL.Image",
     "typer",
+    "pydantic",
 )
-OPTIONS = ["-x", "-q", "-n", "0", "-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider", "--tb=no"]
-OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # what is preloaded
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """`noticed` by the test `by`, or because the time was up."""
-
-    noticed: bool
-    by: str
-    seconds: float
 
 
 class Workshop:
-    """Tries mutants of the package at `package`, each within `seconds` of the clock."""
+    """Tries mutants of the package at `package` on tests below `paths`."""
 
-    def __init__(self, package: Path, seconds: float) -> None:
-        self.package, self.seconds = package, seconds
+    def __init__(self, package: Path, paths: Sequence[str]) -> None:
+        self.package, self.paths = package, paths
         self.folder = Path(tempfile.mkdtemp(prefix="mutation-"))
         for name in PRELOADED:
             __import__(name)
         import torch
 
         torch.set_num_threads(1)
+        self._collected: TestsProcess | None = None
 
-    def try_out(self, mutant: Mutant | None, tests: Sequence[str]) -> Outcome:
-        """The fate of `mutant`; of the sound code for None."""
-        place = Path(tempfile.mkdtemp(dir=self.folder))
-        self._overlay(place / "src" / self.package.name, mutant)
-        start = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            _run_tests(place, tests)
-        status = self._wait(child)
-        seconds = time.monotonic() - start
-        by = (place / "by").read_text() if (place / "by").exists() else ""
-        shutil.rmtree(place, ignore_errors=True)
-        if status is None:
-            return Outcome(True, "time", seconds)
-        return Outcome(status != 0, by or f"exit {status}" if status else "", seconds)
+    def observe(self, record: Record) -> list[str]:
+        """Bring the record up to date; the tests that are not in it, for they fail on the sound code or are skipped."""
+        place = self._place()
+        witness = Witness(self.package, sorted(path.relative_to(self.package) for path in self.package.rglob("*.py")))
+        witness.stand_in(place)
+        tests = self._process(place, place)
+        known = record.tests()
+        if missing := [test for test in tests.tests or () if test not in known]:
+            order = Order(self._place(), missing, observer=partial(Observer, record, witness, place / "hits"))
+            tests.run(order)
+            shutil.copy(order.place / "output", record.file.with_suffix(".log"))
+        tests.close()
+        known = record.tests()
+        return [test for test in missing if test not in known]
+
+    def try_out(self, mutant: Mutant, tests: Sequence[str], seconds: Mapping[str, float], *, anew: bool) -> Outcome:
+        """The fate of `mutant` on `tests`, in this order."""
+        place = self._place()
+        overlay(self.package, place, {mutant.file: mutant.source})
+        order = Order(place, tests, seconds, self._patch(mutant))
+        try:
+            if not anew and (outcome := self._all_collected().run(order)):
+                return outcome
+            return self._anew(Order(place, tests, seconds))
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
     def close(self) -> None:
+        if self._collected:
+            self._collected.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _overlay(self, target: Path, mutant: Mutant | None) -> None:
-        """The package once more, its files hard links (compiled ones, too) but for the faulty one."""
-        shutil.copytree(self.package, target, copy_function=os.link)
-        if mutant:
-            faulty = target / mutant.file
-            faulty.unlink()
-            faulty.write_text(mutant.source)
+    def _all_collected(self) -> TestsProcess:
+        if self._collected is None:
+            self._collected = self._process(self._place())
+        return self._collected
 
-    def _wait(self, child: int) -> int | None:
-        """The exit status; None if the time was up. Nothing the child started outlives it."""
-        end = time.monotonic() + self.seconds
-        while time.monotonic() < end:
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done:
-                _kill_group(child)
-                return status
-            time.sleep(0.02)
-        _kill_group(child)
-        os.waitpid(child, 0)
-        return None
+    def _process(self, folder: Path, place: Path | None = None) -> TestsProcess:
+        process = TestsProcess(folder, self.paths, place)
+        if process.tests is None:
+            raise SystemExit(f"The sound code's tests cannot be collected:\n{(folder / 'output').read_text()}")
+        return process
 
+    def _anew(self, order: Order) -> Outcome:
+        files = [*dict.fromkeys(test.partition("::")[0] for test in order.tests)]
+        process = TestsProcess(self._place(), files, order.place)
+        if process.tests is None:
+            return Outcome(True, "import", 0.0)
+        try:
+            outcome = process.run(order)
+        finally:
+            process.close()
+        assert outcome is not None, "nothing is patched where all is imported anew"
+        return outcome
 
-def _kill_group(leader: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(leader, signal.SIGKILL)
+    def _patch(self, mutant: Mutant) -> Patch:
+        path = self.package / mutant.file
+        return Patch(str(path), path.read_text(), mutant.source)
 
-
-def _run_tests(place: Path, tests: Sequence[str]) -> None:
-    """In the child: never returns."""
-    os.setsid()
-    sys.path.insert(0, str(place / "src"))
-    temporary = place / "tmp"
-    temporary.mkdir()
-    os.environ |= {"PYTHONPATH": str(place / "src"), "KD_TEST_START": "fork", "TMPDIR": str(temporary)}
-    tempfile.tempdir = str(temporary)
-    output = os.open(place / "output", os.O_WRONLY | os.O_CREAT)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    import pytest
-
-    class Witness:
-        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            if report.failed:
-                (place / "by").write_text(report.nodeid)
-
-        def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-            if report.failed:
-                (place / "by").write_text(f"import of {report.nodeid}")
-
-    code = 3
-    try:
-        code = int(pytest.main([*OPTIONS, f"--basetemp={temporary / 'pytest'}", *tests], plugins=[Witness()]))
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    def _place(self) -> Path:
+        return Path(tempfile.mkdtemp(dir=self.folder))
