@@ -27,7 +27,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.mutation.choice import Choice
 from benchmarks.mutation.mutants import Mutant, mutants_of
-from benchmarks.mutation.record import Record, package_sha256
+from benchmarks.mutation.record import Record
 from benchmarks.mutation.workshop import Workshop
 from tests.paths import ROOT
 
@@ -56,7 +56,7 @@ def outcomes() -> dict[str, Row]:
 
 
 def the_record() -> Record:
-    return Record(KEPT / f"tests-{package_sha256(PACKAGE)[:12]}.jsonl", ROOT)
+    return Record(KEPT / "tests.jsonl", ROOT, PACKAGE)
 
 
 def record(options: argparse.Namespace) -> None:
@@ -78,12 +78,12 @@ def run(options: argparse.Namespace) -> None:
         choice.noticed_by[row["file"], row["by"]] += 1
     try:
         for folder, mutant in sorted(sampled(options), key=lambda pair: pair[1].key):
-            row = known.get(mutant.key)
-            if row is None or (options.again and not row["noticed"]):
-                row = tried(workshop, choice, folder, mutant, options.effort)
-                choice.noticed_by[row["file"], row["by"]] += 1
+            before = known.get(mutant.key)
+            if before is None or (options.again and not before["noticed"]):
+                found = tried(workshop, choice, folder, mutant, options.effort)
+                choice.noticed_by[found["file"], found["by"]] += 1
                 with OUTCOMES.open("a") as stream:
-                    stream.write(json.dumps(row) + "\n")
+                    stream.write(json.dumps(found) + "\n")
     finally:
         workshop.close()
 

@@ -23,7 +23,7 @@ class Choice:
     def of(self, mutant: Mutant, effort: float) -> list[str]:
         """Those that execute it, as many as `effort` processor seconds suffice for, but one at least."""
         ordered = sorted(self._executing(mutant), key=lambda one: self._rank(mutant, one))
-        chosen, left = [], effort
+        chosen, left = list[str](), effort
         for one in ordered:
             left -= one.seconds
             if chosen and left < 0:

@@ -7,7 +7,8 @@ import json
 import mmap
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +22,51 @@ class Tested:
     """A test that passes on the sound code: `seconds` of processor time with its fixtures, `lines` executed by both."""
 
     test: str
-    file_sha256: str
     seconds: float
     lines: Executed
+    sources: dict[str, str]
+    """SHA-256 of the test's file (under its own path) and of those executed, as they were."""
 
 
 class Record:
-    """One line a test in `file`; those of changed test files are left out."""
+    """One line a test in `file`; of tests below `root` that executed some of `package`."""
 
-    def __init__(self, file: Path, root: Path) -> None:
-        self.file, self.root = file, root
+    def __init__(self, file: Path, root: Path, package: Path) -> None:
+        self.file, self.root, self.package = file, root, package
 
     def tests(self) -> dict[str, Tested]:
+        """By name; none whose own file has changed. Of code that has changed, a test is taken to execute all."""
         lines = self.file.read_text().splitlines() if self.file.exists() else []
         found = [Tested(**json.loads(line)) for line in lines]
-        return {one.test: one for one in found if one.file_sha256 == self.sha256_of(one.test)}
+        return {one.test: self._today(one) for one in found if self._is_as_it_was(one.sources, file_of(one.test))}
 
-    def add(self, tested: Tested) -> None:
+    def add(self, test: str, seconds: float, lines: Executed) -> None:
+        sources = {file: self._sha256(file) for file in (file_of(test), *lines)}
         with self.file.open("a") as stream:
-            stream.write(json.dumps(asdict(tested)) + "\n")
+            stream.write(json.dumps(asdict(Tested(test, round(seconds, 3), lines, sources))) + "\n")
 
-    def sha256_of(self, test: str) -> str:
-        path = self.root / test.partition("::")[0]
+    def _today(self, one: Tested) -> Tested:
+        lines = {
+            file: lines if self._is_as_it_was(one.sources, file) else self._all_lines(file)
+            for file, lines in one.lines.items()
+        }
+        return replace(one, lines=lines)
+
+    def _is_as_it_was(self, sources: dict[str, str], file: str) -> bool:
+        return sources[file] == self._sha256(file)
+
+    def _all_lines(self, file: str) -> list[int]:
+        path = self.package / file
+        return [*range(1, len(path.read_text().splitlines()) + 1)] if path.exists() else []
+
+    @cache  # noqa: B019 # a record lives as long as the program
+    def _sha256(self, file: str) -> str:
+        path = (self.root if file.startswith("tests/") else self.package) / file
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def package_sha256(package: Path) -> str:
-    """Of all its source files."""
-    files = sorted(package.rglob("*.py"))
-    return hashlib.sha256(b"\0".join(str(file).encode() + file.read_bytes() for file in files)).hexdigest()
+def file_of(test: str) -> str:
+    return test.partition("::")[0]
 
 
 class Observer:
@@ -74,7 +91,7 @@ class Observer:
         seconds = _seconds() - start - self.not_own + sum(seconds for seconds, _ in shared)
         if self.passed:
             lines = _joined([*self.own, *(lines for _, lines in shared)])
-            self.record.add(Tested(item.nodeid, self.record.sha256_of(item.nodeid), round(seconds, 3), lines))
+            self.record.add(item.nodeid, seconds, lines)
         return done
 
     @pytest.hookimpl(wrapper=True)

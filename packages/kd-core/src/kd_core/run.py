@@ -20,7 +20,7 @@ from kd_core.run_writer import RunWriter
 from kd_core.runtime.allocator import keep_freed_memory
 from kd_core.runtime.determinism import make_deterministic
 from kd_core.runtime.device import choose_device, choose_dtype
-from kd_core.teacher.load import Teacher, load_teacher, make_untrained_teacher
+from kd_core.teacher.load import Teacher, teacher_of
 from kd_core.training.first_stage import TeachersStage
 from kd_core.training.loop import train
 from kd_core.training.step import choose_step, guarded
@@ -118,28 +118,10 @@ def surroundings(request: Request, records: Sequence[StatusRecord]) -> Surroundi
     )
     expected = next((record.teacher_sha256 for record in records if record.teacher_sha256), None)
     fold, classes = recipe.step == "fast", dataset.facts.classes
-    teacher = _teacher(request.store, first, classes, expected, loader, device, dtype, fold=fold)
+    teacher = teacher_of(request.store, first, classes, expected, loader, device, dtype, fold=fold)
     found = {run: beginning_of(request.store, run, dataset.sha256, device) for run in request.experiments}
     beginnings = {run: beginning for run, beginning in found.items() if beginning}
     return Surroundings(recipe, device, dtype, dataset, loader, teacher, beginnings)
-
-
-def _teacher(
-    store: Store,
-    student: Experiment,
-    classes: int,
-    expected: str | None,
-    loader: Loader,
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    fold: bool,
-) -> Teacher | None:
-    if student.is_pure:
-        return None
-    if student.teacher_run is None:
-        return make_untrained_teacher(store, student, classes, expected, loader, device, dtype, fold=fold)
-    return load_teacher(store, student, classes, expected, device, dtype, fold=fold)
 
 
 def _dataset(root: Path, name: str) -> Dataset:

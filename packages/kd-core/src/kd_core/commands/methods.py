@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,16 +15,22 @@ if TYPE_CHECKING:
     from kd_core.method_listing import Calibration, MethodFacts
 
 
+ProbeOption = Annotated[
+    bool, typer.Option("--probe", help="Measure each term's value and pull on the student at the start.")
+]
+CalibrateOption = Annotated[
+    float | None,
+    typer.Option(min=0, help="Print weights at which each method pulls so many times as hard as the labels."),
+]
+TeacherRunOption = Annotated[str, typer.Option(help="With --calibrate: the trained teacher's run, as status names it.")]
+BeginningOption = Annotated[str, typer.Option(help="With --calibrate: the network that begins.")]
+
+
 def methods(
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Measure each term's value and pull on the student at the start.")
-    ] = False,
-    calibrate: Annotated[
-        float | None,
-        typer.Option(min=0, help="Print weights at which each method pulls so many times as hard as the labels."),
-    ] = None,
-    teacher: Annotated[str, typer.Option(help="With --calibrate: the trained teacher's run, as status names it.")] = "",
-    student: Annotated[str, typer.Option(help="With --calibrate: the network that begins.")] = "",
+    probe: ProbeOption = False,
+    calibrate: CalibrateOption = None,
+    teacher: TeacherRunOption = "",
+    student: BeginningOption = "",
     experiments: ExperimentsOption = Path("experiments"),
     data: DataOption = Path("data"),
     device: DeviceOption = "auto",
@@ -39,33 +46,49 @@ def methods(
 
     How to add one: docs/guide/a-campaign-of-your-own.md
     """
-    from dataclasses import asdict
-
-    from kd_core import method_listing
-    from kd_hpc.screen.terminal import print_json, print_table
-
     if calibrate is not None:
-        found = _calibrated(calibrate, teacher, student, experiments, data, device)
-        if as_json:
-            print_json({"ratio": calibrate, "methods": [asdict(row) for row in found]})
-        else:
-            _print_calibrated(found)
-        return
-    if probe:
-        terms = [asdict(row) for row in method_listing.probe()]
-        if as_json:
-            print_json({"terms": terms})
-            return
-        header = ("method", "term", "weight", "value", "pull", "weighted pull")
-        print_table(header, [tuple(map(_cell, row.values())) for row in terms])
-        print("Pull: the norm of the term's gradient over that of cross-entropy, both on the student's parameters.")
-        return
-    listed = method_listing.describe()
+        _show_calibrated(calibrate, _calibrated(calibrate, teacher, student, experiments, data, device), as_json)
+    elif probe:
+        _show_probed(as_json)
+    else:
+        _show_described(as_json)
+
+
+def _show_described(as_json: bool) -> None:
+    from kd_core.method_listing import describe
+    from kd_hpc.screen.terminal import print_json
+
+    listed = describe()
     if as_json:
         print_json({"methods": [asdict(method) for method in listed]})
         return
     for method in listed:
         _print(method)
+
+
+def _show_probed(as_json: bool) -> None:
+    from kd_core.method_listing import probe
+    from kd_hpc.screen.terminal import print_json, print_table
+
+    terms = [asdict(row) for row in probe()]
+    if as_json:
+        print_json({"terms": terms})
+        return
+    header = ("method", "term", "weight", "value", "pull", "weighted pull")
+    print_table(header, [tuple(map(_cell, row.values())) for row in terms])
+    print("Pull: the norm of the term's gradient over that of cross-entropy, both on the student's parameters.")
+
+
+def _show_calibrated(ratio: float, found: list[Calibration], as_json: bool) -> None:
+    from kd_hpc.screen.terminal import print_json
+
+    if as_json:
+        print_json({"ratio": ratio, "methods": [asdict(row) for row in found]})
+        return
+    print("[recipe.weights]")
+    for row in found:
+        for term, weight in row.calibrated.items():
+            print(f'"{row.method}.{term}" = {weight:g}  # {row.weights[term]:g} pulls {row.pull:.3g} times the labels')
 
 
 def _calibrated(
@@ -98,13 +121,6 @@ def _calibrated(
         store, begins.require_known((trained.dataset,)), classes, None, where, torch.float32, fold=True
     )
     return calibrate(ratio, begins, frozen.network, loader)
-
-
-def _print_calibrated(found: list[Calibration]) -> None:
-    print("[recipe.weights]")
-    for row in found:
-        for term, weight in row.calibrated.items():
-            print(f'"{row.method}.{term}" = {weight:g}  # {row.weights[term]:g} pulls {row.pull:.3g} times the labels')
 
 
 def _print(method: MethodFacts) -> None:

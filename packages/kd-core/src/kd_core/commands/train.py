@@ -22,7 +22,16 @@ from kd_core.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from kd_hpc.experiment import Experiment
     from kd_hpc.recipe import Recipe
+
+BesideOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Another student of the same teacher to train in this process: METHOD:ALPHA, or METHOD+VARIANT:ALPHA; "
+        "may be repeated."
+    ),
+]
 
 
 def train(
@@ -37,13 +46,7 @@ def train(
     teacher: TeacherOption = None,
     student: StudentOption = None,
     variant: VariantOption = "",
-    beside: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Another student of the same teacher to train in this process: METHOD:ALPHA, or METHOD+VARIANT:ALPHA; "
-            "may be repeated."
-        ),
-    ] = None,
+    beside: BesideOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Train one run, from wherever it stands to its end.
@@ -65,18 +68,24 @@ def train(
     """
     from kd_core.commands.asked_runs import train_asked
     from kd_core.commands.identity import experiment_from, students_beside
-    from kd_hpc.errors import UsageError
     from kd_hpc.store import Store
 
     recipe: Recipe = context.obj
     own_datasets = [folder.parent.name for folder in data.glob("*/manifest.json")]
     first = experiment_from(dataset, model, method, alpha, teacher, student, seed, own_datasets, variant)
-    experiments_asked = [first, *students_beside(first, beside or [])]
-    methods = tuple(run.method for run in experiments_asked if not run.is_pure)
+    asked = [first, *students_beside(first, beside or [])]
+    _require_known(recipe, asked)
+    train_asked(Store(experiments), asked, recipe, data, device)
+
+
+def _require_known(recipe: Recipe, asked: list[Experiment]) -> None:
+    """Raises UsageError where `recipe` speaks of loss terms or methods that none of `asked` has."""
+    from kd_hpc.errors import UsageError
+
+    methods = tuple(run.method for run in asked if not run.is_pure)
     for option, problem in (
         ("--weight", recipe.unknown_weight(methods)),
         ("--convex", recipe.unknown_exception(methods)),
     ):
         if problem:
             raise UsageError(f"{option}: {problem}", remedy="Mend its spelling, or leave it away.")
-    train_asked(Store(experiments), experiments_asked, recipe, data, device)

@@ -30,6 +30,31 @@ class Teacher(NamedTuple):
         return {"path": self.path, "sha256": self.sha256}
 
 
+def teacher_of(
+    store: Store,
+    student: Experiment,
+    classes: int,
+    expected: str | None,
+    loader: Loader,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    fold: bool,
+) -> Teacher | None:
+    """The teacher of `student`: none of a pure run, an untrained one in the control arm random_teacher, else its own.
+
+    Raises TeacherError if it is not the one with SHA-256 `expected`, and whatever load_teacher raises.
+    """
+    if student.teacher is None:
+        return None
+    if student.teacher_run is not None:
+        return load_teacher(store, student, classes, expected, device, dtype, fold=fold)
+    network = untrained_network(student.teacher, classes, student.seed, loader.train(0, stage="random_teacher"))
+    sha256, name = sha256_of(network), f"the untrained {student.teacher} of seed {student.seed}"
+    _require_expected(name, sha256, expected, store, student)
+    return Teacher(freeze(place(network, device), dtype, fold=fold), name, sha256)
+
+
 def load_teacher(
     store: Store,
     student: Experiment,
@@ -56,26 +81,6 @@ def load_teacher(
     except CheckpointError as error:
         raise TeacherError(error.what, remedy=error.remedy) from None
     return Teacher(freeze(model.requires_grad_(False).eval(), dtype, fold=fold), str(run.path / BEST), sha256)
-
-
-def make_untrained_teacher(
-    store: Store,
-    student: Experiment,
-    classes: int,
-    expected: str | None,
-    loader: Loader,
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    fold: bool,
-) -> Teacher:
-    """The teacher of a `student` of the control arm random_teacher. Raises TeacherError if `expected` is another."""
-    assert student.teacher is not None, "only distilled runs have a teacher"
-    batches = loader.train(0, stage="random_teacher")
-    network = untrained_network(student.teacher, classes, student.seed, batches)
-    sha256, name = sha256_of(network), f"the untrained {student.teacher} of seed {student.seed}"
-    _require_expected(name, sha256, expected, store, student)
-    return Teacher(freeze(place(network, device), dtype, fold=fold), name, sha256)
 
 
 def _require_expected(name: str, sha256: str, expected: str | None, store: Store, student: Experiment) -> None:
