@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.ctrl_c import press_ctrl_c
 from tests.hpc.support import wait_until
 from tests.paths import BIN
 
@@ -31,8 +30,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(program: str, tmp_path: Path)
     )
     try:
         wait_until((tmp_path / "begun").exists)
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = press_ctrl_c(process)
     finally:
         process.kill()
     assert process.returncode == 130

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from kd_analysis.plots import MEMORY, update_plots
 from tests.analysis.trees import TreeSpec, build_tree
+from tests.ctrl_c import press_ctrl_c
 
 SPEC = TreeSpec(methods=("logit",), alphas=(0.5,), seeds=(0,), items=0)
 RUN = "Digits/logit/alpha_0.5/ResNet20_to_ResNetBaby/0"
@@ -84,8 +84,7 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(synthetic: Path, tmp_path
         deadline = time.monotonic() + 60
         while started.poll() is None and len(children.read_text().split()) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.killpg(started.pid, signal.SIGINT)
-        _, errors = started.communicate(timeout=60)
+        _, errors = press_ctrl_c(started)
     finally:
         started.kill()
         started.wait()

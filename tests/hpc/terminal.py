@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import termios
 import time
@@ -21,8 +22,18 @@ _SEQUENCE = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]|\x07")
 class Terminal:
     """`command` at work in `place`; ended with the block. Colours are left away unless it `keeps_colours`."""
 
-    def __init__(self, command: Sequence[str], place: Path, *, keeps_colours: bool = False) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        place: Path,
+        *,
+        keeps_colours: bool = False,
+        columns: int | None = None,
+        lines: int = 24,
+    ) -> None:
         self._ours, theirs = pty.openpty()
+        if columns:
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self._unwanted = re.compile(r"\x07") if keeps_colours else _SEQUENCE
         terminal = "xterm" if keeps_colours else "dumb"
         environment = {**os.environ, "TERM": terminal, "HOME": str(place), "ZDOTDIR": str(place)}

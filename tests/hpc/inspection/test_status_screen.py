@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
 import re
-import select
-import signal
-import struct
-import subprocess
-import termios
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +18,8 @@ from kd_hpc.inspection.rows import Row, read_rows
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import Store
 from tests.half_done_tree import make
-from tests.hpc.support import HANGS, KD_HPC, kd_hpc
+from tests.hpc.support import KD_HPC, kd_hpc
+from tests.hpc.terminal import Terminal
 
 MARKS = "".join(sign for sign, _, _ in SIGNS.values())
 
@@ -181,27 +173,10 @@ def test_json_says_what_the_screen_says(half: Path, rows: list[Row]) -> None:
 
 def in_terminal(words: list[str], cwd: Path, *, columns: int = 80, lines: int = 24, until: str = "") -> tuple[str, int]:
     """What a program prints on a terminal of that size; with `until`, it gets Ctrl-C as soon as that was printed."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "PYTHONUTF8": "1"}
-    process = subprocess.Popen(
-        words, cwd=cwd, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
-    )
-    os.close(slave)
-    said, deadline, asked = b"", time.monotonic() + HANGS, False
-    while select.select([master], [], [], max(0, deadline - time.monotonic()))[0]:
-        try:
-            block = os.read(master, 1 << 16)
-        except OSError:
-            break
-        said += block
-        if until and until.encode() in said and not asked:
-            os.killpg(process.pid, signal.SIGINT)
-            asked = True
-    os.close(master)
-    if process.poll() is None and time.monotonic() > deadline:
-        process.kill()
-    return said.decode(), process.wait(HANGS)
+    with Terminal(words, cwd, keeps_colours=True, columns=columns, lines=lines) as terminal:
+        before = terminal.wait_for(re.escape(until)) if until else ""
+        code, rest = terminal.interrupt() if until else terminal.end()
+    return before + rest, code
 
 
 def without_colours(text: str) -> str:

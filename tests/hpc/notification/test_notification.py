@@ -22,6 +22,7 @@ from kd_hpc.notification.events import Event, of_failure, of_plan
 from kd_hpc.notification.markers import Markers, Stage
 from kd_hpc.notification.notifier import FOLDER, Notifier
 from kd_hpc.planning.decision import Action, Decision, Plan
+from tests.ctrl_c import press_ctrl_c
 from tests.hpc.support import (
     CAMPAIGN,
     HANGS,
@@ -295,8 +296,7 @@ def test_ctrl_c_while_it_is_called_ends_the_watching_as_ever(place: Path) -> Non
     )
     try:
         wait_until((place / "called").exists)
-        os.killpg(watcher.pid, signal.SIGINT)
-        _, said = watcher.communicate(timeout=HANGS)
+        _, said = press_ctrl_c(watcher)
     finally:
         watcher.kill()
     assert watcher.returncode == 130

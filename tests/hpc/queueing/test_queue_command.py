@@ -14,9 +14,9 @@ import pytest
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import State, StatusRecord
 from kd_hpc.store import Store
+from tests.ctrl_c import press_ctrl_c
 from tests.hpc.support import (
     CAMPAIGN,
-    HANGS,
     KD_HPC,
     PURE,
     STUDENT,
@@ -169,8 +169,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_jobs(place: Path) -> None:
     wait_until(
         lambda: isinstance(r := Store(place / "experiments").read(TEACHER), StatusRecord) and r.state == "in_progress"
     )
-    os.killpg(watcher.pid, signal.SIGINT)
-    _, stderr = watcher.communicate(timeout=HANGS)
+    _, stderr = press_ctrl_c(watcher)
     assert watcher.returncode == 130
     assert "Come back with: kd-hpc queue tiny.toml" in stderr
     go.touch()
