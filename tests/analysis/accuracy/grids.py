@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from kd_analysis.accuracy.cells import Cell, Grid, Reference, Setting
+from kd_analysis.accuracy.cells import Cell, Grid, Setting
 
 SETTING = Setting("Digits", "ResNet20", "ResNetBaby")
 METHODS = ("logit", "factor_transfer", "attention_transfer", "fitnets", "rkd", "nst")
@@ -38,18 +39,21 @@ QUICKSTART: Mapping[tuple[str, float], Sequence[int]] = {
 
 def grid_of(settings: Mapping[Setting, Values]) -> Grid:
     """A grid of several settings; the value of ("pure", None) is the pure student's, of ("pure+hard", None) the
-    control arm's."""
+    control arm's, of ("pure+lr_0.05", None) that of a pure student with another setting."""
     cells: list[Cell] = []
-    pure, hard = {}, {}
+    pure, hard, swept = {}, {}, {}
     for setting, values in settings.items():
         key = (setting.dataset, setting.student)
-        pure[key] = values.get(("pure", None), {})
-        hard[key] = values.get(("pure+hard", None), {})
-        reference = Reference("pure+hard", hard[key]) if hard[key] else Reference("pure", pure[key])
+        plain = {method: found for (method, alpha), found in values.items() if method.startswith("pure")}
+        pure[key] = plain.pop("pure", {})
+        hard[key] = plain.pop("pure+hard", {})
+        swept[key] = plain
+    bare = Grid((), pure, {key: found for key, found in hard.items() if found}, swept)
+    for setting, values in settings.items():
         for (method, alpha), by_seed in values.items():
             if not method.startswith("pure"):
-                cells.append(Cell(setting, method, alpha, len(by_seed), by_seed, reference))
-    return Grid(tuple(cells), pure, {key: found for key, found in hard.items() if found})
+                cells.append(Cell(setting, method, alpha, len(by_seed), by_seed, bare.reference(setting, method)))
+    return replace(bare, cells=tuple(cells))
 
 
 def quickstart() -> Grid:

@@ -13,6 +13,7 @@ from statsmodels.formula.api import ols
 from kd_analysis.accuracy import cell_model as module
 from kd_analysis.accuracy.cell_model import CellModel, cell_model
 from kd_analysis.accuracy.cells import Grid, Setting
+from kd_analysis.accuracy.references import reference_of
 from kd_analysis.accuracy.statistics import statistics_of
 from kd_analysis.accuracy.trend_model import trends
 from tests.analysis.accuracy.grids import METHODS, SETTING, grid_of, quickstart, random_grid
@@ -141,6 +142,42 @@ def test_control_arms_are_a_family_of_their_own() -> None:
     assert [effect.cell.method for effect in model.variants] == ["logit+random_teacher"]
     assert model.degrees == 38
     assert model.variants[0].p_adjusted == pytest.approx(model.variants[0].p)
+
+
+def test_a_run_with_other_settings_is_compared_with_the_plain_student_that_has_them() -> None:
+    """With lr 0.05 every student is 3 points worse, which is no effect of distillation."""
+    grid = quickstart()
+    pure = grid.baseline(SETTING)
+    worse = {seed: value - 3 for seed, value in pure.items()}
+    values = {(c.method, c.alpha): c.values for c in grid.cells} | {("pure", None): pure}
+    logit = next(c.values for c in grid.cells if (c.method, c.alpha) == ("logit", 0.5))
+    swept = {
+        ("pure+lr_0.05", None): worse,
+        ("logit+lr_0.05", 0.5): {seed: value - 3 for seed, value in logit.items()},
+        ("logit+lr_0.05+temperature_2", 0.5): {seed: value - 3 for seed, value in logit.items()},
+        ("logit+temperature_2", 0.5): logit,
+        ("rkd+weight_decay_0", 0.5): worse,
+    }
+    model = model_of(grid_of({SETTING: {**values, **swept}}))
+    ordinary = next(e.difference for e in model.effects if (e.cell.method, e.cell.alpha) == ("logit", 0.5))
+    assert {effect.cell.method: effect.cell.reference.method for effect in model.variants} == {
+        "logit+lr_0.05": "pure+lr_0.05",
+        "logit+lr_0.05+temperature_2": "pure+lr_0.05",
+        "logit+temperature_2": "pure",
+    }, "what has no such student is compared with none"
+    assert [effect.difference for effect in model.variants] == pytest.approx([ordinary] * 3)
+
+
+def test_hard_labels_with_the_same_settings_come_before_the_pure_student() -> None:
+    names = ("pure", "pure+hard", "pure+label_smoothing_0.2+lr_0.05", "pure+hard+lr_0.05")
+    plain = {name: {0: 90.0, 1: 91.0} for name in names}
+    assert reference_of("logit+lr_0.05", plain).method == "pure+hard+lr_0.05"
+    assert reference_of("logit+label_smoothing_0.2+lr_0.05", plain).is_hard
+    assert reference_of("logit+label_smoothing_0.2+lr_0.05", {**plain, "pure+hard+lr_0.05": {}}).method == (
+        "pure+label_smoothing_0.2+lr_0.05"
+    )
+    assert reference_of("logit+random_teacher", plain).method == "pure+hard"
+    assert reference_of("logit+no such thing", plain).method == "pure+hard"
 
 
 @pytest.mark.parametrize("seeds", [1, 25])

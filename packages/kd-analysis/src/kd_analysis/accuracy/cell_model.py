@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kd_analysis.accuracy.cells import BySeed, Cell, Grid, Reference, Setting
+from kd_analysis.accuracy.cells import Cell, Grid, Setting
 from kd_analysis.accuracy.effects import Effect, point_effects, pooled_effects, unpooled_effects
-from kd_analysis.accuracy.names import HARD
+from kd_analysis.accuracy.references import BySeed, Reference
 from kd_analysis.stats.intervals import NAN
 from kd_analysis.stats.linear import Floats, FTest, LinearFit, block_test, cells_and_blocks, least_squares
 from kd_analysis.stats.paired import LEVEL
 from kd_analysis.stats.permutation import permuted_p
 from kd_analysis.stats.variances import SpreadTest, brown_forsythe
-from kd_hpc.catalogue import PURE
 
 Key = tuple[str, float | None]
 """An arm by method and alpha; plain students have none."""
@@ -114,12 +113,11 @@ def cell_model(grid: Grid, setting: Setting, smallest_effect: float, *, permuted
     sound = fit is not None and fit.sd > 0
     spreads = _spreads(data, fit) if fit and sound else (SpreadTest(), SpreadTest())
     pooled = sound and not any(test.p_design < LEVEL / len(spreads) for test in spreads)
-    reference = grid.reference(setting)
-    judged = _Judged(data, reference, fit, pooled, smallest_effect, permuted)
+    judged = _Judged(data, fit, pooled, smallest_effect, permuted)
     effects, smallest_p = judged.family(cells)
     return CellModel(
         setting=setting,
-        reference=reference,
+        reference=grid.reference(setting),
         smallest_effect=smallest_effect,
         data=data,
         fit=fit,
@@ -135,8 +133,7 @@ def cell_model(grid: Grid, setting: Setting, smallest_effect: float, *, permuted
 
 def gather(grid: Grid, setting: Setting) -> Data:
     """Every counted run of the setting's student: plain ones first, then cells and variants."""
-    key = (setting.dataset, setting.student)
-    arms: dict[Key, BySeed] = {(PURE, None): grid.pure.get(key, {}), (HARD, None): grid.hard.get(key, {})}
+    arms: dict[Key, BySeed] = {(method, None): values for method, values in grid.plain(setting).items()}
     arms |= {(c.method, c.alpha): c.values for c in (*grid.of(setting), *grid.variants(setting))}
     arms = {arm: values for arm, values in arms.items() if values}
     lines = [(place, seed, v[seed]) for place, v in enumerate(arms.values()) for seed in sorted(v)]
@@ -158,19 +155,19 @@ class _Judged:
     """A fitted model, and how families of cells are judged by it."""
 
     data: Data
-    reference: Reference
     fit: LinearFit | None
     pooled: bool
     smallest_effect: float
     permuted: bool
 
     def family(self, cells: Sequence[Cell]) -> tuple[tuple[Effect, ...], float]:
-        """Each cell against the reference, and the smallest p that permutation could give."""
+        """Each cell against its reference, and the smallest p that permutation could give."""
         fit = self.fit
         if fit is None or fit.sd == 0 or not cells:
             return point_effects(cells), NAN
-        base: dict[Key, float] = {(self.reference.method, None): -1.0}
-        rows = np.array([contrast(self.data, {(c.method, c.alpha): 1.0, **base}) for c in cells])
+        rows = np.array(
+            [contrast(self.data, {(c.method, c.alpha): 1.0, (c.reference.method, None): -1.0}) for c in cells]
+        )
         told = fit.estimable(rows)
         known, rows = [cell for cell, is_told in zip(cells, told, strict=True) if is_told], rows[told]
         if not known:

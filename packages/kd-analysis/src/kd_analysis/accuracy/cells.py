@@ -1,5 +1,5 @@
 """Runs grouped into cells (one method at one alpha for one data set and pair of networks), beside what they are
-compared with: the student on hard labels where there is one, else the pure student.
+compared with.
 
 Only usable runs count, only seeds that both sides have are paired, nothing is imputed.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from kd_analysis.accuracy.names import HARD, is_variant, method_order, rank, show_alpha, show_method
+from kd_analysis.accuracy.references import BySeed, Reference, reference_of
 from kd_analysis.reading.runs_table import Tree
 from kd_analysis.stats.intervals import Interval, t_interval
 from kd_analysis.stats.paired import PairedComparison, compare_paired
@@ -19,7 +20,6 @@ from kd_hpc.catalogue import DATASETS, PURE
 from kd_hpc.triage.run_directory import Identity, Run
 
 AccuracyOf = Callable[[Run], float]
-BySeed = Mapping[int, float]
 
 
 def acc_last(run: Run) -> float:
@@ -47,23 +47,6 @@ class Setting:
     @property
     def name(self) -> str:
         return f"{self.dataset}, {self.pair}"
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The arm that cells are compared with: its accuracies in percent by seed. `method` is `pure` or `pure+hard`."""
-
-    method: str = PURE
-    values: BySeed = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        return show_method(self.method)
-
-    @property
-    def is_hard(self) -> bool:
-        """True if it differs from distilled students in nothing but the teacher's terms."""
-        return self.method == HARD
 
 
 @dataclass(frozen=True)
@@ -119,11 +102,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Every cell of a tree under one choice of accuracy; `pure` and `hard` by data set and network."""
+    """Every cell of a tree under one choice of accuracy. By data set and network: `pure` and `hard`, and by name in
+    `swept` the students without a teacher that have settings of their own."""
 
     cells: tuple[Cell, ...]
     pure: Mapping[tuple[str, str], BySeed]
     hard: Mapping[tuple[str, str], BySeed]
+    swept: Mapping[tuple[str, str], Mapping[str, BySeed]] = field(default_factory=dict)
 
     @cached_property
     def settings(self) -> tuple[Setting, ...]:
@@ -154,8 +139,14 @@ class Grid:
         """Control arms, other settings and forks of the setting."""
         return tuple(cell for cell in self.cells if cell.setting == setting and cell.is_variant)
 
-    def reference(self, setting: Setting) -> Reference:
-        return _reference(setting, self.pure, self.hard)
+    def reference(self, setting: Setting, method: str = "") -> Reference:
+        """What the setting's cells are compared with; those of `method`, where it has settings of its own."""
+        return reference_of(method, self.plain(setting))
+
+    def plain(self, setting: Setting) -> dict[str, BySeed]:
+        """The setting's students without a teacher, by name."""
+        key = (setting.dataset, setting.student)
+        return {PURE: self.pure.get(key, {}), HARD: self.hard.get(key, {}), **self.swept.get(key, {})}
 
     def baseline(self, setting: Setting) -> BySeed:
         """The pure student, whatever cells are compared with."""
@@ -177,9 +168,9 @@ def build_grid(tree: Tree, measure: AccuracyOf = acc_last, *, flagged_too: bool 
     pure = {
         (identity.dataset, identity.student): _by_seed(values, identity) for identity in identities if identity.is_pure
     }
-    hard = _hard(values)
-    cells = [_cell(*key, expected, values, _reference(key[0], pure, hard)) for key, expected in seeds.items()]
-    return Grid(tuple(sorted(cells, key=_order)), pure, hard)
+    bare = Grid((), pure, _hard(values), _swept(identities, values))
+    cells = [_cell(*key, expected, values, bare.reference(*key[:2])) for key, expected in seeds.items()]
+    return replace(bare, cells=tuple(sorted(cells, key=_order)))
 
 
 def _values(tree: Tree, measure: AccuracyOf, flagged_too: bool) -> dict[Identity, float]:
@@ -209,20 +200,19 @@ def _hard(values: Mapping[Identity, float]) -> dict[tuple[str, str], BySeed]:
     return {key: {seed: sum(v) / len(v) for seed, v in sorted(seeds.items())} for key, seeds in found.items()}
 
 
+def _swept(
+    identities: Iterable[Identity], values: Mapping[Identity, float]
+) -> dict[tuple[str, str], dict[str, dict[int, float]]]:
+    found: dict[tuple[str, str], dict[str, dict[int, float]]] = defaultdict(dict)
+    for identity in identities:
+        if identity.teacher is None and identity.method not in (PURE, HARD):
+            found[identity.dataset, identity.student][identity.method] = _by_seed(values, identity)
+    return found
+
+
 def is_hard(identity: Identity) -> bool:
     """True for a student trained on hard labels alone, whichever way it was named."""
     return identity.method == HARD or (identity.alpha == 0 and not is_variant(identity.method))
-
-
-def _reference(
-    setting: Setting, pure: Mapping[tuple[str, str], BySeed], hard: Mapping[tuple[str, str], BySeed]
-) -> Reference:
-    """The hard-label student where it has at least two seeds, or as many as the pure one; else the pure student."""
-    key = (setting.dataset, setting.student)
-    controls, plain = hard.get(key, {}), pure.get(key, {})
-    if controls and len(controls) >= min(2, len(plain)):
-        return Reference(HARD, controls)
-    return Reference(PURE, plain)
 
 
 def _cell(

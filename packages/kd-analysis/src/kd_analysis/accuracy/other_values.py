@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kd_analysis.accuracy.cells import BySeed, Cell, Grid, Reference
+from kd_analysis.accuracy.cells import Cell, Grid
 from kd_analysis.accuracy.names import HARD
+from kd_analysis.accuracy.references import BySeed, Reference
 from kd_hpc.catalogue import PURE
 from kd_hpc.triage.run_directory import Identity
 
@@ -13,20 +14,18 @@ from kd_hpc.triage.run_directory import Identity
 def grid_of_values(like: Grid, values: Mapping[Identity, float], plain: Mapping[Identity, float]) -> Grid:
     """The grid `like` with other numbers: of distilled runs in `values`, of plain students in `plain`, by run.
 
-    The reference of each setting is that of accuracies.
+    The reference of each cell is that of accuracies.
     """
     pure, hard = ({key: _plain(key, method, plain) for key in like.pure} for method in (PURE, HARD))
-    cells = []
-    for cell in like.cells:
-        setting = cell.setting
-        reference = like.reference(setting)
-        key = (setting.dataset, setting.student)
-        found = {
-            seed: values[identity] for seed in sorted(cell.values) if (identity := _identity(cell, seed)) in values
-        }
-        base = (hard if reference.is_hard else pure).get(key, {})
-        cells.append(Cell(setting, cell.method, cell.alpha, cell.expected, found, Reference(reference.method, base)))
-    return Grid(tuple(cells), pure, {key: found for key, found in hard.items() if found})
+    swept = {key: {method: _plain(key, method, plain) for method in found} for key, found in like.swept.items()}
+    bare = Grid((), pure, {key: found for key, found in hard.items() if found}, swept)
+    return Grid(tuple(_cell(cell, values, bare) for cell in like.cells), bare.pure, bare.hard, swept)
+
+
+def _cell(cell: Cell, values: Mapping[Identity, float], bare: Grid) -> Cell:
+    found = {seed: values[identity] for seed in sorted(cell.values) if (identity := _identity(cell, seed)) in values}
+    base = bare.plain(cell.setting).get(cell.reference.method, {})
+    return Cell(cell.setting, cell.method, cell.alpha, cell.expected, found, Reference(cell.reference.method, base))
 
 
 def _identity(cell: Cell, seed: int) -> Identity:

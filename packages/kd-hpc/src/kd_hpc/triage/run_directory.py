@@ -104,15 +104,15 @@ class Identity:
     @property
     def variant(self) -> Variant:
         """How it differs from the ordinary run of its method; not at all where the name tells nothing known."""
-        try:
-            return parse_variant(split_arm(self.method)[1])
-        except IdentityError:
-            return Variant()
+        return variant_of(self.method)
 
-    @property
-    def baseline_run(self) -> Identity:
-        """The pure run of the same student and seed: what it is compared with."""
-        return Identity(self.dataset, PURE, None, None, self.student, self.seed)
+
+def variant_of(method: str) -> Variant:
+    """What the name of a method with its variant says; nothing where that is nothing known."""
+    try:
+        return parse_variant(split_arm(method)[1])
+    except IdentityError:
+        return Variant()
 
 
 def identity_of(experiment: Experiment) -> Identity:

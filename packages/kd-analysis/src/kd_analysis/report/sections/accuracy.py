@@ -78,6 +78,10 @@ def _plain_rows(analysis: Analysis) -> list[tuple[object, ...]]:
             for model in ordered_models(key[1] for key in grids[0] if key[0] == dataset):
                 values, of_best = (grid.get((dataset, model), {}) for grid in grids)
                 rows.append((dataset, model, method, None, *_numbers(values, of_best)))
+    for (dataset, model), arms in analysis.last.swept.items():
+        for method in sorted(arms):
+            of_best = analysis.best.swept[dataset, model][method]
+            rows.append((dataset, model, method, None, *_numbers(arms[method], of_best)))
     return rows
 
 

@@ -103,7 +103,7 @@ def _row(model: CellModel, effect: Effect, best: Effect | None) -> tuple[object,
         effect.p_equivalent,
         best.difference if best else None,
         str(best.conclusion) if best else None,
-        show_method(model.reference.method),
+        cell.reference.label,
         cell.setting.pair,
     )
 
@@ -137,14 +137,22 @@ def _unpooled(models: tuple[CellModel, ...]) -> Iterator[str]:
 def _controls(analysis: Analysis) -> Iterator[Table]:
     """Control arms, other settings and forks, a family of their own, and beside each the method it controls for."""
     rows = [
-        (*_row(model, effect, None)[:9], beside.difference - effect.difference if beside else None)
+        (*_row(model, effect, None)[:9], _method_minus(effect, beside), effect.cell.reference.label)
         for model in analysis.statistics.models
         for effect in model.variants
         for beside in [_ordinary(model, effect)]
     ]
     if rows:
-        columns = (*EFFECTS[:9], Column("method_minus_arm", 2, signed=True, label="method minus this arm (points)"))
-        yield table("controls", "Control arms and other variants against the reference", columns, rows)
+        minus = Column("method_minus_arm", 2, signed=True, label="method minus this arm (points)")
+        columns = (*EFFECTS[:9], minus, Column("reference"))
+        yield table("controls", "Control arms and other variants, each against its reference", columns, rows)
+
+
+def _method_minus(effect: Effect, beside: Effect | None) -> float | None:
+    """Nothing where the two are not compared with the same students."""
+    if beside is None or beside.cell.reference != effect.cell.reference:
+        return None
+    return beside.difference - effect.difference
 
 
 def _ordinary(model: CellModel, effect: Effect) -> Effect | None:
