@@ -47,26 +47,30 @@ def init(
 
     For Slurm, unasked: kd-hpc init first --scheduler slurm --queue gpu --yes
     """
-    import sys
-
-    from kd_hpc.scaffolding.questions import wishes_of
-    from kd_hpc.scaffolding.write import filled_in, require_new, settings_file, texts_of, write_new
-
-    path, settings = output or Path("campaigns") / f"{name}.toml", settings_file()
-    wanted = [path, settings] if login or folder else [path]
-    require_new(*wanted)
     given = _given(
         name=name, scheduler=scheduler, datasets=datasets, teacher=teacher, student=student, methods=methods,
         alphas=alphas, seeds=seeds, epochs=epochs, queue=queue, project=project, walltime=walltime, cores=cores,
         memory=memory, gpus=gpus, gpu_type=gpu_type, modules=modules, slots=slots,
     )  # fmt: skip
-    wishes = wishes_of(given, ask=sys.stdin.isatty() and not yes)
-    texts = texts_of(wishes, path)
-    if settings in wanted:
-        texts[settings] = filled_in(login, folder, path)
+    path = output or Path("campaigns") / f"{name}.toml"
+    wishes = _write(given, path, login, folder, unasked=yes)
+    _say_what_is_next(wishes, path, reached_from_here=bool(login or folder))
+
+
+def _write(given: dict[str, Any], path: Path, login: str, folder: str, *, unasked: bool) -> Wishes:
+    """Write the campaign, and what belongs to it. Raises UsageError where a file of these names is there already."""
+    import sys
+
+    from kd_hpc.scaffolding.questions import wishes_of
+    from kd_hpc.scaffolding.write import filled_in, require_new, settings_file, texts_of, write_new
+
+    settings = [settings_file()] if login or folder else []
+    require_new(path, *settings)
+    wishes = wishes_of(given, ask=sys.stdin.isatty() and not unasked)
+    texts = texts_of(wishes, path) | {file: filled_in(login, folder, path) for file in settings}
     write_new(texts)
     print(f"Written: {', '.join(map(str, texts))}")
-    _say_what_is_next(wishes, path, reached_from_here=settings in wanted)
+    return wishes
 
 
 def _given(**fields: Any) -> dict[str, Any]:

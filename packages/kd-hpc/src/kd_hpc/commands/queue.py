@@ -48,7 +48,6 @@ def queue(
     """
     from kd_hpc.archiving.closed_campaigns import require_open
     from kd_hpc.errors import UsageError
-    from kd_hpc.queueing.changed_campaign import changes, require_own_recipe
     from kd_hpc.queueing.session import open_session
 
     if watch and (dry_run or as_json):
@@ -57,20 +56,21 @@ def queue(
     with session.notifier.over_a_round(counts=not dry_run):
         if not anew:
             require_open(session.campaign.name, campaign, experiments)
-        require_own_recipe(session.campaign, campaign, session.store)
-        for sentence in changes(session.campaign, session.remembered, session.store):
-            print(sentence, file=sys.stderr)
+        _compare(session, campaign)
         if dry_run:
             _look(session, as_json=as_json, everything=everything)
             return
         report = _round(session, watch=watch)
-    if report is None:
-        raise typer.Exit(_watch(session))
-    from kd_hpc.queueing.show import show_report
+    raise typer.Exit(_tell(session, report, as_json=as_json) if report else _watch(session))
 
-    show_report(report, session.store.root, as_json=as_json)
-    session.tell(report)
-    raise typer.Exit(report.exit_code)
+
+def _compare(session: Session, campaign: Path) -> None:
+    """Tell what is new or no longer planned. Raises UsageError where runs of these names have another recipe."""
+    from kd_hpc.queueing.changed_campaign import changes, require_own_recipe
+
+    require_own_recipe(session.campaign, campaign, session.store)
+    for sentence in changes(session.campaign, session.remembered, session.store):
+        print(sentence, file=sys.stderr)
 
 
 def _look(session: Session, *, as_json: bool, everything: bool) -> None:
@@ -95,6 +95,15 @@ def _round(session: Session, *, watch: bool) -> Report | None:
     with _about_the_folder(), tick_lock(session.control):
         session.remember_campaign()
         return session.runner.tick()
+
+
+def _tell(session: Session, report: Report, *, as_json: bool) -> int:
+    """Show what a round did, and call who wants to be called; its exit status."""
+    from kd_hpc.queueing.show import show_report
+
+    show_report(report, session.store.root, as_json=as_json)
+    session.tell(report)
+    return report.exit_code
 
 
 def _watch(session: Session) -> int:

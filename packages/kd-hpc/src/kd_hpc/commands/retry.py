@@ -55,7 +55,6 @@ def retry(
     Without a run, --gone frees only the locks of a round that is gone. What was taken over by mistake can write
     nothing more.
     """
-    from kd_hpc.inspection.selection import find_runs
     from kd_hpc.queueing.runner import CONTROL, tick_lock
     from kd_hpc.store import Store
 
@@ -65,14 +64,7 @@ def retry(
             print("No other kd-hpc has the right to change runs any more.", file=sys.stderr)
         return
     require_runs(runs, state)
-    found = find_runs(
-        store,
-        runs or [],
-        state or [],
-        campaign_file=campaign,
-        worthwhile=lambda row: row.needs_person or anew or gone,
-    )
-    chosen = dict.fromkeys(run.require_experiment() for run in found)
+    chosen = _chosen(store, runs or [], state or [], campaign, every=anew or gone)
     with tick_lock(store.root / CONTROL, gone=gone):
         retries = _plan(store, chosen, campaign, anew=anew, gone=gone)
         if not retries:
@@ -84,6 +76,16 @@ def retry(
             typer.confirm("Go on?", abort=True, err=True)
         _carry_out(store, retries)
     print("The next kd-hpc queue goes on with it.", file=sys.stderr)
+
+
+def _chosen(
+    store: Store, runs: list[str], states: list[str], campaign: Path | None, *, every: bool
+) -> dict[Experiment, None]:
+    """The runs that are meant, each once: without `every`, of several only those that need a person."""
+    from kd_hpc.inspection.selection import find_runs
+
+    found = find_runs(store, runs, states, campaign_file=campaign, worthwhile=lambda row: row.needs_person or every)
+    return dict.fromkeys(run.require_experiment() for run in found)
 
 
 def _plan(store: Store, chosen: Iterable[Experiment], campaign: Path | None, *, anew: bool, gone: bool) -> list[Retry]:
