@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -60,6 +61,21 @@ def test_package_init_files_hold_a_docstring_only(package: str) -> None:
         ):  # registries; what notebooks import
             assert init.read_text().startswith('"""'), init
             assert len(init.read_text().strip().splitlines()) <= 3, init
+
+
+def test_no_file_function_or_root_has_grown_too_long_to_be_read() -> None:
+    """300 lines a file, 50 a function with its options and help, about fifteen modules at a package's root."""
+    modules = {path: path.read_text() for path in ROOT.glob("packages/*/src/**/*.py")}
+    assert {path.name: text.count("\n") for path, text in modules.items() if text.count("\n") > 300} == {}
+    functions = (
+        (node.name, (node.end_lineno or 0) - node.lineno + 1)
+        for text in modules.values()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert [(name, lines) for name, lines in functions if lines > 50] == []
+    roots = {source.name: len(list(source.glob("*.py"))) - 1 for source in ROOT.glob("packages/*/src/*")}
+    assert {name: count for name, count in roots.items() if count > 17} == {}
 
 
 def test_a_dry_run_plans_without_loading_anything_heavy(tmp_path: Path) -> None:
