@@ -60,8 +60,7 @@ def retry(
 
     store = Store(experiments)
     if gone and not runs and not state:
-        with tick_lock(store.root / CONTROL, gone=True):
-            print("No other kd-hpc has the right to change runs any more.", file=sys.stderr)
+        _take_the_lock(store)
         return
     require_runs(runs, state)
     chosen = _chosen(store, runs or [], state or [], campaign, every=anew or gone)
@@ -76,6 +75,13 @@ def retry(
             typer.confirm("Go on?", abort=True, err=True)
         _carry_out(store, retries)
     print("The next kd-hpc queue goes on with it.", file=sys.stderr)
+
+
+def _take_the_lock(store: Store) -> None:
+    from kd_hpc.queueing.runner import CONTROL, tick_lock
+
+    with tick_lock(store.root / CONTROL, gone=True):
+        print("No other kd-hpc has the right to change runs any more.", file=sys.stderr)
 
 
 def _chosen(
