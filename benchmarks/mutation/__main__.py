@@ -65,7 +65,10 @@ def record(options: argparse.Namespace) -> None:
         left_out = workshop.observe(kept)
     finally:
         workshop.close()
-    print(f"{len(kept.tests())} tests, {sum(one.seconds for one in kept.tests().values()):.0f} s one by one")
+    tests = kept.tests().values()
+    fixtures = {name: cost for one in tests for name, cost in one.fixtures.items()}
+    seconds = sum(one.seconds for one in tests) + sum(fixtures.values())
+    print(f"{len(tests)} tests, {seconds:.0f} processor seconds")
     print("".join(f"left out, skipped or failing on the sound code: {test}\n" for test in left_out), end="")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -12,6 +13,9 @@ from benchmarks.mutation.mutants import Mutant
 from benchmarks.mutation.record import Tested
 from benchmarks.mutation.witness import statement_at
 
+DEAR = (0.3, 4.0)
+"""Processor seconds: cheap ones first, dear ones last."""
+
 
 class Choice:
     """Out of `tests`; `noticed_by` counts, by file and test, the mutants that were noticed so far."""
@@ -19,13 +23,14 @@ class Choice:
     def __init__(self, package: Path, tests: Mapping[str, Tested]) -> None:
         self.package, self.tests = package, tests
         self.noticed_by: Counter[tuple[str, str]] = Counter()
+        self._place = {test: place for place, test in enumerate(tests)}
 
     def of(self, mutant: Mutant, effort: float) -> list[str]:
         """Those that execute it, as many as `effort` processor seconds suffice for, but one at least."""
-        ordered = sorted(self._executing(mutant), key=lambda one: self._rank(mutant, one))
-        chosen, left = list[str](), effort
-        for one in ordered:
-            left -= one.seconds
+        chosen, left, ready = list[str](), effort, set[str]()
+        for one in sorted(self._executing(mutant), key=lambda one: self._rank(mutant, one)):
+            left -= one.seconds + sum(cost for name, cost in one.fixtures.items() if name not in ready)
+            ready |= one.fixtures.keys()
             if chosen and left < 0:
                 break
             chosen.append(one.test)
@@ -35,10 +40,14 @@ class Choice:
         return statement_at((self.package / mutant.file).read_text(), mutant.line) is None
 
     def seconds(self, tests: Iterable[str]) -> dict[str, float]:
-        return {test: self.tests[test].seconds for test in tests if test in self.tests}
+        """What each takes if it is the first that needs its fixtures."""
+        return {test: _alone(self.tests[test]) for test in tests}
 
-    def _rank(self, mutant: Mutant, one: Tested) -> tuple[float, float]:
-        return -self.noticed_by[str(mutant.file), one.test], one.seconds
+    def _rank(self, mutant: Mutant, one: Tested) -> tuple[int, int, int]:
+        """Dear ones come in the order of collection, which sets up a fixture once."""
+        dear = bisect(DEAR, _alone(one))
+        noticed = 0 if dear == len(DEAR) else self.noticed_by[str(mutant.file), one.test]
+        return dear, -noticed, self._place[one.test]
 
     def _executing(self, mutant: Mutant) -> list[Tested]:
         line = statement_at((self.package / mutant.file).read_text(), mutant.line)
@@ -60,3 +69,7 @@ class Choice:
                     file = f"{'/'.join(name.split('.')[1:])}.py"
                     found.setdefault(file, set()).add(str(path.relative_to(self.package)))
         return found
+
+
+def _alone(one: Tested) -> float:
+    return one.seconds + sum(one.fixtures.values())

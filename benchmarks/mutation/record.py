@@ -19,10 +19,12 @@ from benchmarks.mutation.witness import Executed, Witness
 
 @dataclass(frozen=True)
 class Tested:
-    """A test that passes on the sound code: `seconds` of processor time with its fixtures, `lines` executed by both."""
+    """A test that passes on the sound code: `seconds` of processor time of its own, of each fixture that it shares with
+    others, and the `lines` that all of these execute."""
 
     test: str
     seconds: float
+    fixtures: dict[str, float]
     lines: Executed
     sources: dict[str, str]
     """SHA-256 of the test's file (under its own path) and of those executed, as they were."""
@@ -40,10 +42,10 @@ class Record:
         found = [Tested(**json.loads(line)) for line in lines]
         return {one.test: self._today(one) for one in found if self._is_as_it_was(one.sources, file_of(one.test))}
 
-    def add(self, test: str, seconds: float, lines: Executed) -> None:
+    def add(self, test: str, seconds: float, fixtures: dict[str, float], lines: Executed) -> None:
         sources = {file: self._sha256(file) for file in (file_of(test), *lines)}
         with self.file.open("a") as stream:
-            stream.write(json.dumps(asdict(Tested(test, round(seconds, 3), lines, sources))) + "\n")
+            stream.write(json.dumps(asdict(Tested(test, round(seconds, 3), fixtures, lines, sources))) + "\n")
 
     def _today(self, one: Tested) -> Tested:
         lines = {
@@ -76,8 +78,8 @@ class Observer:
         self.record, self.witness = record, witness
         with hits.open("r+b") as stream:
             self.hits = mmap.mmap(stream.fileno(), 0)
-        self.shared: dict[int, tuple[float, Executed]] = {}
-        """By fixture that several tests use."""
+        self.shared: dict[str, tuple[float, Executed]] = {}
+        """By fixture that several tests use, and its parameter."""
         self.own, self.not_own, self.passed = [Executed()], 0.0, True
 
     @pytest.hookimpl(wrapper=True)
@@ -87,15 +89,15 @@ class Observer:
         start = _seconds()
         done = yield
         self.own.append(self.witness.take(self.hits))
-        shared = [self.shared[id(one)] for one in _fixtures_of(item) if id(one) in self.shared]
-        seconds = _seconds() - start - self.not_own + sum(seconds for seconds, _ in shared)
+        shared = {name: self.shared[name] for name in _fixtures_of(item) if name in self.shared}
         if self.passed:
-            lines = _joined([*self.own, *(lines for _, lines in shared)])
-            self.record.add(item.nodeid, seconds, lines)
+            lines = _joined([*self.own, *(lines for _, lines in shared.values())])
+            costs = {name: round(cost, 3) for name, (cost, _) in shared.items()}
+            self.record.add(item.nodeid, _seconds() - start - self.not_own, costs, lines)
         return done
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[Any]:
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[Any]:
         if fixturedef.scope == "function":
             return (yield)
         self.own.append(self.witness.take(self.hits))
@@ -103,8 +105,9 @@ class Observer:
         value = yield
         spent = _seconds() - start
         self.not_own += spent
-        longest, lines = self.shared.get(id(fixturedef), (0.0, {}))
-        self.shared[id(fixturedef)] = (max(longest, spent), _joined([lines, self.witness.take(self.hits)]))
+        name = _name(fixturedef, request)
+        longest, lines = self.shared.get(name, (0.0, {}))
+        self.shared[name] = (max(longest, spent), _joined([lines, self.witness.take(self.hits)]))
         return value
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -114,9 +117,17 @@ class Observer:
             print(f"NOT SOUND {report.nodeid}\n{report.longreprtext}", flush=True)
 
 
-def _fixtures_of(item: Any) -> list[Any]:
+def _fixtures_of(item: Any) -> list[str]:
+    """Names of all that `item` uses, as below."""
     known = item._fixtureinfo.name2fixturedefs
-    return [one for name in item.fixturenames for one in known.get(name, ())]
+    chosen = getattr(getattr(item, "callspec", None), "indices", {})
+    return [
+        f"{one.baseid}::{name}[{chosen.get(name, 0)}]" for name in item.fixturenames for one in known.get(name, ())[-1:]
+    ]
+
+
+def _name(fixturedef: Any, request: Any) -> str:
+    return f"{fixturedef.baseid}::{fixturedef.argname}[{request.param_index}]"
 
 
 def _seconds() -> float:
