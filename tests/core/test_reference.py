@@ -22,7 +22,7 @@ from kd_core.teacher.frozen import freeze
 from kd_hpc.catalogue import METHODS
 from kd_hpc.command import recipe_arguments
 from kd_hpc.recipe import Recipe
-from tests.core.processes import run, start
+from tests.core.processes import dies_at, run
 from tests.core.reference.images import Images
 from tests.core.reference.trainer import DTYPES, Ask, Result, train, trained_teacher
 
@@ -83,17 +83,6 @@ class Case:
         return content
 
 
-KILL = """
-import os, signal, pathlib
-replace, seen = pathlib.Path.replace, []
-def counted(self, target):
-    result = replace(self, target)
-    seen.append(target)
-    if len([path for path in seen if path.name == {name!r} and {where!r} in str(path)]) == {count}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-pathlib.Path.replace = counted
-"""
 DEATHS = [
     ("paraphraser.checkpoint.pth", "factor_transfer", 1),
     ("paraphraser.checkpoint.pth", "factor_transfer", 1),
@@ -120,7 +109,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def train_through(deaths: list[tuple[str, str, int]], words: list[str], log: Path) -> None:
     for name, where, count in deaths:
-        assert start(words, log, prelude=KILL.format(name=name, where=where, count=count)).wait() < 0
+        assert run(words, log, prelude=dies_at(name, count, where=where))[0] < 0
     code, printed = run(words, log)
     assert code == 0, printed
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from kd_hpc.errors import LockHeld
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
-from tests.core.processes import run, start
+from tests.core.processes import dies_at, run, start
 from tests.core.runs import arguments, directory, place, status
 
 PURE = ["--dataset", "Digits", "--model", "ResNetBaby", "--seed", "0"]
@@ -101,11 +102,8 @@ def test_a_missing_gpu_is_one_sentence_before_any_epoch(teacher: Path, tmp_path:
 
 def test_another_teacher_than_the_recorded_one_is_refused(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
-    start(arguments(root, "rkd"), root / "log").kill_after(0.9)
     store, experiment = Store(root / "experiments"), _student("rkd")
-    record = store.read(experiment)
-    record = record if isinstance(record, StatusRecord) else StatusRecord(experiment=experiment)
-    store.write(experiment, record.model_copy(update={"teacher_sha256": "0" * 64}))
+    store.write(experiment, StatusRecord(experiment=experiment, teacher_sha256="0" * 64))
     code, output = run(arguments(root, "rkd"), root / "second")
     assert code == 1
     assert "is not the teacher this run was started with" in output
@@ -113,9 +111,7 @@ def test_another_teacher_than_the_recorded_one_is_refused(teacher: Path, tmp_pat
 
 def test_a_run_begun_with_another_recipe_is_refused_by_name_and_value(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
-    begun = start(arguments(root, "logit", epochs=500), root / "log")
-    begun.until(lambda: any(root.glob("experiments/Digits/logit/**/checkpoint.pth")))
-    begun.kill_after(0.0)
+    assert run(arguments(root, "logit", epochs=500), root / "log", prelude=dies_at("checkpoint.pth"))[0] < 0
     code, output = run(arguments(root, "logit", epochs=7), root / "second")
     assert code == 1
     assert "epochs 500, now 7" in output
@@ -150,12 +146,12 @@ def test_a_job_that_is_not_the_recorded_one_leaves_and_touches_nothing(
 
 def test_the_recorded_job_trains_and_its_attempt_says_so(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
-    store, experiment = Store(root / "experiments"), _student("rkd")
+    store, experiment = Store(root / "experiments"), _student("logit")
     attempt = Attempt(token="token", scheduler="pbs", job_id="1.vm")
     store.write(experiment, StatusRecord(state=State.QUEUED, experiment=experiment, attempts=(attempt,)))
-    code, output = run(arguments(root, "rkd"), root / "log", KD_TOKEN="token", PBS_JOBID="1.vm")
+    code, output = run(arguments(root, "logit"), root / "log", KD_TOKEN="token", PBS_JOBID="1.vm")
     assert code == 0, output
-    (last,) = status(root, "rkd")["attempts"]
+    (last,) = status(root, "logit")["attempts"]
     assert (last["token"], last["start_epoch"], last["end_epoch"]) == ("token", 0, 3)
     assert last["host"] == os.uname().nodename
 
@@ -209,33 +205,48 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
 """
 
 
-def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_later(teacher: Path, tmp_path: Path) -> None:
-    whole, root = place(teacher, tmp_path / "whole"), place(teacher, tmp_path / "run")
-    assert run(arguments(whole, "logit", epochs=20), whole / "log")[0] == 0
-    begun = start(arguments(root, "logit", epochs=20), root / "log")
-    begun.until(lambda: any(root.glob("experiments/Digits/logit/**/checkpoint.pth")))
-    begun.kill_after(0.0)
+@pytest.fixture(scope="module")
+def whole(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four epochs in one go."""
+    root = place(teacher, tmp_path_factory.mktemp("whole") / "root")
+    assert run(arguments(root, "logit", epochs=4), root / "log")[0] == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def begun(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, killed as its second checkpoint was published."""
+    root = place(teacher, tmp_path_factory.mktemp("begun") / "root")
+    assert run(arguments(root, "logit", epochs=4), root / "log", prelude=dies_at("checkpoint.pth", 2))[0] < 0
+    return root
+
+
+def again(begun: Path, root: Path) -> Path:
+    """A copy of it, to go on from."""
+    return Path(shutil.copytree(begun, root, symlinks=True))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_later(
+    whole: Path, begun: Path, tmp_path: Path
+) -> None:
+    root = again(begun, tmp_path / "run")
     checkpoint = directory(root, "logit") / "checkpoint.pth"
     before = checkpoint.read_bytes()
-    code, output = run(arguments(root, "logit", epochs=20), root / "full", prelude=FULL_DISK.format(size=500_000))
+    code, output = run(arguments(root, "logit", epochs=4), root / "full", prelude=FULL_DISK.format(size=500_000))
     assert code == 1
     assert "checkpoint.pth could not be written: File too large" in output
     assert "Traceback" not in output
     assert checkpoint.read_bytes() == before
     assert status(root, "logit")["state"] == "in_progress"
-    assert run(arguments(root, "logit", epochs=20), root / "later")[0] == 0
+    assert run(arguments(root, "logit", epochs=4), root / "later")[0] == 0
     assert (directory(root, "logit") / "last.pth").read_bytes() == (directory(whole, "logit") / "last.pth").read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "garbage"])
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
-    damage: str, teacher: Path, tmp_path: Path
+    damage: str, whole: Path, begun: Path, tmp_path: Path
 ) -> None:
-    whole, root = place(teacher, tmp_path / "whole"), place(teacher, tmp_path / "run")
-    assert run(arguments(whole, "logit", epochs=20), whole / "log")[0] == 0
-    begun = start(arguments(root, "logit", epochs=20), root / "log")
-    begun.until(lambda: any(root.glob("experiments/Digits/logit/**/checkpoint.previous.pth")))
-    begun.kill_after(0.0)
+    root = again(begun, tmp_path / "run")
     checkpoint = directory(root, "logit") / "checkpoint.pth"
     content = checkpoint.read_bytes()
     checkpoint.unlink()  # it may be one file with the one before, if the kill came between two renames
@@ -246,12 +257,13 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     else:
         checkpoint.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"not a checkpoint")
     damaged = checkpoint.read_bytes()
-    code, output = run(arguments(root, "logit", epochs=20), root / "again")
+    code, output = run(arguments(root, "logit", epochs=4), root / "again")
     assert code == 0, output
     assert "was not used and moved to checkpoint.pth.quarantined.0" in output
     assert (checkpoint.parent / "checkpoint.pth.quarantined.0").read_bytes() == damaged
     assert (checkpoint.parent / "checkpoint.pth.quarantined.0.reason").read_text().strip()
-    assert " epoch 1/20" not in output
+    assert " epoch 1/4" not in output
+    assert " epoch 2/4" in output
     assert (directory(root, "logit") / "last.pth").read_bytes() == (directory(whole, "logit") / "last.pth").read_bytes()
 
 
@@ -276,56 +288,28 @@ def _student(method: str) -> Experiment:
     return Experiment(dataset="Digits", method=method, alpha=0.5, seed=0, **pair)
 
 
-def test_students_beside_each_other_leave_what_each_leaves_alone(teacher: Path, tmp_path: Path) -> None:
-    together, alone = place(teacher, tmp_path / "together"), place(teacher, tmp_path / "alone")
-    others = ["factor_transfer", "nst"]
-    beside = [word for method in others for word in ("--beside", f"{method}:0.5")]
-    code, output = run([*arguments(together, "logit"), *beside], together / "log")
-    assert code == 0, output
-    for method in ["logit", *others]:
-        assert run(arguments(alone, method), alone / "log")[0] == 0
-        for name in ("best.pth", "last.pth", "representations.npz"):
-            assert (directory(together, method) / name).read_bytes() == (directory(alone, method) / name).read_bytes()
-        assert status(together, method)["state"] == status(alone, method)["state"]
-        assert json.loads((directory(together, method) / "metrics.json").read_text())["students"] == [3, 3, 3]
-
-
-def test_students_killed_together_resume_together_to_the_same_bits(teacher: Path, tmp_path: Path) -> None:
-    broken, alone = place(teacher, tmp_path / "broken"), place(teacher, tmp_path / "alone")
-    words = [*arguments(broken, "logit", epochs=6), "--beside", "fitnets:0.5"]
-    for moment in (0.5, 0.7, 0.9):
-        start(words, broken / "log").kill_after(moment)
-    code, output = run(words, broken / "log")
-    assert code == 0, output
-    for method in ["logit", "fitnets"]:
-        assert run(arguments(alone, method, epochs=6), alone / "log")[0] == 0
-        assert (directory(broken, method) / "last.pth").read_bytes() == (
-            directory(alone, method) / "last.pth"
-        ).read_bytes()
-
-
-RKD_HAS_NO_GRADIENT = """
+SP_HAS_NO_GRADIENT = """
 import torch
-from kd_core.methods.rkd import RKD
+from kd_core.methods.sp import SP
 def terms(self, student, teacher):
-    return {"distance": student.logits.mean(), "angle": torch.sqrt((student.logits * 0).square().sum())}
-RKD.terms = terms
+    return {"similarity": torch.sqrt((student.logits * 0).square().sum())}
+SP.terms = terms
 """
 
 
 def test_a_student_that_fails_is_free_while_its_neighbour_goes_on(teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
-    words = [*arguments(root, "logit", epochs=5, more=("--watchdog-skips", "4")), "--beside", "rkd:0.5"]
-    beside = start(words, root / "log", prelude=RKD_HAS_NO_GRADIENT)
+    words = [*arguments(root, "logit", epochs=5, more=("--watchdog-skips", "4")), "--beside", "sp:0.5"]
+    beside = start(words, root / "log", prelude=SP_HAS_NO_GRADIENT)
     beside.until(
-        lambda: any(root.glob("experiments/Digits/rkd/**/status.json")) and status(root, "rkd")["state"] == "failed"
+        lambda: any(root.glob("experiments/Digits/sp/**/status.json")) and status(root, "sp")["state"] == "failed"
     )
-    failed = status(root, "rkd")
+    failed = status(root, "sp")
     assert beside.process.is_alive()
     assert status(root, "logit")["state"] == "in_progress"
     assert "step 4" in failed["reason"]
     assert failed["attempts"][-1]["ended_at"]
-    store, experiment = Store(root / "experiments"), _student("rkd")
+    store, experiment = Store(root / "experiments"), _student("sp")
     record = store.read(experiment)
     assert isinstance(record, StatusRecord)
 
@@ -337,11 +321,11 @@ def test_a_student_that_fails_is_free_while_its_neighbour_goes_on(teacher: Path,
         return True
 
     beside.until(is_free)
-    code, output = run(arguments(root, "rkd", epochs=5, more=("--watchdog-skips", "4")), root / "again")
+    code, output = run(arguments(root, "sp", epochs=5, more=("--watchdog-skips", "4")), root / "again")
     assert code == 0, output
-    content = (directory(root, "rkd") / "status.json").read_bytes()
+    content = (directory(root, "sp") / "status.json").read_bytes()
     assert beside.wait() == 1
-    assert (directory(root, "rkd") / "status.json").read_bytes() == content, "nothing of it was written any more"
+    assert (directory(root, "sp") / "status.json").read_bytes() == content, "nothing of it was written any more"
     assert status(root, "logit")["state"] == "completed"
 
 
