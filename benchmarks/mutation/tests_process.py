@@ -102,7 +102,7 @@ def _serve(connection: Connection, folder: Path, paths: Sequence[str], place: Pa
         _write_to(folder / "output")
         _import_all("kd_core")
         base = f"--basetemp={folder / 'pytest'}"
-        code = int(pytest.main([*OPTIONS, base, *paths], plugins=[_Server(connection)]))
+        code = int(pytest.main([*OPTIONS, base, *paths], plugins=[_Server(connection, patched=place is None)]))
     except BaseException:
         traceback.print_exc()
     finally:
@@ -128,13 +128,15 @@ def _import_all(package: str) -> None:
 class _Server:
     """In the place of pytest's own loop: a fork for each order, in which pytest goes on with the tests asked for."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection, self.child = connection, False
+    def __init__(self, connection: Connection, *, patched: bool) -> None:
+        self.connection, self.patched = connection, patched
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: Any) -> bool | None:
+        if session.testsfailed:
+            return None  # a file that cannot be imported: pytest ends here
         resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        living = living_functions()
+        living = living_functions() if self.patched else {}
         gc.freeze()  # or a fork's first collection copied all of this
         self.connection.send([item.nodeid for item in session.items])
         while order := self.connection.recv():
@@ -144,7 +146,6 @@ class _Server:
                 continue
             start, child = _children_seconds(), os.fork()
             if child == 0:
-                self.child = True
                 put(exchange or {}, living)
                 _begin(order, session)
                 return None
@@ -156,10 +157,9 @@ class _Server:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """A fork ends before pytest collects garbage, in half a second."""
-        if self.child:
-            sys.stdout.flush()
-            os._exit(int(exitstatus))
+        """The end, before pytest collects garbage for half a second."""
+        sys.stdout.flush()
+        os._exit(int(exitstatus))
 
 
 def _reason(status: int | None) -> str:
