@@ -6,7 +6,7 @@ import ast
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from benchmarks.mutation.mutants import Mutant
@@ -37,20 +37,26 @@ class Choice:
         return chosen
 
     def runs_on_import(self, mutant: Mutant) -> bool:
-        return statement_at((self.package / mutant.file).read_text(), mutant.line) is None
+        return self._statement(mutant.file, mutant.line) is None
+
+    @cache  # noqa: B019 # a choice lives as long as the program
+    def _statement(self, file: Path, line: int) -> int | None:
+        return statement_at((self.package / file).read_text(), line)
 
     def seconds(self, tests: Iterable[str]) -> dict[str, float]:
         """What each takes if it is the first that needs its fixtures."""
         return {test: _alone(self.tests[test]) for test in tests}
 
-    def _rank(self, mutant: Mutant, one: Tested) -> tuple[int, int, int]:
-        """Dear ones come in the order of collection, which sets up a fixture once."""
+    def _rank(self, mutant: Mutant, one: Tested) -> tuple[bool, int, int, int]:
+        """Dear ones come in the order of collection, which sets up a fixture once; of all tests that import a file those
+        that are named for its folder come first."""
+        elsewhere = self.runs_on_import(mutant) and f"/{mutant.file.parts[0]}/" not in one.test
         dear = bisect(DEAR, _alone(one))
         noticed = 0 if dear == len(DEAR) else self.noticed_by[str(mutant.file), one.test]
-        return dear, -noticed, self._place[one.test]
+        return elsewhere, dear, -noticed, self._place[one.test]
 
     def _executing(self, mutant: Mutant) -> list[Tested]:
-        line = statement_at((self.package / mutant.file).read_text(), mutant.line)
+        line = self._statement(mutant.file, mutant.line)
         if line is not None:
             found = [one for one in self.tests.values() if line in one.lines.get(str(mutant.file), ())]
         else:  # of what runs on import only the file is known, and who may use what it defines

@@ -341,7 +341,8 @@ def test_loaded_weights_are_those_the_teacher_is_encoded_with(factor_transfer: F
 def test_describe_tells_every_method_with_its_weights_and_what_it_trains() -> None:
     facts = {method.name: method for method in describe()}
     assert list(facts) == list(METHODS)
-    assert all(facts[name].weights == METHODS[name].weights and facts[name].definition for name in METHODS)
+    assert all(facts[name].weights == METHODS[name].weights for name in METHODS)
+    assert all(facts[name].definition and facts[name].source for name in METHODS)
     assert facts["fitnets"].trained == 16 * 32 + 32
     assert facts["factor_transfer"].trained == 9 * (64 * 64 + 64 * 32 + 32 * 32) + 64 + 32 + 32
     assert [name for name in facts if facts[name].first_stage] == ["factor_transfer"]
