@@ -48,7 +48,7 @@ class Choice:
         return {test: _alone(self.tests[test]) for test in tests}
 
     def _rank(self, mutant: Mutant, one: Tested) -> tuple[bool, int, int, int]:
-        """Dear ones come in the order of collection, which sets up a fixture once; of all tests that import a file those
+        """Dear ones come in the order of collection, which sets up a fixture once; of tests that import a file those
         that are named for its folder come first."""
         elsewhere = self.runs_on_import(mutant) and f"/{mutant.file.parts[0]}/" not in one.test
         dear = bisect(DEAR, _alone(one))
