@@ -546,8 +546,13 @@ def test_axes_that_must_agree_are_named_when_they_do_not(case: Case) -> None:
 @pytest.mark.parametrize("change", [lambda x: x.unsqueeze(0), lambda x: x[:0]], ids=["one axis too many", "empty"])
 def test_inputs_of_no_use_are_refused_by_name(case: Case, change: Callable[[Tensor], Tensor]) -> None:
     student, teacher = map(change, case.pair())
-    with pytest.raises(ShapeMismatch, match=r"_loss(es)? cannot compare"):
+    with pytest.raises(ShapeMismatch, match=r"^[a-z_]+_loss(es)? cannot compare"):
         case.loss(student, teacher)
+
+
+def test_a_reconstruction_of_another_shape_is_refused_by_name() -> None:
+    with pytest.raises(ShapeMismatch, match=r"^reconstruction_loss cannot compare"):
+        reconstruction_loss(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 5))
 
 
 def test_a_shape_mismatch_is_one_of_the_projects_errors() -> None:
