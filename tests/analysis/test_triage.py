@@ -19,6 +19,7 @@ from kd_analysis.reading.run_columns import RUN_COLUMNS
 from kd_analysis.reading.runs_table import Tree, collect, frame
 from kd_analysis.representations.cache import Cache
 from kd_hpc.catalogue import DATASETS
+from kd_hpc.records import FileDigest
 from kd_hpc.triage.find_runs import Stray
 from kd_hpc.triage.verdict import Triaged, Verdict
 from tests.analysis.trees import TreeSpec, build_tree
@@ -185,9 +186,33 @@ def _emptied(run: Path) -> None:
     run.mkdir()
 
 
+def _on_record(run: Path) -> None:
+    digests = {path.name: FileDigest.of(path.read_bytes()).model_dump() for path in run.glob("*.*")}
+    edit(run / "status.json", lambda content: content.update(files=digests))
+
+
+def _edited_curve(run: Path) -> None:
+    _on_record(run)
+    edit(run / "metrics.json", lambda content: content["test_loss"].__setitem__(3, 0.5))
+
+
+def _edited_arrays(run: Path) -> None:
+    _on_record(run)
+    _rewrite(run, lambda arrays: arrays.update(layer1=2 * arrays["layer1"]))
+
+
+def _edited_arrays_beside(run: Path) -> None:
+    shutil.copy(run / "representations.npz", run / "representations_best.npz")
+    _on_record(run)
+    shutil.copy(run.with_name("1") / "representations.npz", run / "representations_best.npz")
+
+
 DAMAGES: dict[str, tuple[Damage, str, Verdict]] = {
     "NaN in a curve": (_nan_curve, "not_finite", Verdict.FLAGGED),
     "null in a curve": (_null_curve, "not_finite", Verdict.FLAGGED),
+    "a curve is edited": (_edited_curve, "metrics_replaced", Verdict.FLAGGED),
+    "arrays are edited": (_edited_arrays, "representations_replaced", Verdict.NOTED),
+    "best arrays are another's": (_edited_arrays_beside, "representations_beside_unusable", Verdict.NOTED),
     "short trace": (_short_curve, "short_trace", Verdict.FLAGGED),
     "path contradicts configuration": (_contradiction, "config_contradicts_path", Verdict.FLAGGED),
     "record contradicts curve": (_other_accuracy, "accuracies_differ", Verdict.FLAGGED),

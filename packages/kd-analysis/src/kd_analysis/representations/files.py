@@ -13,12 +13,13 @@ from kd_analysis.representations.cache import Cache
 from kd_analysis.representations.compute import File, inspect_all
 from kd_hpc.store import REPRESENTATIONS
 from kd_hpc.triage.checks import Finding, Severity
-from kd_hpc.triage.run_directory import Run, file_hash
+from kd_hpc.triage.run_directory import Run, file_hash, left_behind
 
 BEST = "representations_best.npz"
 """Of the weights that were best on the test set: a teacher's are those its students saw."""
 _EPOCH = re.compile(r"representations_epoch_([1-9][0-9]*)\.npz")
 ITEMS_TOLERANCE, POINTS_TOLERANCE = 1.5, 0.25
+REPLACED = "is not the file that the run left behind"
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,18 @@ def sound_files(
     kept, findings = {}, {}
     for path, run in present.items():
         items = majorities.get(run.identity.dataset, "")
-        findings[path] = list(_findings(run, found[files[path].last.digest], items))
-        kept[path], problems = _without_unusable(files[path], found, items)
+        findings[path] = list(_findings(run, files[path].last, found[files[path].last.digest], items))
+        kept[path], problems = _without_unusable(run, files[path], found, items)
         findings[path] += [Finding("representations_beside_unusable", Severity.NOTE, text) for text in problems]
     return kept, findings
 
 
-def _findings(run: Run, report: Mapping[str, object], majority: str) -> Iterator[Finding]:
+def _findings(run: Run, file: File, report: Mapping[str, object], majority: str) -> Iterator[Finding]:
     if report["problem"]:
         yield Finding("representations_unusable", Severity.GEOMETRY, f"{REPRESENTATIONS} {report['problem']}")
         return
+    if _is_replaced(file, run):
+        yield Finding("representations_replaced", Severity.GEOMETRY, f"{REPRESENTATIONS} {REPLACED}")
     if report["items"] != majority:
         evidence = (
             f"its {report['count']} test items differ in number or order from those of most runs of this data set"
@@ -97,15 +100,23 @@ def _findings(run: Run, report: Mapping[str, object], majority: str) -> Iterator
         yield Finding("logits_contradict_record", Severity.QUARANTINE, evidence)
 
 
+def _is_replaced(file: File, run: Run) -> bool:
+    """True if the run's record says that it left another file of this name."""
+    expected = left_behind(run.record).get(file.path.name)
+    return expected is not None and expected.sha256 != file.digest
+
+
 def _without_unusable(
-    files: RunFiles, found: Mapping[str, Mapping[str, object]], items: str
+    run: Run, files: RunFiles, found: Mapping[str, Mapping[str, object]], items: str
 ) -> tuple[RunFiles, list[str]]:
     """The run's files without those that cannot be compared, and why not."""
     problems = {}
     for file in files.every[1:]:
         report = found[file.digest]
-        if report["problem"] or report["items"] != items:
-            problems[file] = f"{file.path.name} {report['problem'] or 'holds other items'}: left out"
+        if reason := report["problem"] or (REPLACED if _is_replaced(file, run) else ""):
+            problems[file] = f"{file.path.name} {reason}: left out"
+        elif report["items"] != items:
+            problems[file] = f"{file.path.name} holds other items: left out"
     best = None if files.best in problems else files.best
     epochs = {epoch: file for epoch, file in files.epochs.items() if file not in problems}
     return RunFiles(files.last, best, epochs), list(problems.values())

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from kd_hpc.records import CONFIG_KEYS, State
-from kd_hpc.triage.run_directory import Run, identity_of
+from kd_hpc.store import METRICS
+from kd_hpc.triage.run_directory import Run, identity_of, left_behind
 from kd_hpc.variant import format_alpha
 
 FLAT_LOSS = 1e-3
@@ -60,6 +61,13 @@ def _metrics(run: Run) -> Iterator[Finding]:
     elif run.curves_source == "logs":
         read = f"epochs {run.first_epoch + 1} to {run.first_epoch + len(run.curves.test_acc)} were read from its log"
         yield Finding("curves_from_log", Severity.NOTE, f"no metrics.json; {read}")
+
+
+def _replaced(run: Run) -> Iterator[Finding]:
+    """Whole by its own checksum, and yet another run's, or edited: only the record can tell."""
+    expected = left_behind(run.record).get(METRICS)
+    if expected and run.metrics_sha256 not in ("", expected.sha256) and not run.curves_problem:
+        yield Finding("metrics_replaced", Severity.QUARANTINE, f"{METRICS} is not the file that the run left behind")
 
 
 def _chance(run: Run) -> Iterator[Finding]:
@@ -175,6 +183,7 @@ def _streams(run: Run) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Run], Iterator[Finding]], ...] = (
     _record,
     _metrics,
+    _replaced,
     _chance,
     _loss,
     _accuracies,

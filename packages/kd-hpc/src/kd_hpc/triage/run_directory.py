@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from kd_hpc.disk.sealed import read_object
 from kd_hpc.errors import Damaged, IdentityError, UsageError
 from kd_hpc.experiment import Experiment, parse_path
 from kd_hpc.recipe import teachers_variant
-from kd_hpc.records import StatusRecord
+from kd_hpc.records import FileDigest, StatusRecord
 from kd_hpc.screen.escapes import printable
 from kd_hpc.store import METRICS, REPRESENTATIONS, Unreadable, read_record
 from kd_hpc.triage.find_runs import Stray, find_runs
@@ -136,6 +137,8 @@ class Run:
     first_epoch: int
     log: LogEvidence
     has_representations: bool
+    metrics_sha256: str = ""
+    """Of metrics.json as it is, where the record of a finished run says what it was."""
 
     @property
     def state(self) -> str:
@@ -213,7 +216,13 @@ def read_run(root: Path, relative: PurePosixPath) -> Run:
         first_epoch=first,
         log=log,
         has_representations=_is_there(directory / REPRESENTATIONS),
+        metrics_sha256=file_hash(directory / METRICS) if METRICS in left_behind(record) else "",
     )
+
+
+def left_behind(record: StatusRecord | None) -> Mapping[str, FileDigest]:
+    """What the record of a finished run says of each file that it left; nothing in earlier rounds."""
+    return record.files if record and record.is_done else {}
 
 
 def _read_logs(root: Path, relative: PurePosixPath, record: StatusRecord | None) -> LogEvidence:
