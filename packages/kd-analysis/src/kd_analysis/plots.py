@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kd_analysis.figures.gallery import Gallery
+from kd_analysis.processes import processes
 from kd_analysis.reading.runs_table import Tree, judge
 from kd_hpc.disk.files import publish_bytes
 from kd_hpc.disk.sealed import object_bytes, read_object
@@ -110,7 +111,9 @@ def _draw(output: Path, plots: Iterable[Plot], workers: int, progress: Callable[
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}.", remedy="Name another with -o.") from error
-    for name, drawing in Gallery(None, workers, ("svg",)).draw_all(list(plots), progress).items():
+    with processes(workers) as ready:
+        drawn = Gallery(None, ready, ("svg",)).draw_all(list(plots), progress)
+    for name, drawing in drawn.items():
         target = _file(output, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         publish_bytes(target, drawing["svg"])

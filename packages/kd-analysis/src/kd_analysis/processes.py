@@ -13,32 +13,50 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def in_processes(
-    work: Callable[[Item], Made], items: Sequence[Item], workers: int, *, as_they_come: bool = False
-) -> Iterator[Made]:
-    """What `work` makes of each item, by fresh processes; in the order of the items, or as results come.
+class Workers:
+    """Processes that take up one list of work after another; none is started before there is any."""
 
-    Whoever stops listening, by an exception or by Ctrl-C, ends the processes.
-    """
-    with _pool(workers) as pool:
+    def __init__(self, pool: ProcessPoolExecutor, count: int) -> None:
+        self._pool = pool
+        self.count = count
+
+    def stand_by(self, prepare: Callable[[], object]) -> None:
+        """Start them now and let each load what it will need, while this process does something else."""
         with _interrupts_wait():
-            futures: list[Future[Made]] = [pool.submit(work, item) for item in items]
+            for _ in range(self.count):
+                self._pool.submit(prepare)
+
+    def each(
+        self, work: Callable[[Item], Made], items: Sequence[Item], *, as_they_come: bool = False
+    ) -> Iterator[Made]:
+        """What `work` makes of each item; in the order of the items, or as results come."""
+        with _interrupts_wait():
+            futures: list[Future[Made]] = [self._pool.submit(work, item) for item in items]
         for future in as_completed(futures) if as_they_come else futures:
             yield future.result()
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def processes(count: int) -> Iterator[Workers]:
+    """So many fresh processes. Whoever leaves by an exception or by Ctrl-C ends them."""
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
     try:
-        yield pool
+        yield Workers(pool, count)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()
         raise
     pool.shutdown()
+
+
+def in_processes(
+    work: Callable[[Item], Made], items: Sequence[Item], count: int, *, as_they_come: bool = False
+) -> Iterator[Made]:
+    """`Workers.each` by processes of its own. Whoever stops listening ends them."""
+    with processes(count) as found:
+        yield from found.each(work, items, as_they_come=as_they_come)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ cell is judged by its own differences.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from kd_analysis.stats.paired import LEVEL
 from kd_analysis.stats.permutation import permuted_p
 from kd_analysis.stats.variances import SpreadTest, brown_forsythe
 
+THREADS = 2
 Key = tuple[str, float | None]
 """An arm by method and alpha; plain students have none."""
 
@@ -98,9 +101,10 @@ class CellModel:
 
 
 def cell_models(grid: Grid, smallest_effect: float, *, permuted: bool = True) -> tuple[CellModel, ...]:
-    """The model of every setting in which something can be compared."""
-    found = (cell_model(grid, setting, smallest_effect, permuted=permuted) for setting in grid.settings)
-    return tuple(model for model in found if model is not None)
+    """The model of every setting in which something can be compared; in threads, since arrays take most of the time."""
+    of = partial(cell_model, grid, smallest_effect=smallest_effect, permuted=permuted)
+    with ThreadPoolExecutor(THREADS) as pool:
+        return tuple(model for model in pool.map(of, grid.settings) if model is not None)
 
 
 def cell_model(grid: Grid, setting: Setting, smallest_effect: float, *, permuted: bool = True) -> CellModel | None:

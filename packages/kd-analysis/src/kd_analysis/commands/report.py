@@ -50,6 +50,7 @@ def _write(
 ) -> None:
     from kd_analysis.analysis import analyse
     from kd_analysis.figures.gallery import Gallery
+    from kd_analysis.processes import processes
     from kd_analysis.report.build import build_document
     from kd_analysis.report.sections.provenance import SIDECAR, sidecar
     from kd_analysis.report.write import publish_report, render, require_folder
@@ -59,11 +60,13 @@ def _write(
 
     plan = load_campaign(campaign) if campaign else None
     root = cache or default_root()
-    with bar() as step:
+    with bar() as step, processes(workers) as drawing:
+        gallery = Gallery(root, drawing, formats)
+        gallery.stand_by()
         found = analyse(experiments, plan, Cache(root / "geometry"), workers, step("geometry"))
         require_folder(output)
         document = build_document(found)
-        files = render(document, Gallery(root, workers, formats), step("figures"))
+        files = render(document, gallery, step("figures"))
         files[SIDECAR] = sidecar(found, document, files, output, campaign)
         publish_report(output, files)
     print(f"{found.tree.counted} of {found.tree.planned} runs counted.", file=sys.stderr)

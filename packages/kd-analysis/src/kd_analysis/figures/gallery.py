@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import pickle
+import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from hashlib import sha256
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from kd_analysis.processes import in_processes
+from kd_analysis import figures
+from kd_analysis.processes import Workers
 from kd_hpc.disk.files import publish_bytes
 from kd_hpc.disk.sealed import read_bytes, seal_bytes
 from kd_hpc.errors import Damaged, StoreError
@@ -35,12 +38,20 @@ class Drawable(Protocol):
 
 
 class Gallery:
-    """Figures kept under `root`/figures by the hash of their data and of the code that draws them."""
+    """Figures kept under `root`/figures by the hash of their data and of the code that draws them; drawn by `workers`,
+    or here where those are fewer than two."""
 
-    def __init__(self, root: Path | None, workers: int = 1, formats: tuple[str, ...] = ("svg", "pdf")) -> None:
+    def __init__(
+        self, root: Path | None, workers: Workers | None = None, formats: tuple[str, ...] = ("svg", "pdf")
+    ) -> None:
         self.root = root / "figures" if root else None
-        self.workers = workers
+        self.workers = workers if workers and workers.count > 1 else None
         self.formats = formats
+
+    def stand_by(self) -> None:
+        """If nothing was ever drawn, let the workers load meanwhile what they will draw with."""
+        if self.workers and not (self.root and self.root.is_dir()):
+            self.workers.stand_by(partial(load_what_draws, self.formats))
 
     def draw_all(
         self, figures: Sequence[Drawable], progress: Callable[[int, int], None] = lambda done, of: None
@@ -57,10 +68,8 @@ class Gallery:
         return {name: drawn for name, drawn in found.items() if drawn is not None}
 
     def _drawn(self, draws: Sequence[Callable[[], Drawing]]) -> Iterator[Drawn]:
-        if self.workers < 2 or len(draws) < FEW:
-            yield from (draw(call, self.formats) for call in draws)
-            return
-        yield from in_processes(partial(draw, formats=self.formats), draws, self.workers)
+        work = partial(draw, formats=self.formats)
+        yield from self.workers.each(work, draws) if self.workers and len(draws) >= FEW else map(work, draws)
 
     def _key(self, figure: Drawable) -> str:
         return sha256(self._code + pickle.dumps(figure.draw)).hexdigest()
@@ -97,7 +106,19 @@ def draw(figure: Callable[[], Drawing], formats: tuple[str, ...] = ("svg", "pdf"
     """The figure in each format."""
     from kd_analysis.figures.style import lay_out, styled, to_pdf, to_svg
 
+    load_what_draws(formats)
     with styled():
         drawing = figure()
         lay_out(drawing)
         return {suffix: to_svg(drawing) if suffix == "svg" else to_pdf(drawing) for suffix in formats}
+
+
+@cache
+def load_what_draws(formats: tuple[str, ...]) -> None:
+    """Every module of figures, and what matplotlib loads late. It stays: looking through it for garbage again and
+    again would be a tenth of the time of drawing."""
+    if "pdf" in formats:
+        import_module("matplotlib.backends.backend_pdf")
+    for module in pkgutil.iter_modules(figures.__path__, f"{figures.__name__}."):
+        import_module(module.name)
+    gc.freeze()
