@@ -26,12 +26,12 @@ def test_a_loss_without_a_finite_gradient_fails_with_step_term_and_remedy(
     dtype: str, teacher: Path, tmp_path: Path
 ) -> None:
     root = place(teacher, tmp_path / "run")
-    more = ("--watchdog-skips", "10", "--amp-dtype", dtype)
-    code, output = run(arguments(root, "rkd", epochs=5, more=more), root / "log", prelude=POISON)
+    more = ("--watchdog-skips", "4", "--amp-dtype", dtype)
+    code, output = run(arguments(root, "rkd", epochs=1, more=more), root / "log", prelude=POISON)
     record = status(root, "rkd")
     assert code == 1
     assert record["state"] == "failed", output
-    assert "step 10" in record["reason"]
+    assert "step 4" in record["reason"]
     assert "the term angle" in record["reason"]
     assert "--amp-dtype" in record["remedy"]
     assert record["reason"] in output
@@ -62,7 +62,7 @@ def test_a_mean_loss_that_is_no_number_is_not_told_as_skipped_steps(teacher: Pat
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("method", ["pure", "rkd", "nst"])
+@pytest.mark.parametrize("method", ["pure", "rkd"])
 def test_half_precision_trains_without_skipping(method: str, dtype: str, teacher: Path, tmp_path: Path) -> None:
     root = place(teacher, tmp_path / "run")
     more = ("--amp-dtype", dtype)

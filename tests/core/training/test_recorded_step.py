@@ -31,7 +31,7 @@ from tests.core.emulated_graphs import EmulatedGraphs
 CPU = torch.device("cpu")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 ARMS = [*METHODS, "logit+shuffled"]
-RECIPE = Recipe(epochs=2, batch_size=64, watchdog_skips=20)
+RECIPE = Recipe(epochs=2, batch_size=32, watchdog_skips=20)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def frozen() -> Frozen:
 def loader(teacher: Path, augment: str = "auto", kind: str = "device", device: torch.device = CPU) -> Loader:
     """An epoch of three steps: the first, a second of the same size, a smaller last one."""
     whole = load_dataset(teacher / "data", "Digits")
-    train, test = (Split(split.images[:160], split.labels[:160]) for split in (whole.train, whole.test))
+    train, test = (Split(split.images[:80], split.labels[:80]) for split in (whole.train, whole.test))
     few = whole._replace(train=train, test=test)
-    return make_loader(kind, few, seed=0, batch_size=64, augment=augment, device=device)
+    return make_loader(kind, few, seed=0, batch_size=RECIPE.batch_size, augment=augment, device=device)
 
 
 def student(arm: str, frozen: Frozen, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> Student:
