@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 # Hundreds of programs are started: each would compile our three packages anew where nothing may keep what was compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -31,3 +34,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes: run with --long"))
+
+
+@pytest.fixture(scope="session")
+def warm_kd_hpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """kd-hpc without its loading, see tests/warm.py."""
+    with warm.programs(tmp_path_factory.mktemp("warm"), "kd-hpc") as folder:
+        yield folder / "kd-hpc"
+
+
+@pytest.fixture(scope="session")
+def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for the PATH with all three programs without their loading, see tests/warm.py."""
+    with warm.programs(tmp_path_factory.mktemp("warm"), "kd-hpc", "kd-core", "kd-analysis") as folder:
+        yield folder

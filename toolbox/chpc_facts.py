@@ -78,9 +78,31 @@ def lost(file: str, listing: str) -> list[str]:
     return [run for run in completed(file) if f"./{run}/status.json" not in there]
 
 
-def counts(file: str) -> list[str]:
-    """How the campaign stands, in words."""
-    states = Counter(row["state"] for row in rows(file)["runs"])
+def summary(plots: str, queue: str, grid: str) -> list[str]:
+    """What a round did, in words; of a step that failed its file holds no JSON.
+
+    The files hold kd-analysis plots --json, kd-hpc queue --json, kd-hpc status CAMPAIGN --json.
+    """
+    return [f"plotted {_drawn(plots)}, submitted {_submitted(queue)}, {_counts(grid)}"]
+
+
+def _drawn(file: str) -> int:
+    with suppress(ValueError):
+        return sum(row["drawn"] for row in rows(file)["runs"])
+    return 0
+
+
+def _submitted(file: str) -> int:
+    with suppress(ValueError):
+        return sum(decision["action"] in SUBMISSIONS for decision in rows(file)["acted"])
+    return 0
+
+
+def _counts(file: str) -> str:
+    try:
+        states = Counter(row["state"] for row in rows(file)["runs"])
+    except ValueError:
+        return "runs unknown"
     needing = {state: number for state, number in states.items() if state in ("failed", "suspect", "unreadable")}
     words = [
         f"queued {states['queued'] + states['submitting']}",
@@ -88,21 +110,7 @@ def counts(file: str) -> list[str]:
         f"finished {states['completed']} of {states.total()}",
         *(f"{state} {number}" for state, number in sorted(needing.items())),
     ]
-    return [", ".join(words)]
-
-
-def drawn(file: str) -> list[str]:
-    """How many runs were drawn; `file` holds kd-analysis plots --json, or nothing if that failed."""
-    with suppress(ValueError):
-        return [str(sum(row["drawn"] for row in rows(file)["runs"]))]
-    return ["0"]
-
-
-def submitted(file: str) -> list[str]:
-    """How many jobs were submitted; `file` holds kd-hpc queue --json, or nothing if that failed."""
-    with suppress(ValueError):
-        return [str(sum(decision["action"] in SUBMISSIONS for decision in rows(file)["acted"]))]
-    return ["0"]
+    return ", ".join(words)
 
 
 def remarks(file: str) -> list[str]:
@@ -115,9 +123,7 @@ def remarks(file: str) -> list[str]:
 
 SUBMISSIONS = ("submit", "resubmit")
 STATES = ("not_started", "submitting", "queued", "in_progress", "failed", "suspect", "completed")
-ANSWERS = {
-    answer.__name__: answer for answer in (completed, closed, passed_over, lost, counts, drawn, submitted, remarks)
-}
+ANSWERS = {answer.__name__: answer for answer in (completed, closed, passed_over, lost, summary, remarks)}
 
 if __name__ == "__main__":
     for line in ANSWERS[sys.argv[1]](*sys.argv[2:]):

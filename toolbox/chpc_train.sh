@@ -85,8 +85,7 @@ say() {
 
 lines() { grep -ac "" "$1" || true; }
 
-problems=0
-unable=
+problems=0 unable= grid_status=
 problem() {
     problems=$((problems + 1))
     unable=${unable:-$1}
@@ -123,7 +122,7 @@ step() {
     return "$status"
 }
 
-facts() { .venv/bin/python "$here/chpc_facts.py" "$@"; }
+facts() { .venv/bin/python -I -S "$here/chpc_facts.py" "$@"; }
 
 # on_cluster COMMAND: the words that run it there, in a login shell, because that is what finds the scheduler's commands.
 on_cluster() { remote=("${ssh_words[@]}" "$target" "bash -lc '$1'"); }
@@ -216,8 +215,13 @@ nothing_lost() {
     return 1
 }
 
+# read_grid: how the campaign stands here, asked once a round: nothing after the pull changes it.
 read_grid() {
-    step grid "$RECORDS_SECONDS" .venv/bin/kd-hpc status "$CHPC_CAMPAIGN" --experiments "$experiments" --json
+    if [ -z "$grid_status" ]; then
+        grid_status=0
+        step grid "$RECORDS_SECONDS" .venv/bin/kd-hpc status "$CHPC_CAMPAIGN" --experiments "$experiments" --json || grid_status=$?
+    fi
+    return "$grid_status"
 }
 
 queue() {
@@ -241,10 +245,10 @@ tell() {
 }
 
 summarize() {
-    local pulled counts
+    local pulled
     pulled=$(cat "$work/pull.out" "$work/pull-checkpoints.out" "$work/show-state.out" 2>/dev/null | grep -vc '/$' || true)
-    if read_grid && counts=$(facts counts "$work/grid.out"); then :; else counts="runs unknown"; fi
-    say "round ends: pulled $pulled files, plotted $(facts drawn "$work/plots.out"), submitted $(facts submitted "$work/queue.out"), $counts, problems $problems"
+    read_grid || true
+    say "round ends: pulled $pulled files, $(facts summary "$work/plots.out" "$work/queue.out" "$work/grid.out"), problems $problems"
 }
 
 round() {
@@ -268,9 +272,7 @@ round() {
         if grep -q '^\./' "$work/reach.out"; then pull || true; fi
     fi
     draw || true
-    if [ "$reached" -eq 0 ]; then
-        if all_closed && nothing_lost; then queue || true; fi
-    fi
+    if [ "$reached" -eq 0 ] && all_closed && nothing_lost; then queue || true; fi
     renew_page || true
     tell || true
     summarize

@@ -192,6 +192,7 @@ class Laptop:
 
     root: Path
     cluster: Cluster
+    kd_hpc: Path = BIN / "kd-hpc"
     settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -200,8 +201,8 @@ class Laptop:
         (self.root / "campaigns").mkdir()
         (self.root / "campaigns/tiny.toml").write_text(CAMPAIGN)
         (self.root / ".venv/bin").mkdir(parents=True)
-        for name in ("python", "kd-hpc"):
-            (self.root / ".venv/bin" / name).symlink_to(BIN / name)
+        (self.root / ".venv/bin/python").symlink_to(BIN / "python")
+        (self.root / ".venv/bin/kd-hpc").symlink_to(self.kd_hpc)
         program(self.root / ".venv/bin/kd-analysis", '#!/bin/sh\nprintf \'{\\n"runs": [{"drawn": true}]}\\n\'\n')
         self.trust()
         self.set()

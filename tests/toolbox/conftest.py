@@ -21,8 +21,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def laptop(tmp_path: Path, cluster: Cluster) -> Iterator[Laptop]:
-    machine = Laptop(tmp_path / "laptop", cluster)
+def laptop(tmp_path: Path, cluster: Cluster, warm_kd_hpc: Path) -> Iterator[Laptop]:
+    machine = Laptop(tmp_path / "laptop", cluster, warm_kd_hpc)
     yield machine
     machine.end()
 

@@ -415,7 +415,8 @@ def test_the_example_is_refused_until_it_is_filled_in(laptop: Laptop) -> None:
 
 
 def test_a_campaign_runs_itself_with_the_real_programs_on_both_sides(cluster: Cluster, laptop: Laptop) -> None:
-    for bin_folder, name in ((cluster.folder / ".venv/bin", "kd-hpc"), (laptop.root / ".venv/bin", "kd-analysis")):
+    there, here = cluster.folder / ".venv/bin", laptop.root / ".venv/bin"
+    for bin_folder, name in ((there, "kd-hpc"), (here, "kd-hpc"), (here, "kd-analysis")):
         (bin_folder / name).unlink()
         (bin_folder / name).symlink_to(BIN / name)
     program(cluster.folder / "venv/bin/kd-core", f'#!/bin/sh\nexec {BIN}/python {ROOT}/tests/hpc/standin.py "$@"\n')

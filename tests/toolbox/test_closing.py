@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,23 @@ from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
 from tests.hpc.support import put_record
 from tests.paths import ROOT
-from tests.toolbox.chpcsite import BIN, STUDENT, TEACHER, Cluster, Laptop, make_run
+from tests.toolbox.chpcsite import STUDENT, TEACHER, Cluster, Laptop, make_run
+
+Close = Callable[..., str]
 
 
-def close(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [BIN / "kd-hpc", "archive", "tiny", *words], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def close(warm_kd_hpc: Path) -> Close:
+    """Do `kd-hpc archive tiny WORDS` in a folder: what it prints, having succeeded."""
+
+    def close(folder: Path, *words: str) -> str:
+        done = subprocess.run(
+            [warm_kd_hpc, "archive", "tiny", *words], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return close
 
 
 def runs(folder: Path) -> set[str]:
@@ -48,7 +57,7 @@ def pulled(cluster: Cluster, laptop: Laptop) -> None:
 
 
 @pytest.mark.usefixtures("pulled")
-def test_first_there_then_here_as_the_page_says(cluster: Cluster, laptop: Laptop) -> None:
+def test_first_there_then_here_as_the_page_says(cluster: Cluster, laptop: Laptop, close: Close) -> None:
     (cluster.folder / "README.md").write_text("<!-- campaign: begin -->\nold\n<!-- campaign: end -->\n")
     shutil.copy(ROOT / "campaigns/charlie.toml", laptop.root / "campaigns")
     page = (ROOT / "docs/guide/closing-a-round.md").read_text()
@@ -66,7 +75,9 @@ def test_first_there_then_here_as_the_page_says(cluster: Cluster, laptop: Laptop
 
 
 @pytest.mark.usefixtures("pulled")
-def test_closed_only_here_nothing_comes_back_and_nothing_is_trained_on(cluster: Cluster, laptop: Laptop) -> None:
+def test_closed_only_here_nothing_comes_back_and_nothing_is_trained_on(
+    cluster: Cluster, laptop: Laptop, close: Close
+) -> None:
     close(laptop.root)
     train(cluster.experiments, STUDENT, "kd2", State.COMPLETED, 3)  # somebody went on with it there
     queued = len(cluster.queued)
@@ -83,7 +94,9 @@ def test_closed_only_here_nothing_comes_back_and_nothing_is_trained_on(cluster: 
 
 
 @pytest.mark.usefixtures("pulled")
-def test_a_round_closed_only_there_loses_nothing_and_trains_nothing_twice(cluster: Cluster, laptop: Laptop) -> None:
+def test_a_round_closed_only_there_loses_nothing_and_trains_nothing_twice(
+    cluster: Cluster, laptop: Laptop, close: Close
+) -> None:
     close(cluster.folder, "--runs-only")
     queued = len(cluster.queued)
     assert laptop.tick().returncode == 1
@@ -93,7 +106,7 @@ def test_a_round_closed_only_there_loses_nothing_and_trains_nothing_twice(cluste
 
 
 @pytest.mark.usefixtures("pulled")
-def test_runs_of_the_same_name_in_the_next_round_are_brought(cluster: Cluster, laptop: Laptop) -> None:
+def test_runs_of_the_same_name_in_the_next_round_are_brought(cluster: Cluster, laptop: Laptop, close: Close) -> None:
     close(cluster.folder, "--runs-only")
     close(laptop.root)
     train(cluster.experiments, TEACHER, "kd9", State.IN_PROGRESS, 1)
@@ -101,7 +114,9 @@ def test_runs_of_the_same_name_in_the_next_round_are_brought(cluster: Cluster, l
     assert runs(laptop.experiments) == {TEACHER.label}
 
 
-def test_records_that_name_no_job_are_told_apart_by_all_they_say(cluster: Cluster, laptop: Laptop) -> None:
+def test_records_that_name_no_job_are_told_apart_by_all_they_say(
+    cluster: Cluster, laptop: Laptop, close: Close
+) -> None:
     make_run(cluster.experiments, TEACHER, State.COMPLETED, best_pth=b"weights")
     assert laptop.tick().returncode == 0
     close(laptop.root)
@@ -110,7 +125,7 @@ def test_records_that_name_no_job_are_told_apart_by_all_they_say(cluster: Cluste
 
 
 @pytest.mark.usefixtures("pulled")
-def test_moved_first_and_described_later_is_the_same_round(laptop: Laptop) -> None:
+def test_moved_first_and_described_later_is_the_same_round(laptop: Laptop, close: Close) -> None:
     assert "README" not in close(laptop.root, "--runs-only", "--dry-run")
     close(laptop.root, "--runs-only")
     again = close(laptop.root, "--runs-only")

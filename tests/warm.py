@@ -1,0 +1,136 @@
+"""Our programs without their loading: a server has imported them and forks for each start that a small client asks for.
+
+What a program does, prints and exits with is what it always is. A test of how a program is loaded, of signals or of
+what a child inherits beside its streams starts the installed one.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from tests.paths import BIN, ROOT
+
+PACKAGES = {"kd-hpc": "kd_hpc", "kd-core": "kd_core", "kd-analysis": "kd_analysis"}
+LARGEST_MESSAGE = 1_000_000
+CLIENT = """\
+#!{python} -IS
+import os, sys, _socket
+server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+server.connect({address!r})
+words = [{program!r}, os.getcwd(), str(len(sys.argv) - 1), *sys.argv[1:]]
+words += [f"{{name}}={{value}}" for name, value in os.environ.items()]
+message = "\\0".join(words).encode(errors="surrogateescape")
+streams = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
+server.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+status = server.recv(4)
+sys.exit(int.from_bytes(status, "big") if status else 1)
+"""
+
+
+@contextmanager
+def programs(folder: Path, *names: str) -> Iterator[Path]:
+    """A folder for the PATH with the programs called `names`; they work until it is left."""
+    address = folder / "server"
+    bin_folder = folder / "bin"
+    bin_folder.mkdir()
+    for name in names:
+        path = bin_folder / name
+        path.write_text(CLIENT.format(python=sys.executable, address=str(address), program=name))
+        path.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.warm", address, *names],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.read(1) == b"."
+        yield bin_folder
+
+
+def _load(names: list[str]) -> None:
+    """Import each program with what its commands import when they are called."""
+    for name in names:
+        (source,) = ROOT.glob(f"packages/*/src/{PACKAGES[name]}")
+        for path in sorted(source.rglob("*.py")):
+            module = ".".join(path.relative_to(source.parent).with_suffix("").parts)
+            if not module.endswith(("__init__", "__main__")):
+                import_module(module)
+    gc.freeze()
+
+
+def _serve(address: str) -> str:
+    """Fork for every client until standard input ends; returns in each new process, as the program it is to be."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        os.write(1, b".")
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who answer
+        while listener.fileno() in select.select([listener.fileno(), 0], [], [])[0]:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                return _answer(connection)
+            connection.close()
+    raise SystemExit
+
+
+def _answer(connection: socket.socket) -> str:
+    """Start a process as the client describes it, and tell the client how it ended."""
+    message, streams, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, 3)
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        _put_through(streams)
+        return _become(os.fsdecode(message).split("\0"))
+    for stream in (0, 1, *streams):
+        os.close(stream)
+    ended = os.pidfd_open(child)
+    if ended not in select.select([ended, connection.fileno()], [], [])[0]:  # the client was ended
+        os.kill(child, signal.SIGTERM)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        connection.send((status if status >= 0 else 128 - status).to_bytes(4, "big"))
+    finally:
+        os._exit(0)
+
+
+def _put_through(streams: list[int]) -> None:
+    """Make the client's streams this process's own."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def _become(words: list[str]) -> str:
+    """Take over the client's folder, arguments and environment; the program's name."""
+    program, folder, count, *rest = words
+    os.chdir(folder)
+    sys.argv = [str(BIN / program), *rest[: int(count)]]
+    os.environ.clear()
+    os.environ.update((name, value) for name, _, value in (word.partition("=") for word in rest[int(count) :]))
+    return program
+
+
+if __name__ == "__main__":
+    place, *asked = sys.argv[1:]
+    sys.path.remove(str(ROOT))
+    _load(asked)
+    called = _serve(place)
+    sys.modules["__main__"].__package__ = None  # a program is called by its name, not as a module
+    import_module(f"{PACKAGES[called]}.cli").main()
