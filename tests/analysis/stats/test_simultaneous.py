@@ -95,3 +95,12 @@ def test_simultaneous_intervals_of_a_blocked_design_cover_all_cells_at_once(seed
     t = np.abs(coefficients @ contrasts.T) / (sds[:, None] * np.sqrt(np.diag(fit.covariance(contrasts))))
     covered = float((t.max(axis=1) <= largest.critical(0.95)).mean())
     assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)
+
+
+@pytest.mark.parametrize("t", [0.0, 1.857985269170437e-14, -1e-15, 1e-12])
+def test_a_difference_of_nothing_has_a_p_of_one(t: float) -> None:
+    """Found on real runs: two means that agree to rounding had neither p nor interval."""
+    loadings = np.array([0.619375415335, 0.645031331121, 0.619375415335])
+    correlation = np.outer(loadings, loadings)
+    np.fill_diagonal(correlation, 1.0)
+    assert LargestT(correlation, 3).beyond(t) == pytest.approx(1.0)

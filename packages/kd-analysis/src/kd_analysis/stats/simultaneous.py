@@ -73,7 +73,8 @@ class LargestT:
             upper = (t * scales[:, None] - loading * z) / rest
             share = special.ndtr(upper)
             if two_sided:
-                share = share - special.ndtr((-t * scales[:, None] - loading * z) / rest)
+                below = special.ndtr((-t * scales[:, None] - loading * z) / rest)
+                share = np.maximum(share - below, 0.0)  # rounding can leave less than nothing where t is next to 0
             with np.errstate(divide="ignore"):
                 inside += count * np.log(share)
         return float(shares @ (-np.expm1(inside) @ weights))
