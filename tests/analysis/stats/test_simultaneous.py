@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.linalg import block_diag
 
 from kd_analysis.stats.linear import cells_and_blocks, least_squares
 from kd_analysis.stats.simultaneous import LargestT, correlation_of, equal_correlation
@@ -57,8 +58,9 @@ def incomplete(cells: int, seeds: int, missing: tuple[int, ...]) -> np.ndarray:
         (equal_correlation(5), 4),
         (incomplete(7, 3, (4, 11)), 10),
         (np.array([[1, 0.2, 0.7], [0.2, 1, 0.1], [0.7, 0.1, 1]]), 10),
+        (block_diag(equal_correlation(3), equal_correlation(2)), 8),
     ],
-    ids=["complete", "runs missing", "no common factor"],
+    ids=["complete", "runs missing", "no common factor", "two references"],
 )
 @pytest.mark.parametrize("t", [1.5, 3.0, 5.0])
 def test_tails_against_scipys_multivariate_t(correlation: np.ndarray, degrees: int, t: float) -> None:
