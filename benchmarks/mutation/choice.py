@@ -50,7 +50,7 @@ class Choice:
     def _rank(self, mutant: Mutant, one: Tested) -> tuple[bool, int, int, int]:
         """Dear ones come in the order of collection, which sets up a fixture once; of tests that import a file those
         that are named for its folder come first."""
-        elsewhere = self.runs_on_import(mutant) and f"/{mutant.file.parts[0]}/" not in one.test
+        elsewhere = self.runs_on_import(mutant) and not _is_named_for(mutant, one)
         dear = bisect(DEAR, _alone(one))
         noticed = 0 if dear == len(DEAR) else self.noticed_by[str(mutant.file), one.test]
         return elsewhere, dear, -noticed, self._place[one.test]
@@ -61,7 +61,7 @@ class Choice:
             found = [one for one in self.tests.values() if line in one.lines.get(str(mutant.file), ())]
         else:  # of what runs on import only the file is known, and who may use what it defines
             files = {str(mutant.file), *self._importers.get(str(mutant.file), ())}
-            found = [one for one in self.tests.values() if files & one.lines.keys()]
+            found = [one for one in self.tests.values() if files & one.lines.keys() or _is_named_for(mutant, one)]
         return found or [one for one in self.tests.values() if not one.lines]
 
     @cached_property
@@ -75,6 +75,10 @@ class Choice:
                     file = f"{'/'.join(name.split('.')[1:])}.py"
                     found.setdefault(file, set()).add(str(path.relative_to(self.package)))
         return found
+
+
+def _is_named_for(mutant: Mutant, one: Tested) -> bool:
+    return f"/{mutant.file.parts[0]}/" in one.test
 
 
 def _alone(one: Tested) -> float:

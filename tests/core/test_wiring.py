@@ -6,8 +6,7 @@ tests/core/test_reference.py shows that all of it together comes to what plain t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kd_core.data.images import Split, load_dataset
+from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Batch, Loader, make_loader
 from kd_core.methods import METHODS
 from kd_core.methods.base import Items, untrained
@@ -25,20 +24,18 @@ from kd_core.networks import build
 from kd_core.networks.base import Outputs
 from kd_core.run import Request, surroundings
 from kd_core.teacher.frozen import FoldedNetwork, Frozen, PlainNetwork, freeze
-from kd_core.teacher.load import Teacher
 from kd_core.training.epoch_meter import EpochMeter
 from kd_core.training.evaluate import evaluate
-from kd_core.training.first_stage import TeachersStage
 from kd_core.training.loop import train
 from kd_core.training.step import PlainStep
 from kd_core.training.student import Student
-from kd_hpc import fence
 from kd_hpc.claim import JobIdentity
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
 from kd_hpc.store import Store
 from tests.core.processes import run, start
 from tests.core.runs import arguments, directory, place, status
+from tests.core.stages import few, remember, stage
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=3, batch_size=64)
@@ -53,14 +50,6 @@ def frozen() -> Frozen:
 @pytest.fixture
 def loader(teacher: Path) -> Loader:
     return few(teacher)
-
-
-def few(teacher: Path, augment: str = "auto") -> Loader:
-    """An epoch of 64, 64 and 32 images."""
-    whole = load_dataset(teacher / "data", "Digits")
-    train, test = (Split(split.images[:160], split.labels[:160]) for split in (whole.train, whole.test))
-    shorter = whole._replace(train=train, test=test)
-    return make_loader("device", shorter, seed=0, batch_size=64, augment=augment, device=CPU)
 
 
 def student(
@@ -199,6 +188,11 @@ def test_gradient_norms_are_free_of_the_scalers_scale(loader: Loader, frozen: Fr
         assert half._norms[name] == pytest.approx(norm, rel=0.1)
 
 
+def test_a_term_that_does_not_depend_on_the_student_has_no_gradient(loader: Loader, frozen: Frozen) -> None:
+    of = student("logit", frozen)
+    assert of._gradient_norms({"idle": torch.ones((), requires_grad=True)}) == {"idle": 0.0}
+
+
 def test_a_resumed_scaler_goes_on_with_its_scale(frozen: Frozen) -> None:
     of, resumed = (student("logit", frozen, dtype=torch.float16) for _ in range(2))
     of.updater.scaler.load_state_dict({**of.updater.scaler.state_dict(), "scale": 256.0, "_growth_tracker": 7})  # type: ignore[union-attr]
@@ -226,16 +220,6 @@ def test_the_fast_step_folds_its_teacher_and_the_plain_one_does_not(step: str, k
     assert type(found.network) is kind
 
 
-@contextmanager
-def stage(teacher: Path, frozen: Frozen, at: Path, told: list[float]) -> Iterator[TeachersStage]:
-    recipe = Recipe(batch_size=64, paraphraser_epochs=3)
-    with fence.opened(at) as mine:
-        yield TeachersStage(
-            Teacher(frozen, "best.pth", "0" * 64), recipe, few(teacher), CPU, 0, fence=mine, shared=at,
-            on_epoch=lambda name, finished, loss: told.append(loss),
-        )  # fmt: skip
-
-
 def test_the_first_stage_trains_all_of_its_module(teacher: Path, frozen: Frozen, tmp_path: Path) -> None:
     method = METHODS["factor_transfer"].build(student=frozen.widths, teacher=frozen.widths, temperature=4.0)
     told: list[float] = []
@@ -250,11 +234,6 @@ def test_the_first_stage_trains_all_of_its_module(teacher: Path, frozen: Frozen,
     assert len(begun) == len(ended) == 12
     assert not any(torch.equal(a, b) for a, b in zip(begun, ended, strict=True))
     assert told == sorted(told, reverse=True)
-
-
-def remember(module: nn.Module, into: list[Tensor]) -> nn.Module:
-    into += [parameter.detach().clone() for parameter in module.parameters()]
-    return module
 
 
 def test_each_epoch_of_the_first_stage_sees_other_batches(teacher: Path, frozen: Frozen, tmp_path: Path) -> None:

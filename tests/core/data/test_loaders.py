@@ -12,7 +12,7 @@ import torch
 
 from kd_core.data.augment import augmentation
 from kd_core.data.images import Dataset, Split
-from kd_core.data.loaders import Batch, Loader, make_loader, plan_epoch
+from kd_core.data.loaders import Batch, DeviceLoader, Loader, WorkerLoader, make_loader, plan_epoch
 from kd_core.data.sources import SOURCES
 from tests.core.published import noise
 
@@ -44,6 +44,11 @@ def test_both_loaders_give_the_same_bytes(augment: str, name: str, channels: int
     for epoch, stage in ((0, "train"), (1, "train"), (1, "paraphraser"), (0, "train")):
         assert contents(device.train(epoch, stage)) == contents(workers.train(epoch, stage))
     assert contents(device.test()) == contents(workers.test())
+
+
+def test_a_loader_is_of_the_kind_that_was_asked_for() -> None:
+    assert isinstance(loader("device"), DeviceLoader)
+    assert isinstance(loader("workers"), WorkerLoader)
 
 
 @pytest.mark.parametrize("kind", ["device", "workers"])

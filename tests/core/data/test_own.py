@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from pydantic import ValidationError
 
 from kd_core.commands.data import prepare as prepare_command
-from kd_core.data.decode import MOST_PIXELS, decode_files
+from kd_core.data.decode import MOST_PIXELS, _coloured, decode_files
+from kd_core.data.folders import find_tree
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.own import Prepared, prepare_own, prepare_part
 from kd_hpc.campaign import OwnData
@@ -68,6 +70,12 @@ def test_grey_files_have_three_equal_channels(name: str, mode: str, tmp_path: Pa
     found = decoded(photo(tmp_path / name, halves(WHITE, (0, 0, 0)), mode)).astype(int)
     assert (found == found[:, :, :1]).all()
     assert found[:, :6].min() > 200 > 50 > found[:, 10:].max()
+
+
+@pytest.mark.parametrize("mode", ["I", "I;16", "I;16L", "I;16B", "I;16N"])
+def test_the_upper_eight_of_sixteen_bits_are_kept_in_every_order_of_bytes(mode: str) -> None:
+    grey = Image.new(mode, (2, 2), 0x7FFF)
+    assert np.asarray(_coloured(grey)).tolist() == np.full((2, 2, 3), 0x7F).tolist()
 
 
 def test_sixteen_bits_are_scaled_and_not_cut(tmp_path: Path) -> None:
@@ -200,6 +208,19 @@ def test_one_tree_is_divided_class_by_class_and_an_image_keeps_its_side(tmp_path
     assert np.bincount(larger.test.labels).tolist() == [5, 1, 4]
 
 
+def test_which_images_are_for_testing_hangs_on_their_names_alone(tmp_path: Path) -> None:
+    names = [f"{place}.png" for place in range(12)]
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for name in names:
+            (tmp_path / label / name).touch()
+    tree = find_tree(tmp_path, 0.25)
+    for label in ("a", "b"):
+        ranked = sorted(names, key=lambda name: hashlib.sha256(f"{label}/{name}".encode()).hexdigest())
+        assert {path.name for path in tree.test[label]} == set(ranked[:3])
+        assert {path.name for path in tree.train[label]} == set(ranked[3:])
+
+
 def test_mean_and_deviation_are_those_of_the_training_images(tmp_path: Path) -> None:
     folder = two_classes(tmp_path / "photos")
     for place in range(4):
@@ -219,6 +240,13 @@ def test_grey_images_are_kept_as_one_channel(tmp_path: Path) -> None:
     assert data.own
     assert data.train.images.shape == (2, 1, 16, 16)
     assert data.own.mean[0] == data.own.mean[1] == data.own.mean[2] == pytest.approx(120 / 255, abs=1e-6)
+
+
+def test_what_is_known_of_a_data_set_cannot_be_changed(tmp_path: Path) -> None:
+    found, data = prepare(two_classes(tmp_path / "photos"), tmp_path / "data")
+    for known, field in ((found.manifest, "name"), (data.own, "mirrored")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(known, field, "other")
 
 
 def test_the_hash_is_of_everything_that_training_sees(tmp_path: Path) -> None:
@@ -268,6 +296,12 @@ def test_files_that_cannot_be_read_are_skipped_and_named_when_asked(tmp_path: Pa
     assert data.test.labels.tolist() == [0, 1, 1]
     assert (data.train.images[data.train.labels == 1][:, :, 4, 3] == RED).all()
     assert "3 files cannot be read and were left out" in found.remarks[0]
+
+
+def test_a_problem_says_what_kind_of_error_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("<html>not found</html>")
+    _, problems = decode_files([tmp_path / "a.png"], 16, lambda done, of: None)
+    assert problems[0].startswith("UnidentifiedImageError: ")
 
 
 def test_a_class_of_which_nothing_can_be_read_is_no_class(tmp_path: Path) -> None:
@@ -336,6 +370,13 @@ def test_a_part_of_tiny_imagenet_is_what_its_archive_holds(tmp_path: Path) -> No
     assert data.facts == DatasetFacts(3, 6, 12, 64)
     wnids = [published.wnid_of(number) for number in sorted(range(12), key=lambda n: f"val_{n}.JPEG")]
     assert [data.own.class_names[label] for label in data.test.labels] == wnids
+
+
+def test_a_part_without_validation_images_of_a_class_is_refused_by_name(tmp_path: Path) -> None:
+    published.write_tiny_imagenet(tmp_path, validated=published.WNIDS[:1])
+    with pytest.raises(DataError, match="has no validation images of n01443537, n04067472") as refused:
+        prepare_part("TinyImageNet", tmp_path, tmp_path / "data")
+    assert "both sides of each class" in refused.value.remedy
 
 
 def test_a_part_is_refused_where_it_makes_no_sense(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import torch
 
 from kd_core.training.cuda_graphs import CudaGraphs
 
+POOL = (0, 1)
+
 
 class Acted:
     """torch.cuda as far as a recording needs it. Ending a recording after an error gives another error."""
@@ -28,12 +30,14 @@ class Acted:
             self.current = before
 
     def end_pool(self, device: int, pool: tuple[int, int]) -> None:
+        assert (device, pool) == (0, POOL)
         if not self.pool_in_use:
             raise RuntimeError("not recording to this pool")
         self.pool_in_use = False
 
     def release_pool(self, device: int, pool: tuple[int, int]) -> None:
         assert not self.pool_in_use
+        assert (device, pool) == (0, POOL)
         self.released += 1
 
 
@@ -43,6 +47,8 @@ class Graph:
 
     def capture_begin(self, pool: tuple[int, int], capture_error_mode: str) -> None:
         assert self.acted.current == "recording", "the default stream cannot be recorded"
+        assert pool == POOL
+        assert capture_error_mode == "thread_local", "a loader's thread may pin memory meanwhile"
         self.acted.recording = self.acted.pool_in_use = True
 
     def capture_end(self) -> None:
@@ -60,7 +66,7 @@ def on_stage(acted: Acted, monkeypatch: pytest.MonkeyPatch) -> CudaGraphs:
         "Stream": lambda: "recording",
         "stream": acted.stream,
         "CUDAGraph": lambda: Graph(acted),
-        "graph_pool_handle": lambda: (0, 1),
+        "graph_pool_handle": lambda: POOL,
         "synchronize": lambda: None,
         "empty_cache": lambda: None,
         "current_device": lambda: 0,
@@ -117,3 +123,36 @@ def test_a_recording_that_cannot_be_ended_is_put_back_too(monkeypatch: pytest.Mo
         on_stage(acted, monkeypatch).record(lambda: None)
     assert_as_before(acted)
     assert acted.released == 1
+
+
+def test_works_side_by_side_have_streams_of_their_own_between_what_comes_before_and_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[str, str, str]] = []
+    names = iter(["recording", "first", "second"])
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_stream(self, other: Stream) -> None:
+            told.append((self.name, "waits for", other.name))
+
+    @contextmanager
+    def on(stream: Stream) -> Iterator[None]:
+        told.append((stream.name, "works", ""))
+        yield
+
+    here = Stream("here")
+    for name, fake in {"Stream": lambda: Stream(next(names)), "current_stream": lambda: here, "stream": on}.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    graphs, done = CudaGraphs(), list[int]()
+    for _ in range(2):
+        told.clear()
+        graphs.side_by_side([lambda: done.append(1), lambda: done.append(2)])
+        assert told == [
+            ("first", "waits for", "here"), ("first", "works", ""),
+            ("second", "waits for", "here"), ("second", "works", ""),
+            ("here", "waits for", "first"), ("here", "waits for", "second"),
+        ]  # fmt: skip
+    assert done == [1, 2, 1, 2]
