@@ -293,14 +293,27 @@ def test_collapsed_classes_have_nc1_zero_and_infinite_fisher_ratio() -> None:
     assert separation.fisher_trace_ratio(x, labels) > 1e20
 
 
-def test_neighbour_graph_against_all_distances() -> None:
-    x = cloud(0)
-    distances = squareform(pdist(x))
+CLOUDS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "few": lambda rng: rng.normal(size=(60, 8)),
+    "more than a block": lambda rng: rng.normal(size=(700, 16)),
+    "far from the origin, and close together": lambda rng: (
+        np.repeat(rng.normal(size=(70, 8)), 10, axis=0) + 1e-4 * rng.normal(size=(700, 8))
+    ),
+    "many equally far": lambda rng: rng.integers(0, 2, size=(700, 6)).astype(float),
+    "all in one place": lambda rng: np.ones((700, 4)),
+    "a few far out": lambda rng: rng.normal(size=(700, 8)) * np.where(np.arange(700) < 5, 1e4, 1)[:, None],
+}
+
+
+@pytest.mark.parametrize("kind", CLOUDS)
+def test_no_item_is_nearer_than_those_in_the_graph(kind: str) -> None:
+    x = CLOUDS[kind](np.random.default_rng(8))
+    distances = squareform(pdist(x - x.mean(axis=0)))
+    found = neighbours.neighbour_graph(x, 10)
+    np.testing.assert_allclose(np.take_along_axis(distances, found.indices, axis=1), found.distances, atol=1e-12)
     np.fill_diagonal(distances, np.inf)
-    expected = np.argsort(distances, axis=1)[:, :5]
-    found = neighbours.neighbour_graph(x, 5)
-    assert (found.indices == expected).mean() > 0.999
-    assert found.distances == pytest.approx(np.sort(distances, axis=1)[:, :5], rel=1e-3)
+    np.testing.assert_allclose(found.distances, np.sort(distances, axis=1)[:, :10], rtol=1e-9, atol=1e-12)
+    assert all(len({*row, own}) == 11 for own, row in enumerate(found.indices))
 
 
 def test_duplicate_items_never_neighbour_themselves() -> None:
@@ -403,17 +416,6 @@ def test_broken_representations_give_nan_or_an_error_never_a_number() -> None:
         cka.linear_cka(np.full((20, 3), np.nan), cloud(0, 20))
     with pytest.raises(ValueError, match="same items"):
         cka.linear_cka(cloud(0, 20), cloud(0, 21))
-
-
-def test_few_and_many_items_have_the_same_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kd_analysis.geometry import neighbours
-
-    x = np.random.default_rng(5).normal(size=(300, 16))
-    few = neighbours.neighbour_graph(x)
-    monkeypatch.setattr(neighbours, "FEW", 0)
-    many = neighbours.neighbour_graph(x)
-    assert np.array_equal(few.indices, many.indices)
-    np.testing.assert_allclose(few.distances, many.distances, rtol=1e-4)
 
 
 def test_matched_components_stand_on_the_diagonal_strongest_first() -> None:

@@ -17,8 +17,22 @@ from numpy.typing import ArrayLike, NDArray
 from kd_analysis.geometry.spectrum import Array, centred
 
 BATCH = 1000
-Null = Callable[[Array, Array, NDArray[np.int64]], float]
-"""The mean HSIC of two kernels, zero on the diagonal, over permutations of one side; of the items numbered."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel matrix (N, N), zero on the diagonal, and the sums of its rows (N,)."""
+
+    values: Array
+    rows: Array
+
+    @classmethod
+    def of(cls, values: Array) -> Kernel:
+        return cls(values, values.sum(axis=1))
+
+
+Null = Callable[[Kernel, Kernel, NDArray[np.int64]], float]
+"""The mean HSIC of two kernels over permutations of one side; of the items numbered."""
 
 
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
@@ -41,30 +55,41 @@ def rbf_cka(
     order: ArrayLike,
     null: Null | None = None,
     null_of: Collection[float] | None = None,
+    medians: tuple[float, float] | None = None,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Debiased RBF CKA for each bandwidth, in median distances, over minibatches of 1000 of the permutation `order`.
 
     The second tuple is the same with what `null` makes of each batch's HSIC: its mean over some permutations; NaN for
-    bandwidths that are not in `null_of`, where that is given.
+    bandwidths that are not in `null_of`, where that is given. `medians` are each side's `first_median`, if known.
     """
     a, b = _pair(x, y)
-    permutation = np.asarray(order)
-    size = min(BATCH, len(a))
-    batches = [permutation[start : start + size] for start in range(0, len(a) - size + 1, size)]
-    medians = [median_distance(side[batches[0]]) for side in (a, b)]
+    batches = _minibatches(order)
+    known = medians or tuple(median_distance(side[batches[0]]) for side in (a, b))
     widths = sorted(bandwidths, reverse=True)
     terms = {width: np.zeros(4) for width in widths}
     for batch in batches:
         kernels = (
             _gaussians(_squared_distances(side[batch]), [width * median for width in widths])
-            for side, median in zip((a, b), medians, strict=True)
+            for side, median in zip((a, b), known, strict=True)
         )
-        for width, k, m in zip(widths, *kernels, strict=True):
+        for width, *sides in zip(widths, *kernels, strict=True):
+            k, m = map(Kernel.of, sides)
             wanted = null is not None and (null_of is None or width in null_of)
             expected = null(k, m, batch) if null is not None and wanted else math.nan
             terms[width] += [hsic(k, m), hsic(k, k), hsic(m, m), expected]
     found = [terms[width] for width in bandwidths]
     return tuple(ratio(*each[:3]) for each in found), tuple(ratio(each[3], *each[1:3]) for each in found)
+
+
+def first_median(x: ArrayLike, order: ArrayLike) -> float:
+    """The median distance by which `rbf_cka` scales a side in this order."""
+    return median_distance(centred(x)[_minibatches(order)[0]])
+
+
+def _minibatches(order: ArrayLike) -> list[NDArray[np.int64]]:
+    permutation = np.asarray(order)
+    size = min(BATCH, len(permutation))
+    return [permutation[start : start + size] for start in range(0, len(permutation) - size + 1, size)]
 
 
 def median_distance(x: ArrayLike) -> float:
@@ -130,10 +155,10 @@ def _hsic_features(a: Array, b: Array) -> float:
     return unbiased(trace, float(rows_a @ rows_b), float(rows_a.sum() * rows_b.sum()), len(a))
 
 
-def hsic(k: Array, m: Array) -> float:
-    """Unbiased HSIC of two kernel matrices whose diagonals are already zero."""
-    rows_k, rows_m = k.sum(axis=1), m.sum(axis=1)
-    return unbiased(float(np.vdot(k, m)), float(rows_k @ rows_m), float(rows_k.sum() * rows_m.sum()), len(k))
+def hsic(k: Kernel, m: Kernel) -> float:
+    """Unbiased HSIC of two kernels."""
+    trace, middle = float(np.vdot(k.values, m.values)), float(k.rows.sum() * m.rows.sum())
+    return unbiased(trace, float(k.rows @ m.rows), middle, len(k.rows))
 
 
 def unbiased(trace: float, rows: float, middle: float, n: int) -> float:

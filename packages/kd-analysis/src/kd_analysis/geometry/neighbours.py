@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from kd_analysis.geometry.spectrum import Array, centred
 
 NEIGHBOURS = 10
-FEW = 1500
+ROWS, GROUPS, MOST = 250, 256, 8
+"""Items whose neighbours are sought at once; groups of items; candidates for each neighbour that are worth ranking."""
+ROUNDING = np.float32(64 * np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -22,31 +24,59 @@ class Graph:
 
 
 def neighbour_graph(x: ArrayLike, k: int = NEIGHBOURS) -> Graph:
-    """The Euclidean graph of (N, C), N > k: neighbours are searched in single precision, distances exact."""
+    """The exact Euclidean graph of (N, C), N > k; of items that are equally far the first ones.
+
+    Single precision tells which few items may be among an item's nearest, double precision ranks those.
+    """
     array = centred(x)
-    indices = (_all_pairs if len(array) <= FEW else _by_blocks)(array.astype(np.float32), k + 1)
-    own = indices == np.arange(len(array))[:, None]
-    own[~own.any(axis=1), -1] = True  # among duplicates the item itself may be missing: drop the farthest instead
-    found = indices[~own].reshape(len(array), k).astype(np.int64)
-    distances = np.empty(found.shape)
-    for place in range(k):
-        distances[:, place] = np.linalg.norm(array - array[found[:, place]], axis=1)
-    order = np.argsort(distances, axis=1, kind="stable")
-    return Graph(np.take_along_axis(found, order, axis=1), np.take_along_axis(distances, order, axis=1))
+    single = array.astype(np.float32)
+    norms = np.einsum("ij,ij->i", single, single)
+    sought = np.column_stack([single, norms]).T.copy()
+    blocks = []
+    for start in range(0, len(array), ROWS):
+        own = slice(start, start + ROWS)
+        rows = np.column_stack([-2 * single[own], np.ones_like(norms[own])])
+        near = _candidates(rows @ sought, norms[own], k + 1)
+        blocks.append(_nearest(array, start, near, k) if near is not None else _nearest_of_all(array, start, k))
+    return Graph(*(np.concatenate(side) for side in zip(*blocks, strict=True)))
 
 
-def _all_pairs(array: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Setting up the threads of the way by blocks takes longer than every distance between few items."""
+def _candidates(beyond: NDArray[np.float32], norms: NDArray[np.float32], count: int) -> NDArray[np.intp] | None:
+    """Flat places of (B, N) that hold the `count` nearest of each row whatever single precision did to them; None where
+    so many are alike that ranking them would take longer than sorting all.
+
+    `beyond` are squared distances less the row's own squared norm (B,). The `count`-th smallest among the least of each
+    group is at least the `count`-th of all.
+    """
+    whole = beyond.shape[1] // GROUPS * GROUPS
+    least = beyond[:, :whole].reshape(len(beyond), -1, GROUPS).min(axis=1) if whole else beyond[:, :0]
+    least = np.concatenate([least, beyond[:, whole:]], axis=1)
+    bound = np.partition(least, count - 1, axis=1)[:, count - 1]
+    bound = bound + ROUNDING * (4 * norms + 2 * np.abs(bound))
+    found = np.flatnonzero(beyond <= bound[:, None])
+    return found if len(found) <= MOST * count * len(beyond) else None
+
+
+def _nearest(array: Array, start: int, near: NDArray[np.intp], k: int) -> tuple[NDArray[np.int64], Array]:
+    """Indices and distances of the k nearest among the candidates of the items from `start` on."""
+    of, other = np.divmod(near, len(array))
+    others = other != of + start
+    of, other = of[others], other[others]
+    distances = np.linalg.norm(array[of + start] - array[other], axis=1)
+    order = np.lexsort((other, distances, of))
+    first = np.searchsorted(of, np.arange(of[-1] + 1))
+    chosen = order[first[:, None] + np.arange(k)]
+    return other[chosen].astype(np.int64), distances[chosen]
+
+
+def _nearest_of_all(array: Array, start: int, k: int) -> tuple[NDArray[np.int64], Array]:
+    """The same from all distances."""
     from scipy.spatial.distance import cdist
 
-    return np.argsort(cdist(array, array), axis=1, kind="stable")[:, :k]
-
-
-def _by_blocks(array: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    from sklearn.neighbors import NearestNeighbors
-
-    found = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(array).kneighbors(array, return_distance=False)
-    return np.asarray(found)
+    distances = cdist(array[start : start + ROWS], array)
+    distances[np.arange(len(distances)), start + np.arange(len(distances))] = np.inf
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return order.astype(np.int64), np.take_along_axis(distances, order, axis=1)
 
 
 def knn_probe(graph: Graph, labels: ArrayLike) -> float:

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kd_analysis.geometry.cka import hsic_terms, ratio, unbiased
+from kd_analysis.geometry.cka import Kernel, hsic_terms, ratio, unbiased
 from kd_analysis.geometry.spectrum import Array, centred
 
 PERMUTATIONS, FEW_PERMUTATIONS, MANY_ITEMS = 10, 2, 2_000
@@ -92,12 +92,11 @@ def _squared_cross(a: Array, b: Array, classes: Classes) -> float:
     return float((between**2).sum() + within.sum())
 
 
-def hsic_null(k: Array, m: Array, labels: ArrayLike) -> float:
-    """Mean unbiased HSIC of two (N, N) kernels, zero on the diagonal, over permutations of one side within class."""
+def hsic_null(k: Kernel, m: Kernel, labels: ArrayLike) -> float:
+    """Mean unbiased HSIC of two kernels over permutations of one side within class."""
     classes = Classes(labels)
-    rows = [side.sum(axis=1) for side in (k, m)]
-    trace = classes.of_pairs(k, m)
-    return unbiased(trace, classes.of_product(*rows), float(rows[0].sum() * rows[1].sum()), len(k))
+    trace, middle = classes.of_pairs(k.values, m.values), float(k.rows.sum() * m.rows.sum())
+    return unbiased(trace, classes.of_product(k.rows, m.rows), middle, len(k.rows))
 
 
 def rank_correlation_null(first: Array, second: Array, classes: Classes) -> float:

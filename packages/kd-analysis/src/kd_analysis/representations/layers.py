@@ -80,6 +80,10 @@ class Layer:
     def order(self) -> NDArray[np.int64]:
         return np.random.default_rng(0).permutation(len(self.values))
 
+    @cached_property
+    def median(self) -> float:
+        return cka.first_median(self.values, self.order)
+
 
 class Prepared:
     """A file's layers by name and its logits, on the items every run is compared on."""

@@ -132,6 +132,7 @@ def _rbf(a: Layer, b: Layer) -> Numbers:
         a.order,
         lambda k, m, batch: nulls.hsic_null(k, m, a.labels[batch]),
         (SHOWN_WIDTH,),
+        (a.median, b.median),
     )
     values = {f"cka_rbf_{width}": value for width, value in zip(BANDWIDTHS, found, strict=True)}
     shown = f"cka_rbf_{SHOWN_WIDTH}"
