@@ -12,7 +12,7 @@ statement is found in forks and in programs that tests start, too. Time is that 
 decides nothing. Each outcome is a line of .mutation/outcomes.jsonl: started again, it goes on where it was, and a
 function that was changed is tried anew. Mutants come in the order of their hashes, so `--sample 0:120`, the first 120
 of each folder, is a random sample, and `--sample 120:240` another, which no test was written for. A mutant survives
-when tests of `--effort` processor seconds pass; `--again` tries survivors once more.
+when tests of `--effort` processor seconds pass; `--again` tries survivors on what is left, tests that came since first.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def run(options: argparse.Namespace) -> None:
         for folder, mutant in sorted(sampled(options), key=lambda pair: pair[1].key):
             before = known.get(mutant.key)
             if before is None or (options.again and not before["noticed"]):
-                found = tried(workshop, choice, folder, mutant, options.effort)
+                passed = before["passed"] if before else []
+                found = tried(workshop, choice, folder, mutant, options.effort, passed)
                 choice.noticed_by[found["file"], found["by"]] += 1
                 with OUTCOMES.open("a") as stream:
                     stream.write(json.dumps(found) + "\n")
@@ -91,14 +92,16 @@ def run(options: argparse.Namespace) -> None:
         workshop.close()
 
 
-def tried(workshop: Workshop, choice: Choice, folder: str, mutant: Mutant, effort: float) -> Row:
-    chosen = choice.of(mutant, effort)
+def tried(workshop: Workshop, choice: Choice, folder: str, mutant: Mutant, effort: float, passed: list[str]) -> Row:
+    """Its fate on tests it has not `passed` before."""
+    chosen = choice.of(mutant, effort, passed)
     outcome = workshop.try_out(mutant, chosen, choice.seconds(chosen), anew=choice.runs_on_import(mutant))
     verdict = "noticed " if outcome.noticed else "SURVIVED"
     place = f"{mutant.file}:{mutant.line} {mutant.change[:90]}"
     print(f"{verdict} {outcome.seconds:5.1f} s {place}  [{outcome.by or len(chosen)}]", flush=True)
     facts = {"key": mutant.key, "folder": folder, "file": str(mutant.file), "line": mutant.line}
-    return {**facts, "function": mutant.function, "change": mutant.change, **asdict(outcome), "tests": len(chosen)}
+    passed = [] if outcome.noticed else [*passed, *chosen]
+    return {**facts, "function": mutant.function, "change": mutant.change, **asdict(outcome), "passed": passed}
 
 
 def show(options: argparse.Namespace) -> None:
@@ -116,7 +119,7 @@ def show(options: argparse.Namespace) -> None:
         )
     for _, mutant, row in rows if options.survivors else []:
         if row and not row["noticed"]:
-            print(f"- `{mutant.file}:{mutant.line}` {mutant.function}: `{mutant.change}` [{row['tests']} tests]")
+            print(f"- `{mutant.file}:{mutant.line}` {mutant.function}: `{mutant.change}` [{len(row['passed'])} tests]")
 
 
 def _share(noticed: int, tried: int) -> str:

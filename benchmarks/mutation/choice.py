@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -25,10 +25,11 @@ class Choice:
         self.noticed_by: Counter[tuple[str, str]] = Counter()
         self._place = {test: place for place, test in enumerate(tests)}
 
-    def of(self, mutant: Mutant, effort: float) -> list[str]:
-        """Those that execute it, as many as `effort` processor seconds suffice for, but one at least."""
+    def of(self, mutant: Mutant, effort: float, passed: Collection[str] = ()) -> list[str]:
+        """Those that execute it but the `passed`, as many as `effort` processor seconds suffice for; one at least."""
         chosen, left, ready = list[str](), effort, set[str]()
-        for one in sorted(self._executing(mutant), key=lambda one: self._rank(mutant, one)):
+        left_over = [one for one in self._executing(mutant) if one.test not in passed]
+        for one in sorted(left_over, key=lambda one: self._rank(mutant, one)):
             left -= one.seconds + sum(cost for name, cost in one.fixtures.items() if name not in ready)
             ready |= one.fixtures.keys()
             if chosen and left < 0:
