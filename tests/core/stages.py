@@ -1,7 +1,9 @@
-"""First stages in the test's own process, on a few of the digits."""
+"""First stages in the test's own process, on a few of the digits; and a disk that refuses."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,3 +43,8 @@ def stage(teacher: Path, frozen: Frozen, at: Path, told: list[float]) -> Iterato
 def remember(module: nn.Module, into: list[Tensor]) -> nn.Module:
     into += [parameter.detach().clone() for parameter in module.parameters()]
     return module
+
+
+def no_permission(path: Path, *words: object) -> bytes:
+    """In the place of reading a file: what root never meets."""
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

@@ -14,11 +14,13 @@ from kd_core.artifacts.weights import load_network, read_weights, save_weights
 from kd_core.networks import build
 from kd_core.runtime.device import place
 from kd_hpc import fence
+from kd_hpc.disk import sealed
 from kd_hpc.errors import CheckpointError
 from kd_hpc.experiment import Experiment
 from kd_hpc.fence import Fence
 from kd_hpc.records import FileDigest, State, StatusRecord
 from kd_hpc.store import BEST, Store
+from tests.core.stages import no_permission
 
 CPU = torch.device("cpu")
 RUN = Experiment(dataset="Digits", student="ResNetBaby", seed=0)
@@ -74,7 +76,9 @@ def test_weights_of_another_network_are_refused_with_what_is_wrong(content: Any,
     assert caught.value.remedy == "Train it."
 
 
-def test_a_file_that_is_gone_torn_or_another_is_refused_by_name(store: Store, mine: Fence) -> None:
+def test_a_file_that_is_gone_torn_or_another_is_refused_by_name(
+    store: Store, mine: Fence, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = store.directory(RUN) / BEST
     with pytest.raises(CheckpointError, match=r"best\.pth does not exist\. Train it first: kd-core train"):
         read_weights(store, RUN, BEST)
@@ -84,6 +88,13 @@ def test_a_file_that_is_gone_torn_or_another_is_refused_by_name(store: Store, mi
         read_weights(store, RUN, BEST)
     path.write_bytes(content)
     assert read_weights(store, RUN, BEST) == content
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(CheckpointError, match=r"best\.pth cannot be used: it is damaged: Too many levels"):
+        read_weights(store, RUN, BEST)
+    monkeypatch.setattr(sealed, "read_regular", no_permission)
+    with pytest.raises(CheckpointError, match=r"best\.pth cannot be read: Permission denied"):
+        read_weights(store, RUN, BEST)
 
 
 @pytest.mark.parametrize("state", [State.COMPLETED, State.IN_PROGRESS])

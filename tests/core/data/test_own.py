@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from kd_core.data.decode import MOST_PIXELS, _coloured, decode_files
 from kd_core.data.folders import find_tree
 from kd_core.data.images import Dataset, load_dataset
 from kd_core.data.own import Prepared, prepare_own, prepare_part
+from kd_core.data.prepare import _read
+from kd_core.data.sources import SOURCES
 from kd_hpc.campaign import OwnData
 from kd_hpc.catalogue import DatasetFacts
 from kd_hpc.disk.sealed import object_bytes
@@ -105,6 +110,17 @@ def test_a_photo_that_says_how_it_was_held_is_upright(orientation: int, tmp_path
 def test_a_damaged_tag_does_not_lose_the_photo(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.jpg", halves(RED, BLUE), exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
     assert np.abs(decoded(path)[4:12, 3].astype(int) - RED).max() <= 40
+
+
+def test_a_tag_that_cannot_be_followed_leaves_the_photo_as_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(image: Image.Image) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", fail)
+    pixels = published.noise(16, 16, 3, seed=1)
+    assert np.array_equal(decoded(photo(tmp_path / "a.png", pixels)), pixels)
 
 
 def test_an_image_of_the_right_size_keeps_every_bit(tmp_path: Path) -> None:
@@ -348,6 +364,19 @@ def test_a_folder_that_is_no_data_set_is_refused_and_nothing_written(name: str, 
     assert not (tmp_path / "data").exists()
 
 
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, scandir = two_classes(tmp_path / "photos"), os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "warm":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match="photos/train/warm cannot be read: Permission denied"):
+        find_tree(folder, None)
+
+
 def test_a_class_of_one_image_cannot_be_divided(tmp_path: Path) -> None:
     photo(tmp_path / "photos/a/0.png", halves(RED, BLUE))
     photo(tmp_path / "photos/b/0.png", halves(RED, GREY))
@@ -370,6 +399,28 @@ def test_a_part_of_tiny_imagenet_is_what_its_archive_holds(tmp_path: Path) -> No
     assert data.facts == DatasetFacts(3, 6, 12, 64)
     wnids = [published.wnid_of(number) for number in sorted(range(12), key=lambda n: f"val_{n}.JPEG")]
     assert [data.own.class_names[label] for label in data.test.labels] == wnids
+
+
+def test_a_part_may_have_a_name_of_its_own(tmp_path: Path) -> None:
+    published.write_tiny_imagenet(tmp_path)
+    own = OwnData(folder=str(tmp_path), subset_of="TinyImageNet")
+    assert prepare_own("Mine", own, tmp_path / "data").manifest.name == "Mine"
+    facts = load_dataset(tmp_path / "data", "Mine").own
+    assert facts
+    assert facts.mirrored == own.mirrored
+
+
+def test_an_image_of_a_part_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    published.write_tiny_imagenet(tmp_path)
+    with zipfile.ZipFile(tmp_path / "tiny-imagenet-200.zip", "a") as archive:
+        archive.writestr("tiny-imagenet-200/train/n01443537/images/n01443537_9.JPEG", b"<html>")
+    readers: tuple[Callable[[], object], ...] = (
+        lambda: prepare_part("TinyImageNet", tmp_path, tmp_path / "data"),
+        lambda: _read("TinyImageNet", SOURCES["TinyImageNet"], tmp_path),
+    )
+    for read in readers:
+        with pytest.raises(DataError, match=r"^tiny.*_9\.JPEG in .*\.zip cannot be read: UnidentifiedImageError"):
+            read()
 
 
 def test_a_part_without_validation_images_of_a_class_is_refused_by_name(tmp_path: Path) -> None:

@@ -565,6 +565,11 @@ def test_a_temperature_that_cannot_soften_is_refused(temperature: float) -> None
         logit_loss(torch.zeros(2, 3), torch.zeros(2, 3), temperature)
 
 
+def test_dkd_needs_other_classes() -> None:
+    with pytest.raises(UsageError, match="dkd needs other classes than the label's"):
+        decoupled_losses(torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(2, dtype=torch.long), 4.0)
+
+
 @pytest.mark.parametrize(("students", "teachers"), [(0, 0), (2, 3)])
 def test_lists_of_maps_must_pair_up(students: int, teachers: int) -> None:
     maps = torch.ones(1, 1, 2, 2)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from kd_core.artifacts.torchfile import read_torch, to_bytes
 from kd_core.networks import build
 from kd_core.runtime.determinism import seed_of
 from kd_core.teacher.frozen import Frozen, freeze
+from kd_core.training import first_stage
 from kd_core.training.first_stage import TeachersStage
-from tests.core.stages import remember, stage
+from tests.core.stages import CPU, no_permission, remember, stage
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +42,17 @@ def test_a_first_stage_is_seeded_by_its_name_and_the_runs_seed(teacher: Path, fr
     assert torch.equal(begun[0], nn.Linear(64, 64).weight)
 
 
-@pytest.mark.parametrize("damage", [b"not a file of torch", b""])
-def test_what_a_first_stage_left_damaged_is_set_aside_and_said(
-    damage: bytes, teacher: Path, frozen: Frozen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+OTHERS = {
+    "garbage": (b"not a file of torch", "it is damaged"),
+    "nothing": (b"", "it is damaged"),
+    "of another recipe": (to_bytes({"made_from": {"stage": "tiny", "epochs": 1}}), "it was made from another teacher"),
+    "without weights": (to_bytes({}), "it holds no tiny"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), OTHERS.values(), ids=OTHERS)
+def test_what_a_first_stage_cannot_use_is_set_aside_and_said(
+    damage: bytes, reason: str, teacher: Path, frozen: Frozen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[float] = []
     with stage(teacher, frozen, tmp_path, told) as trained:
@@ -52,8 +63,28 @@ def test_what_a_first_stage_left_damaged_is_set_aside_and_said(
     assert len(told) == 2 * 3, "trained anew"
     assert all(torch.equal(first[name], again[name]) for name in first)
     said = capsys.readouterr().err
-    assert f"{kept} was not used and moved to {kept.name}.quarantined.0: it " in said
+    assert f"{kept} was not used and moved to {kept.name}.quarantined.0: {reason}" in said
     assert (tmp_path / f"{kept.name}.quarantined.0").read_bytes() == damage
+
+
+def test_a_teachers_file_that_cannot_be_read_is_said_and_left(
+    teacher: Path,
+    frozen: Frozen,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("own", "shared"):
+        (tmp_path / name).mkdir()
+    with stage(teacher, frozen, tmp_path / "own", []) as trained:
+        elsewhere = replace(trained, shared=tmp_path / "shared")
+        trained_once(elsewhere)
+        (kept,) = (tmp_path / "shared").glob("tiny-*.pth")
+        with monkeypatch.context() as patch:
+            patch.setattr(first_stage, "read_torch", no_permission)
+            trained_once(elsewhere)
+    assert f"{kept} was not used: it cannot be read: Permission denied\n" in capsys.readouterr().err
+    assert read_torch(kept, CPU)["weights"]
 
 
 def test_a_first_stage_of_an_earlier_version_is_used(teacher: Path, frozen: Frozen, tmp_path: Path) -> None:

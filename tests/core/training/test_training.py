@@ -22,7 +22,7 @@ from kd_core.training.optimizer import SGD
 from kd_core.training.schedule import cosine, learning_rate
 from kd_core.training.step import PlainStep
 from kd_core.training.student import Student
-from kd_hpc.errors import KdError, WatchdogStop
+from kd_hpc.errors import KdError, UsageError, WatchdogStop
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
 
@@ -196,6 +196,30 @@ def test_the_watchdog_remembers_a_row_across_a_resume() -> None:
 def test_a_gradient_scale_below_one_ends_the_run() -> None:
     with pytest.raises(WatchdogStop, match=r"scale fell to 0\.5"):
         GradientWatchdog(3, CPU).require_scale(0.5)
+
+
+def test_a_gpu_is_asked_about_skipped_steps_only_so_often() -> None:
+    watchdog = GradientWatchdog(3, torch.device("meta"))  # whose values cannot be read
+    for watchdog.step in (1, 2, 4):
+        assert not watchdog.has_tripped
+    watchdog.step = 3
+    with pytest.raises(Exception, match="meta"):
+        bool(watchdog.has_tripped)
+
+
+def test_terms_that_the_catalogue_does_not_name_are_refused(
+    teacher_model: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of, images = student(distilled("logit"), teacher_model), torch.randn(2, 3, 8, 8)
+    outputs = of.model(images)
+    items = Items(torch.zeros(2, dtype=torch.long), torch.arange(2), torch.tensor(0))
+    monkeypatch.setattr(type(of.objective.method), "terms", lambda *pair: {"lk": outputs.logits.mean()})
+    with pytest.raises(UsageError, match=r"^logit computes the terms lk, but the catalogue names kl\.") as refused:
+        of.objective.terms(outputs, teacher_model(images), items)
+    assert "with its weight" in refused.value.remedy
+    of.objective.reweigh({})
+    with pytest.raises(UsageError, match="but the catalogue names none"):
+        of.objective.terms(outputs, teacher_model(images), items)
 
 
 def test_the_learning_rate_is_half_a_cosine() -> None:

@@ -104,8 +104,9 @@ def read_tail(path: Path, most: int) -> bytes:
 
 
 def _opened(path: Path) -> BinaryIO:
-    if path.is_symlink() and path.resolve().parent != path.parent.resolve():
-        raise OSError(errno.ELOOP, f"it is a link to {path.resolve()}", str(path))
+    target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a link to itself
+    if path.is_symlink() and target.parent != path.parent.resolve():
+        raise OSError(errno.ELOOP, f"it is a link to {target}", str(path))
     _require_regular(os.stat(path), path)  # noqa: PTH116 - before the open: that of a device may do something
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
