@@ -8,7 +8,7 @@ import subprocess
 import time
 
 PATIENCE = 15.0
-ENDS_WITHIN = 90.0
+ENDS_WITHIN = 900.0
 
 
 def press_ctrl_c(process: subprocess.Popen[str]) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from tests import half_done_tree
 from tests.hpc.terminal import Terminal
 from tests.paths import BIN, ROOT
 
-SECONDS = 120
+SECONDS = 1000
 COLUMNS, LINES = 80, 24
 SHELL = f"stty cols {COLUMNS} rows {LINES}; exec {BIN / 'kd-hpc'} status charlie.toml"
 

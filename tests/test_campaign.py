@@ -9,15 +9,17 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-BIN = Path(sys.executable).parent
+from tests.hpc.support import HANGS
+from tests.paths import BIN
+
 CAMPAIGN = """
 name = "small"
 datasets = ["Digits"]
@@ -53,13 +55,20 @@ def start_queue(folder: Path, campaign: str = CAMPAIGN) -> subprocess.Popen[byte
 
 def finish(folder: Path, campaign: str = CAMPAIGN) -> None:
     process = start_queue(folder, campaign)
-    assert process.wait(timeout=300) == 0, (folder / "queue.log").read_text()
+    assert process.wait(HANGS) == 0, (folder / "queue.log").read_text()
 
 
 def until_finished(epochs: int, folder: Path, runner: subprocess.Popen[bytes]) -> None:
     """Wait until all runs together have finished so many epochs: a moment that is the same on every machine."""
-    while epochs_finished(folder) < epochs:
+    at_work(lambda: epochs_finished(folder) >= epochs, folder, runner)
+
+
+def at_work(until: Callable[[], bool], folder: Path, runner: subprocess.Popen[bytes]) -> None:
+    """Wait until that is so, with the runner at work all the time."""
+    deadline = time.monotonic() + HANGS
+    while not until():
         assert runner.poll() is None, (folder / "queue.log").read_text()
+        assert time.monotonic() < deadline, (folder / "queue.log").read_text()
         time.sleep(0.01)
 
 
@@ -138,7 +147,7 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(victim: str, undistu
                     process.kill()
         if runner.poll() is None:
             os.killpg(runner.pid, signal.SIGINT if victim == "ctrl-c" else signal.SIGKILL)
-        runner.wait()
+        runner.wait(HANGS)
     finish(tmp_path)
     assert outcome(tmp_path) == outcome(undisturbed)
 
@@ -152,14 +161,12 @@ def student_record(folder: Path, method: str) -> dict[str, Any]:
 def test_students_killed_with_their_shared_job_end_as_those_alone(undisturbed: Path, tmp_path: Path) -> None:
     for epochs in (1, 3):
         runner = start_queue(tmp_path, TOGETHER)
-        while student_record(tmp_path, "logit").get("epoch", 0) < epochs:
-            assert runner.poll() is None, (tmp_path / "queue.log").read_text()
-            time.sleep(0.01)
+        at_work(lambda: student_record(tmp_path, "logit").get("epoch", 0) >= epochs, tmp_path, runner)  # noqa: B023
         for process in trainers(tmp_path):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         os.killpg(runner.pid, signal.SIGKILL)
-        runner.wait()
+        runner.wait(HANGS)
     finish(tmp_path, TOGETHER)
     assert outcome(tmp_path) == outcome(undisturbed)
     jobs = [[attempt["job_id"] for attempt in student_record(tmp_path, m)["attempts"]] for m in ("logit", "rkd")]

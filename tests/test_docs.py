@@ -67,13 +67,13 @@ def test_every_command_has_help_with_an_example_and_is_in_the_guide(command: str
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != OWN_CAMPAIGN], ids=lambda page: page.name)
-def test_every_command_in_a_page_works(page: Path, tmp_path: Path) -> None:
-    follow(page, tmp_path)
+def test_every_command_in_a_page_works(page: Path, tmp_path: Path, warm_programs: Path) -> None:
+    follow(page, tmp_path, warm_programs)
 
 
-def test_after_the_quickstart_ones_own_campaign_trains_what_its_page_says(tmp_path: Path) -> None:
+def test_after_the_quickstart_ones_own_campaign_trains_what_its_page_says(tmp_path: Path, warm_programs: Path) -> None:
     quickstart = finished_quickstart(tmp_path)
-    follow(OWN_CAMPAIGN, tmp_path)
+    follow(OWN_CAMPAIGN, tmp_path, warm_programs)
     mine = [json.loads(path.read_text()) for path in tmp_path.glob("mine/Digits/**/status.json")]
     assert {(record["state"], record["epoch"], record["recipe"]["batch_size"]) for record in mine} == {
         ("completed", 3, 128)
@@ -96,9 +96,9 @@ def finished_quickstart(root: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in store.root.glob("**/status.json")}
 
 
-def follow(page: Path, root: Path) -> None:
-    """Do in `root` what a reader of the page does, each command succeeding."""
-    environment = workplace(root, own_packages=f"of `{CATALOGUE}`" in page.read_text())
+def follow(page: Path, root: Path, programs: Path) -> None:
+    """Do in `root` what a reader of the page does with the commands in `programs`, each command succeeding."""
+    environment = workplace(root, programs, own_packages=f"of `{CATALOGUE}`" in page.read_text())
     printed = ""
     for step in steps_of(page):
         match step:
@@ -165,9 +165,9 @@ def blocks_of(text: str) -> Iterator[tuple[str, str, str]]:
         outside = after
 
 
-def workplace(root: Path, *, own_packages: bool) -> dict[str, str]:
+def workplace(root: Path, programs: Path, *, own_packages: bool) -> dict[str, str]:
     """Make `root` a clone with a short quickstart, with packages to change if asked; the environment to type in."""
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PATH": f"{programs}:{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     for name in ("toolbox", "tests"):
         (root / name).symlink_to(ROOT / name)
     if own_packages:

@@ -7,15 +7,18 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
+from kd_core import method_listing
+from kd_core.commands.methods import methods
 from tests import broken_tree, half_done_tree
 from tests.documented import KINDS, PAGE, complaints, documented
-from tests.paths import BIN
+from tests.hpc.support import HANGS
 
 FIELDS = documented()
 QUICK = {
@@ -38,7 +41,6 @@ QUICK = {
         "kd-hpc queue practice/campaign.toml --experiments practice --dry-run",
     ],
     "kd-core methods": ["kd-core methods"],
-    "kd-core methods --probe": ["kd-core methods --probe"],
     "kd-core methods --calibrate": [
         "kd-core methods --calibrate 0.5 --teacher Digits/pure/ResNetBaby/0 --student ResNetBaby --experiments mine"
     ],
@@ -54,14 +56,17 @@ QUICK = {
     "kd-analysis methodology": ["kd-analysis methodology practice --campaign practice/campaign.toml"],
     "kd-analysis weekly": ["kd-analysis weekly --experiments practice --campaign practice/campaign.toml"],
 }
-"""Commands to type for each heading of the page."""
+"""Commands to type for each heading of the page, but for one."""
+PROBE = "kd-core methods --probe"
+"""Of networks that a test can afford; test_docs.py types it as it is."""
 ENDS = {"kd-hpc check": (0, 1), "kd-hpc doctor": (0, 1), "kd-hpc queue": (0, 1, 75)}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs half done, runs that came to grief, and one that was really trained."""
+def place(tmp_path_factory: pytest.TempPathFactory, warm_programs: Path) -> Path:
+    """Runs half done, runs that came to grief, and one that was really trained; in bin, the programs."""
     place = tmp_path_factory.mktemp("json")
+    (place / "bin").symlink_to(warm_programs)
     half_done_tree.make(place / "experiments")
     (place / "experiments/campaign.toml").rename(place / "charlie.toml")
     broken_tree.make(place / "practice")
@@ -70,7 +75,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def typed(line: str, place: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PATH": f"{place}/bin:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         line,
         shell=True,
@@ -80,7 +85,7 @@ def typed(line: str, place: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=HANGS,
     )
 
 
@@ -91,6 +96,13 @@ def test_what_is_printed_is_what_is_documented(heading: str, place: Path) -> Non
         assert done.returncode in ENDS.get(heading, (0,)), done.stderr
         assert list(complaints(json.loads(done.stdout), FIELDS[heading])) == [], line
         assert json.loads(done.stdout)["schema_version"] == 1
+
+
+def test_a_probe_prints_what_is_documented(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    small = partial(method_listing.probe, student="ResNetBaby", teacher="ResNetBaby", batch_size=2)
+    monkeypatch.setattr(method_listing, "probe", small)
+    methods(probe=True, as_json=True)
+    assert list(complaints(json.loads(capsys.readouterr().out), FIELDS[PROBE])) == []
 
 
 def test_a_real_round_prints_what_is_documented(place: Path) -> None:
@@ -109,7 +121,7 @@ def test_every_command_that_has_json_is_on_the_page() -> None:
     programs = {re.split(r",| --", heading)[0] for heading in FIELDS}
     with_json = {command for command, options in json_options().items() if options}
     assert with_json == programs
-    assert set(QUICK) == set(FIELDS)
+    assert {*QUICK, PROBE} == set(FIELDS)
 
 
 def json_options() -> dict[str, bool]:

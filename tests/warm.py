@@ -13,18 +13,23 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
 from tests.paths import BIN, ROOT
 
 PACKAGES = {"kd-hpc": "kd_hpc", "kd-core": "kd_core", "kd-analysis": "kd_analysis"}
+to_start = {name: str(BIN / name) for name in PACKAGES}
+"""What starts each program: the installed one, or a client while a server for it is at work."""
 LARGEST_MESSAGE = 1_000_000
 CLIENT = """\
 #!{python} -IS
 import os, sys, _socket
+if "PYTHONPATH" in os.environ:  # other modules than those that are loaded
+    os.execv({installed!r}, [{installed!r}, *sys.argv[1:]])
 server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
 server.connect({address!r})
 words = [{program!r}, os.getcwd(), str(len(sys.argv) - 1), *sys.argv[1:]]
@@ -45,7 +50,9 @@ def programs(folder: Path, *names: str) -> Iterator[Path]:
     bin_folder.mkdir()
     for name in names:
         path = bin_folder / name
-        path.write_text(CLIENT.format(python=sys.executable, address=str(address), program=name))
+        path.write_text(
+            CLIENT.format(python=sys.executable, installed=str(BIN / name), address=str(address), program=name)
+        )
         path.chmod(0o755)
     with subprocess.Popen(
         [sys.executable, "-m", "tests.warm", address, *names],
@@ -56,7 +63,10 @@ def programs(folder: Path, *names: str) -> Iterator[Path]:
     ) as server:
         assert server.stdout is not None
         assert server.stdout.read(1) == b"."
+        before = {name: to_start[name] for name in names}
+        to_start.update({name: str(bin_folder / name) for name in names})
         yield bin_folder
+        to_start.update(before)
 
 
 def _load(names: list[str]) -> None:
@@ -76,15 +86,21 @@ def _serve(address: str) -> str:
         listener.bind(address)
         listener.listen(64)
         os.write(1, b".")
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who answer
         while listener.fileno() in select.select([listener.fileno(), 0], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 return _answer(connection)
             connection.close()
+            _reap()
     raise SystemExit
+
+
+def _reap() -> None:
+    """Those who have answered; their processor time is then this process's, and the suite's."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _answer(connection: socket.socket) -> str:
@@ -124,6 +140,9 @@ def _become(words: list[str]) -> str:
     sys.argv = [str(BIN / program), *rest[: int(count)]]
     os.environ.clear()
     os.environ.update((name, value) for name, _, value in (word.partition("=") for word in rest[int(count) :]))
+    time.tzset()
+    main = sys.modules["__main__"]
+    main.__file__, main.__package__, main.__spec__ = sys.argv[0], None, None
     return program
 
 
@@ -131,6 +150,4 @@ if __name__ == "__main__":
     place, *asked = sys.argv[1:]
     sys.path.remove(str(ROOT))
     _load(asked)
-    called = _serve(place)
-    sys.modules["__main__"].__package__ = None  # a program is called by its name, not as a module
-    import_module(f"{PACKAGES[called]}.cli").main()
+    import_module(f"{PACKAGES[_serve(place)]}.cli").main()

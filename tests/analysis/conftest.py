@@ -4,17 +4,25 @@ real files of round beta; `trees.py` and `reports.py` to import."""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kd_analysis.report.document import Document
-from tests import paths
+from tests import paths, warm
 from tests.analysis.reports import document_of, once, write
 from tests.analysis.trees import TreeSpec, build_tree
 
 BETA = Path(__file__).parent / "fixtures" / "beta"
 """Twenty-three runs of round beta as they were on the cluster: curves rounded, streams shortened, users renamed."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kd_analysis_is_loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests start as kd-analysis, see tests/warm.py."""
+    with warm.programs(tmp_path_factory.mktemp("warm"), "kd-analysis"):
+        yield
 
 
 @pytest.fixture(scope="session")

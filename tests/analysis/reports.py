@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import fcntl
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,14 +14,15 @@ from kd_analysis.report.build import build_document
 from kd_analysis.report.document import Document, TableValue
 from kd_analysis.representations.cache import Cache
 from kd_hpc.campaign import Campaign
+from tests import warm
 
 Row = dict[str, TableValue]
 
 
 def kd_analysis(*words: object) -> subprocess.CompletedProcess[str]:
     """The program as a user starts it."""
-    program = [sys.executable, "-c", "from kd_analysis.cli import main; main()"]
-    return subprocess.run([*program, *map(str, words)], capture_output=True, text=True, timeout=300)
+    program = warm.to_start["kd-analysis"]
+    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=1000)
 
 
 def write(experiments: Path, output: Path, cache: Path, campaign: Path | None = None) -> Path:

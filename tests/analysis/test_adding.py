@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis.trees import TreeSpec, build_tree
 from tests.paths import ROOT
 
 SOURCES = ROOT / "packages/kd-analysis/src"
@@ -44,7 +45,7 @@ ADDED = {
 
 
 @pytest.fixture(scope="module")
-def report(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report by a copy of the package with three more measures and one more column."""
     root = tmp_path_factory.mktemp("adding")
     shutil.copytree(SOURCES, root / "src", ignore=shutil.ignore_patterns("__pycache__"))
@@ -55,10 +56,11 @@ def report(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         path.write_text(text)
-    words = ["report", synthetic, "-o", root / "report", "--cache", root / "cache", "--workers", "1", "--no-pdf"]
+    runs = build_tree(root / "experiments", TreeSpec(methods=("logit",), alphas=(0.25, 0.75), items=30))
+    words = ["report", runs, "-o", root / "report", "--cache", root / "cache", "--workers", "1", "--no-pdf"]
     program = [sys.executable, "-c", "from kd_analysis.cli import main; main()", *map(str, words)]
     environment = {**os.environ, "PYTHONPATH": str(root / "src")}
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=1000)
     assert done.returncode == 0, done.stderr
     return root / "report"
 

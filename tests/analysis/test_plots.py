@@ -81,7 +81,7 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(synthetic: Path, tmp_path
     )
     try:
         children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while started.poll() is None and len(children.read_text().split()) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
         _, errors = press_ctrl_c(started)
@@ -95,8 +95,8 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(synthetic: Path, tmp_path
 
 
 def all_gone(group: int) -> bool:
-    """Whether every process of the group ends, within a minute."""
-    for _ in range(600):
+    """Whether every process of the group ends."""
+    for _ in range(6000):
         try:
             os.killpg(group, 0)
         except ProcessLookupError:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from kd_hpc.catalogue import DATASETS
 from kd_hpc.records import FileDigest
 from kd_hpc.triage.find_runs import Stray
 from kd_hpc.triage.verdict import Triaged, Verdict
+from tests.analysis.reports import kd_analysis
 from tests.analysis.trees import TreeSpec, build_tree
 
 SMALL = TreeSpec(methods=("logit",), alphas=(0.5,), seeds=(0, 1, 2), items=60)
@@ -314,11 +313,6 @@ def test_folders_with_run_files_that_are_no_runs_are_listed(tree: Path) -> None:
     (tree / "old" / "backup").mkdir(parents=True)
     shutil.copy(tree / RUN / "status.json", tree / "old" / "backup" / "status.json")
     assert judged(tree).strays == (Stray("old/backup", "holds run files, but its path is no run's"),)
-
-
-def kd_analysis(*words: object) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-c", "from kd_analysis.cli import main; main()"]
-    return subprocess.run([*program, *map(str, words)], capture_output=True, text=True)
 
 
 def test_the_triage_command_prints_every_run_as_json(beta: Path, tmp_path: Path) -> None:

@@ -14,6 +14,11 @@ from tests.hpc.fakepbs.site import FakePbs
 from tests.hpc.support import HANGS
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _kd_hpc_is_loaded(warm_kd_hpc: Path) -> None:
+    """What support.kd_hpc starts."""
+
+
 @pytest.fixture
 def fakepbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePbs]:
     """A PBS server of its own, its commands first on the PATH; everything it runs ends with the test."""

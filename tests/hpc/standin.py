@@ -26,6 +26,9 @@ from kd_hpc.experiment import Experiment
 from kd_hpc.records import State
 from kd_hpc.store import BEST, CHECKPOINT, METRICS, Store
 
+HANGS = 1000.0
+"""Seconds after which nobody lets a held one go any more; as in support.py, which would take longer to load."""
+
 
 def main() -> int:
     arguments = _arguments()
@@ -72,12 +75,17 @@ def _train(claims: dict[Experiment, Claim], epochs: int) -> None:
         if epoch == int(os.environ.get("STANDIN_DIE", "0")):
             raise SystemExit("error: told to die")
         if epoch == int(os.environ.get("STANDIN_HOLD", "0")):
-            while not Path(os.environ["STANDIN_GO"]).exists():
-                time.sleep(0.02)
+            _hold_until(Path(os.environ["STANDIN_GO"]))
         for one in [one for one in trained.values() if one.done < epoch]:
             one.end_epoch(epoch)
     for one in trained.values():
         one.complete()
+
+
+def _hold_until(there: Path) -> None:
+    deadline = time.monotonic() + HANGS
+    while not there.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 class Trained:

@@ -22,6 +22,7 @@ from kd_hpc.experiment import Experiment
 from kd_hpc.records import StatusRecord, sealed, to_bytes
 from kd_hpc.schedulers.local.scheduler import FOLDER_VARIABLE
 from kd_hpc.store import STATUS, Store
+from tests import warm
 
 HANGS = 1000.0
 """Seconds after which something hangs. No test passes or fails by the speed of its machine; none waits for ever."""
@@ -97,7 +98,7 @@ def campaign_file(folder: Path, text: str = CAMPAIGN, name: str = "tiny.toml") -
 def kd_hpc(*words: object, cwd: Path, timeout: float = HANGS, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run kd-hpc to its end."""
     return subprocess.run(
-        [KD_HPC, *map(str, words)],
+        [warm.to_start["kd-hpc"], *map(str, words)],
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-SECONDS = 60.0
+SECONDS = 600.0
 PATIENCE = 5.0
 _SEQUENCE = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]|\x07")
 

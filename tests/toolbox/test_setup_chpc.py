@@ -121,8 +121,8 @@ def with_module(node: LoginNode, name: str) -> str:
     return f'() {{ [ "$1 $2" = "load {name}" ] && PATH={node.bin}/loaded:$PATH; }}'
 
 
-def test_from_nothing_to_a_content_doctor_and_again_for_nothing(node: LoginNode) -> None:
-    environment = {**module("() { :; }"), "KD_CORE": f"{BIN}/kd-core"}
+def test_from_nothing_to_a_content_doctor_and_again_for_nothing(node: LoginNode, warm_programs: Path) -> None:
+    environment = {**module("() { :; }"), "KD_CORE": str(warm_programs / "kd-core")}
     done = node.set_up("campaigns/charlie.toml", "ABCD1234", **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "none of" in done.stderr

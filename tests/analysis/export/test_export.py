@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from kd_analysis.export.event_file import crc32c, event_file, masked_crc, record
 from kd_analysis.export.tensorboard import NAME, export_tensorboard
+from tests import warm
 from tests.analysis.trees import TreeSpec, build_tree
-from tests.paths import BIN
 
 SPEC = TreeSpec(methods=("logit",), alphas=(0.5,), seeds=(0,), epochs=7, items=0)
 RUN = "Digits/logit/alpha_0.5/ResNet20_to_ResNetBaby/0"
@@ -151,7 +151,7 @@ def test_a_record_with_a_flipped_bit_is_noticed() -> None:
 def test_tensorboard_itself_reads_every_curve(tree: Path, tmp_path: Path) -> None:
     assert RUN in export_tensorboard(tree, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", READER, tmp_path / RUN], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", READER, tmp_path / RUN], capture_output=True, text=True, check=True, timeout=1000
     )
     found, curves = json.loads(done.stdout), curves_of(tree)
     expected = {name: values for name, values in curves.items() if isinstance(values, list)}
@@ -184,7 +184,12 @@ def test_an_epoch_that_is_no_number_is_left_away_and_twice_gives_the_same(tree: 
 
 def kd_analysis(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [BIN / "kd-analysis", *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+        [warm.to_start["kd-analysis"], *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1000,
     )
 
 

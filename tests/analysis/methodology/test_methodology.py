@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +35,7 @@ from kd_hpc.recipe import Recipe
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
 from kd_hpc.triage.run_directory import Identity, Run
+from tests import warm
 from tests.paths import ROOT
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -246,7 +246,7 @@ def test_latex_is_well_formed(which: str, beta: Path, experiments: Path, tmp_pat
         document = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + text + "\\end{document}\n"
         (tmp_path / "chapter.tex").write_text(document)
         words = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "chapter.tex"]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=1000)
         assert done.returncode == 0, done.stdout[-2000:]
         assert which == "hostile" or "Overfull" not in done.stdout
 
@@ -283,9 +283,9 @@ def test_markdown_tables_have_as_many_cells_as_columns() -> None:
 
 def test_the_command_prints_markdown_latex_and_json(experiments: Path) -> None:
     def run(*words: str) -> str:
-        program = Path(sys.executable).with_name("kd-analysis")
+        program = warm.to_start["kd-analysis"]
         return subprocess.run(
-            [program, "methodology", experiments, *words], capture_output=True, text=True, check=True, timeout=120
+            [program, "methodology", experiments, *words], capture_output=True, text=True, check=True, timeout=1000
         ).stdout
 
     assert run().startswith("# Methodology\n")

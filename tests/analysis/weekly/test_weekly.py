@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from kd_analysis.weekly.story import Week, tell
 from kd_hpc.experiment import Experiment
 from kd_hpc.records import Attempt, State, StatusRecord
 from kd_hpc.store import Store
+from tests import warm
 
-PROGRAM = Path(sys.executable).with_name("kd-analysis")
 WEEK = Week(date(2026, 3, 2), date(2026, 3, 8))
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -198,7 +197,9 @@ def test_a_whole_campaigns_week_fits_a_page(repository: Path, tmp_path: Path) ->
 
 
 def weekly(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, "weekly", *map(str, words)], capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [warm.to_start["kd-analysis"], "weekly", *map(str, words)], capture_output=True, text=True, timeout=1000
+    )
 
 
 def test_the_same_week_gives_the_same_bytes_with_the_forecast_of_kd_hpc(

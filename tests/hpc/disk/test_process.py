@@ -14,6 +14,7 @@ import pytest
 
 import kd_hpc.disk.process
 from kd_hpc.disk.process import ProcessIdentity
+from tests.hpc.support import wait_until
 
 HERE = {"machine": "m", "hardware": "h", "boot": "b", "namespace": "n"}
 
@@ -106,21 +107,21 @@ def test_a_corpse_is_dead(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         signal_end(tmp_path)
-    identity = None
-    while identity is None:
-        identity = ProcessIdentity.of(child)
+    wait_until(lambda: ProcessIdentity.of(child) is not None)
+    identity = ProcessIdentity.of(child)
+    assert identity is not None
     (tmp_path / "end").touch()
-    while identity.is_alive():
-        pass
+    wait_until(lambda: identity.is_alive() is False)
     assert identity.is_alive() is False
     os.waitpid(child, 0)
     assert identity.is_alive() is False
 
 
 def signal_end(folder: Path) -> None:
-    while not (folder / "end").exists():
-        pass
-    os._exit(0)
+    try:
+        wait_until((folder / "end").exists)
+    finally:
+        os._exit(0)
 
 
 SAY = (

@@ -26,7 +26,7 @@ from kd_hpc.schedulers.slurm.doctor import partition_checks
 from kd_hpc.schedulers.slurm.scheduler import SlurmScheduler
 from kd_hpc.store import Store
 from tests.hpc.slurmsite import SlurmSite, why_not
-from tests.hpc.support import HANGS, PURE, STUDENT, TEACHER, standin_venv, tiny_campaign
+from tests.hpc.support import HANGS, PURE, STUDENT, TEACHER, standin_venv, tiny_campaign, wait_until
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -113,8 +113,7 @@ def test_a_job_the_controller_forgot_is_gone_on_its_word_about_that_id(
 def test_deleted_jobs_are_gone_and_diagnosed_as_deleted(slurm: SlurmScheduler, tmp_path: Path) -> None:
     running, held = (slurm.submit_held(spec(tmp_path / token, token, "sleep 3600")) for token in ("run", "hold"))
     slurm.release([running])
-    while slurm.look([running]).of(running) != Live(Phase.RUNNING, "RUNNING (None)"):
-        time.sleep(0.1)
+    wait_until(lambda: slurm.look([running]).of(running) == Live(Phase.RUNNING, "RUNNING (None)"))
     slurm.cancel([running, held, "99999"])
     assert diagnose(ended(slurm, held), "").cause.name == "deleted"
     assert diagnose(ended(slurm, running), "").cause.name == "deleted"
