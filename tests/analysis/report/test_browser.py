@@ -177,6 +177,10 @@ def test_nothing_is_wider_than_the_window_but_tables_that_scroll(page: Browser, 
     page.call("Emulation.clearDeviceMetricsOverride")
 
 
+CUT_FIGURES = """[...document.querySelectorAll('figure')].filter(figure => figure.getBoundingClientRect().height > 700
+    || getComputedStyle(figure).overflowY !== 'visible').map(figure => figure.innerText)"""
+
+
 def test_it_prints_everything_on_white_and_no_table_runs_for_pages(page: Browser) -> None:
     page.evaluate(SHUT)
     page.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
@@ -193,6 +197,13 @@ def test_it_prints_everything_on_white_and_no_table_runs_for_pages(page: Browser
     narrow = """[...document.querySelectorAll('td')].filter(cell => cell.innerText.length > 60
         && cell.getBoundingClientRect().width < 90).map(cell => cell.innerText)"""
     assert page.evaluate(narrow) == [], "a column one word wide"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1030, "a table is cut off"
+    assert page.evaluate("getComputedStyle(document.querySelector('thead button')).display") == "contents", (
+        "a button in a head is printed on the table's first page alone"
+    )
+    for width in (1030, 800):  # rules for small screens may hold on paper
+        page.call("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=False)
+        assert page.evaluate(CUT_FIGURES) == []
     page.call("Emulation.clearDeviceMetricsOverride")
     content = base64.b64decode(page.call("Page.printToPDF", preferCSSPageSize=True)["data"])
     page.evaluate("dispatchEvent(new Event('afterprint'))")
