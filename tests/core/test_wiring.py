@@ -25,15 +25,17 @@ from kd_core.networks.base import Outputs
 from kd_core.run import Request, surroundings
 from kd_core.teacher.frozen import FoldedNetwork, Frozen, PlainNetwork, freeze
 from kd_core.training.epoch_meter import EpochMeter
-from kd_core.training.evaluate import evaluate
+from kd_core.training.evaluate import Score, evaluate
 from kd_core.training.loop import train
 from kd_core.training.step import PlainStep
-from kd_core.training.student import Student
+from kd_core.training.student import Student, new_student
+from kd_core.training.update import Updater
 from kd_hpc.claim import JobIdentity
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
 from kd_hpc.store import Store
 from tests.core.processes import run, start
+from tests.core.reference.images import seed_from
 from tests.core.runs import arguments, directory, place, status
 from tests.core.stages import few, remember, stage
 
@@ -186,6 +188,53 @@ def test_gradient_norms_are_free_of_the_scalers_scale(loader: Loader, frozen: Fr
     assert half._norms.keys() == single._norms.keys() == {"ce", "kl"}
     for name, norm in single._norms.items():
         assert half._norms[name] == pytest.approx(norm, rel=0.1)
+
+
+def updated(dtype: torch.dtype, steps: int = 2) -> tuple[Updater, Tensor]:
+    """After some steps down a slope of whole numbers, which a scale of a power of two changes in no bit."""
+    weights = nn.Parameter(torch.arange(3.0))
+    updater = Updater([("weights", weights)], Recipe(lr=0.5, weight_decay=0.25, momentum=0.5), CPU, dtype)
+    for _ in range(steps):
+        updater.apply((weights * torch.tensor([1.0, -2.0, 4.0])).sum())
+        updater.require_health(list)
+    return updater, weights.detach()
+
+
+def test_a_scaled_step_is_the_unscaled_one() -> None:
+    (half, found), (single, expected) = updated(torch.float16), updated(torch.float32)
+    assert half.scale > single.scale == 1.0
+    assert torch.equal(found, expected)
+    assert half.watchdog.step == single.watchdog.step == 2
+
+
+def test_a_renewed_scaler_goes_on_where_the_old_one_was() -> None:
+    (renewed, weights), (expected, others) = updated(torch.float16), updated(torch.float16)
+    renewed.scaler.update(128.0)  # type: ignore[union-attr]
+    renewed.renew_scaler()
+    assert renewed.scale == 128.0
+    for updater, of in ((renewed, weights), (expected, others)):
+        updater.apply(updater.parameters["weights"].square().sum())
+        assert not torch.equal(of, torch.arange(3.0))
+    assert torch.equal(renewed.parameters["weights"], expected.parameters["weights"])
+
+
+def test_a_network_starts_from_its_name_and_the_seed() -> None:
+    experiment = Experiment(dataset="Digits", student="ResNetBaby", seed=3)
+    torch.manual_seed(seed_from("model", "ResNetBaby", 3))
+    expected = build("ResNetBaby", 10).state_dict()
+    found = new_student(experiment, 10).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_accuracies_are_in_percent(loader: Loader) -> None:
+    of = student("pure", None)
+    of.begin_epoch()
+    batch = next(loader.train(0))
+    of.meter.add(
+        {"loss": torch.tensor(1.0), "ce": torch.tensor(1.0)}, functional.one_hot(batch.labels, 10).float(), batch.labels
+    )
+    of.end_epoch(Score(loss=1.0, accuracy=50.0), seconds=1.0, students=1)
+    assert (of.curves.data["train_acc"], of.curves.data["test_acc"]) == ([100.0], [50.0])
 
 
 def test_a_term_that_does_not_depend_on_the_student_has_no_gradient(loader: Loader, frozen: Frozen) -> None:

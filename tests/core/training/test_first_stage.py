@@ -15,6 +15,7 @@ from kd_core.runtime.determinism import seed_of
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training import first_stage
 from kd_core.training.first_stage import TeachersStage
+from kd_hpc.recipe import Recipe
 from tests.core.stages import CPU, no_permission, remember, stage
 
 
@@ -48,6 +49,22 @@ OTHERS = {
     "of another recipe": (to_bytes({"made_from": {"stage": "tiny", "epochs": 1}}), "it was made from another teacher"),
     "without weights": (to_bytes({}), "it holds no tiny"),
 }
+
+
+ALIKE = {
+    "default": Recipe(),
+    "a student's": Recipe(epochs=7, temperature=2.0, paraphraser_epochs=3),
+    "rate": Recipe(lr=0.01),
+    "batch": Recipe(batch_size=32),
+}
+
+
+def test_recipes_that_train_a_stage_alike_share_it(teacher: Path, frozen: Frozen, tmp_path: Path) -> None:
+    with stage(teacher, frozen, tmp_path, []) as made:
+        keys = {name: replace(made, recipe=recipe).recipe_key for name, recipe in ALIKE.items()}
+    assert keys["default"] is keys["a student's"] is None
+    assert keys["rate"] != keys["batch"]
+    assert len(str(keys["rate"])) == len(str(keys["batch"])) == 8
 
 
 @pytest.mark.parametrize(("damage", "reason"), OTHERS.values(), ids=OTHERS)

@@ -19,7 +19,7 @@ from kd_core.runtime.device import place
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training.cuda_graphs import CudaGraphs
 from kd_core.training.loop import train
-from kd_core.training.step import PlainStep, RecordedStep, Recorder
+from kd_core.training.step import PlainStep, RecordedStep, Recorder, choose_step
 from kd_core.training.student import Student
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.errors import TrainingError, WatchdogStop
@@ -92,6 +92,20 @@ def test_every_arm_trains_to_the_same_bits_recorded_and_plain(
     assert_same(recorded, plain)
     assert graphs.recorded == 2  # one size of batch, and the smaller last one
     assert graphs.replayed == RECIPE.epochs * (batches.steps - 1)  # an epoch's first step is plain
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "records"), [("fast", "cuda", True), ("plain", "cuda", False), ("fast", "cpu", False)]
+)
+def test_the_fast_step_is_recorded_on_a_gpu_and_nowhere_else(
+    kind: str, device: str, records: bool, teacher: Path, frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kd_core.training.step.CudaGraphs", EmulatedGraphs)
+    batches, here = loader(teacher), student("logit", frozen)
+    chosen = choose_step(kind, batches, frozen, torch.device(device))
+    assert isinstance(chosen, RecordedStep if records else PlainStep)
+    train([here], chosen, batches, lambda student, is_best: None)
+    assert here.failure is None
 
 
 @pytest.mark.parametrize("kind", ["device", "workers"])

@@ -10,6 +10,7 @@ from torch import Tensor
 from kd_core.data.loaders import Batch
 from kd_core.networks.base import Outputs
 from kd_core.training.shuffled_targets import ShuffledTargets
+from tests.core.reference.images import seed_from
 
 CPU = torch.device("cpu")
 MAP = torch.zeros(1)
@@ -54,6 +55,21 @@ def test_epochs_and_seeds_draw_anew_and_again_the_same() -> None:
     draws = [given_to(batch, seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (0, 1, 2)]
     assert len({tuple(draw) for draw in draws}) == 6
     assert draws[0] == given_to(batch)
+
+
+def test_the_draw_of_an_epoch_is_the_same_in_every_version() -> None:
+    """Written out once more in whole numbers: a run that goes on after an update must not draw others."""
+    mask, places = 2**31 - 1, range(20)
+
+    def scrambled(number: int) -> int:
+        for factor in (0x2C1B3C6D, 0x297A2D39, 0x5A4E9B17):
+            number = ((number ^ (number >> 15)) * factor) & mask
+        return number ^ (number >> 15)
+
+    for seed, epoch in ((0, 0), (1, 5)):
+        lots = {place: scrambled(7 * place ^ scrambled(epoch ^ seed_from("shuffled", seed) & mask)) for place in places}
+        expected = [7 * place for place in sorted(places, key=lots.__getitem__)]
+        assert given_to(batch_of([3] * 20), seed=seed, epoch=epoch) == expected
 
 
 def test_every_permutation_of_a_class_is_as_likely_as_any_other() -> None:
