@@ -105,6 +105,14 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "residuals": partial(residuals_figure, [Residual(m, 90 + i, i / 10, m) for i, m in enumerate(("pure", *METHODS))]),
     "design": partial(design_figure, {name: [(n, 2 / n, 5 / n) for n in (2, 3, 6)] for name in DATASETS}, 0.5),
     "best alpha": partial(best_alpha_figure, {n: [Bar(m, "0.5", 0.3, 0.6, 3) for m in METHODS] for n in DATASETS}),
+    "best alpha of one method": partial(best_alpha_figure, {"Digits": [Bar("logit", "0.5", 0.3, 0.6, 3)]}),
+    "heatmap of one method": partial(
+        heatmap_figure,
+        {"Digits": {("logit", 0.5): HeatCell(1.0, 3)}},
+        ("logit",),
+        (0.5,),
+        "difference to the reference (points)",
+    ),
     "classes": partial(
         classes_figure,
         {(f"class {k}", m): k / 10 - 0.4 for k in range(10) for m in METHODS},

@@ -51,6 +51,14 @@ def test_effects_are_differences_to_the_hard_label_student(document: Document, r
     assert "Add the control arm" not in render_markdown(document)
 
 
+def test_the_ledger_has_the_p_values_of_control_arms_too(document: Document) -> None:
+    rows = rows_of(document, "p_values")
+    for arm in rows_of(document, "controls"):
+        at = {key: arm[key] for key in ("dataset", "method", "alpha", "n", "p_adjusted")}
+        assert [row for row in rows if at.items() <= row.items() and row["role"] == "declared"], at
+    assert {row["family"] for row in rows} >= {"cells against the reference", "variants against the reference"}
+
+
 def test_each_control_arm_stands_beside_its_method(document: Document) -> None:
     cells = {row["alpha"]: row["difference"] for row in rows_of(document, "simultaneous")}
     (row,) = (row for row in rows_of(document, "controls") if row["method"] == "logit+random_teacher")

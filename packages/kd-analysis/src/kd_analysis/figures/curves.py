@@ -10,7 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kd_analysis.accuracy.names import show_alpha, show_method
-from kd_analysis.figures.style import PALETTE, alpha_style, hide_unused, label_outer, legend_below, new_figure, panels
+from kd_analysis.figures.style import (
+    PALETTE,
+    alpha_style,
+    count_in_whole_numbers,
+    hide_unused,
+    label_outer,
+    legend_below,
+    new_figure,
+    panels,
+)
 from kd_analysis.figures.terms import draw_terms
 from kd_hpc.triage.run_directory import Curves
 
@@ -42,6 +51,7 @@ def curves_figure(groups: Mapping[str, Sequence[Line]], alphas: Sequence[float |
     for ax, (name, lines) in zip(axes.flat, groups.items(), strict=False):
         for line in lines:
             _draw(ax, line, alphas)
+        count_in_whole_numbers(ax.xaxis)
         ax.set_title(f"{show_method(name)} ({len(lines)} run{'s' if len(lines) > 1 else ''})")
     label_outer(axes, len(groups), "epoch", LABELS[curve])
     hide_unused(axes, len(groups))

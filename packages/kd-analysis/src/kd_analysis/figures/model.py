@@ -9,7 +9,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from kd_analysis.figures.style import PALETTE, PURE_COLOUR, hide_unused, hover, legend_below, method_style, new_figure
+from kd_analysis.figures.style import (
+    PALETTE,
+    PURE_COLOUR,
+    count_in_whole_numbers,
+    hide_unused,
+    hover,
+    legend_below,
+    method_style,
+    new_figure,
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ def design_figure(curves: Mapping[str, Sequence[tuple[int, float, float]]], smal
     axes[0, 1].set_ylabel("slope (points per unit)")
     for ax in axes[0]:
         ax.set_xlabel("seeds")
+        count_in_whole_numbers(ax.xaxis)
         ax.set_ylim(bottom=0)
     hide_unused(axes, 2 if axes[0, 1].lines else 1)
     legend_below(figure, list(axes.flat), columns=2)

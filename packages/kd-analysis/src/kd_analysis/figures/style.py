@@ -17,17 +17,19 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 from kd_analysis.accuracy.names import rank
 from kd_hpc.catalogue import METHODS
 
 WIDTH = 6.3
 """Text width of an A4 thesis page in inches."""
+LEAST_HEIGHT = 2.2
 # Okabe & Ito (2008), without yellow, which vanishes on paper.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # Triangles that point up or down are left to intervals that go on beyond an axis.
@@ -73,8 +75,9 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(rows: int, columns: int, *, height: float, **options: Any) -> tuple[Figure, np.ndarray[Any, Any]]:
-    """A figure of thesis width with (rows, columns) axes; `height` is that of one row in inches."""
-    figure = Figure(figsize=(WIDTH, height * rows))
+    """A figure of thesis width with (rows, columns) axes; `height` is that of one row in inches, unless all together
+    leave no room for labels and a legend."""
+    figure = Figure(figsize=(WIDTH, max(height * rows, LEAST_HEIGHT)))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
@@ -172,6 +175,11 @@ def log_scale(ax: Axes) -> None:
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=6))
     ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     ax.yaxis.set_minor_locator(NullLocator())  # they double the time a figure takes to draw
+
+
+def count_in_whole_numbers(axis: Axis) -> None:
+    """For epochs and seeds, of which there is no half."""
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def hide_unused(axes: np.ndarray[Any, Any], used: int) -> None:

@@ -25,13 +25,16 @@ LEDGER = (
     "role",
 )
 INTRO = (
-    "Declared before the data: per data set, cells against the reference (Dunnett) and slopes over alpha (Holm); over "
-    "data sets, the mean of each method (Holm). They decide the words of this report. The others are checks: the same "
-    "questions asked without the normal model, and equivalence. Numbers of cells above the reference are not counted: "
-    "they share it, so 20 of 24 on one side happen by chance alone. This ledger is about accuracy; p values of "
-    "alignment, copied errors and certainty stand in their own sections, as explorations, each family for itself."
+    "Declared before the data: per data set, cells against the reference (Dunnett), control arms and other variants"
+    " against it as a family of their own, and slopes over alpha (Holm); over data sets, the mean of each method "
+    "(Holm). They decide the words of this report. The others are checks: the same questions asked without the "
+    "normal model, and equivalence. How many cells lie above the reference is no evidence: all of them share it, so"
+    " that 20 of 24 lie on one side by chance alone. The ledger is about accuracy: tests of the model's assumptions"
+    " stand with the models, p values of alignment, copied errors and certainty in their own sections, as "
+    "explorations, each family for itself."
 )
 DECLARED, CHECK = "declared", "check"
+CELLS, VARIANTS = "cells against the reference", "variants against the reference"
 
 
 def ledger_section(analysis: Analysis) -> Section:
@@ -48,18 +51,20 @@ def ledger_rows(analysis: Analysis) -> Iterator[tuple[object, ...]]:
     """One row a p value, in the order of `LEDGER`."""
     for model in analysis.statistics.models:
         for effect in model.effects:
-            yield from _of_cell(effect, pooled=model.pooled, smallest=model.p_permuted_min)
+            yield from _of_cell(CELLS, effect, pooled=model.pooled, smallest=model.p_permuted_min)
+        for effect in model.variants:
+            yield from _of_cell(VARIANTS, effect, pooled=model.pooled, smallest=None)
     for trend in analysis.statistics.trends:
         yield from _of_trend(trend)
     for over in analysis.statistics.over:
         yield from _over(over)
 
 
-def _of_cell(effect: Effect, *, pooled: bool, smallest: float) -> Iterator[tuple[object, ...]]:
+def _of_cell(family: str, effect: Effect, *, pooled: bool, smallest: float | None) -> Iterator[tuple[object, ...]]:
     cell = effect.cell
     if effect.p != effect.p:
         return
-    at = ("cells against the reference", cell.setting.dataset, cell.method, show_alpha(cell.alpha), effect.n)
+    at = (family, cell.setting.dataset, cell.method, show_alpha(cell.alpha), effect.n)
     test, how = ("t, pooled error", "Dunnett") if pooled else ("t, own differences", "Holm")
     yield (*at, test, effect.p, effect.p_adjusted, None, how, DECLARED)
     yield (*at, "largest t, labels exchanged within seeds", None, effect.p_permuted, smallest, "largest t", CHECK)
