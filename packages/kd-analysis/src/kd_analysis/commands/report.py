@@ -62,7 +62,8 @@ def _write(
     root = cache or default_root()
     with bar() as step, processes(workers) as drawing:
         gallery = Gallery(root, drawing, formats)
-        gallery.stand_by()
+        if experiments.is_dir():
+            gallery.stand_by()
         found = analyse(experiments, plan, Cache(root / "geometry"), workers, step("geometry"))
         require_folder(output)
         document = build_document(found)
