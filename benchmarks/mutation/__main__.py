@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 
 def sampled(options: argparse.Namespace) -> Iterator[tuple[str, Mutant]]:
-    """The mutants of the sample with their folders, in turns, so that what is done at any time is a sample of each."""
+    """The mutants of the sample with their folders."""
     first, _, end = options.sample.partition(":")
     for folder in [options.only] if options.only else FOLDERS:
         files = (file.relative_to(PACKAGE) for file in (PACKAGE / folder).rglob("*.py"))
@@ -80,6 +80,7 @@ def run(options: argparse.Namespace) -> None:
     for row in known.values():
         choice.noticed_by[row["file"], row["by"]] += 1
     try:
+        # in turns, so that what is done at any time is a sample of each folder
         for folder, mutant in sorted(sampled(options), key=lambda pair: pair[1].key):
             before = known.get(mutant.key)
             if before is None or (options.again and not before["noticed"]):

@@ -191,7 +191,6 @@ class _Judge:
         self.order, self.session = order, session
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        (self.order.place / "now").write_text(nodeid)
         may_take = max(ALLOWANCE, TIMES_AS_LONG * self.order.seconds.get(nodeid, 0))
         until = time.process_time() + may_take
         resource.setrlimit(resource.RLIMIT_CPU, (int(until) + 1, resource.RLIM_INFINITY))
