@@ -15,6 +15,7 @@ from kd_core.artifacts.same_state import weights_off
 from kd_core.artifacts.torchfile import to_bytes
 from kd_core.data.prepare import prepare_dataset
 from kd_core.networks import build
+from kd_hpc.catalogue import DatasetFacts
 from kd_hpc.errors import CheckpointError, UsageError
 from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
@@ -64,6 +65,13 @@ def test_classes_that_nobody_counted_are_asked_for(store: Store) -> None:
     with pytest.raises(CheckpointError, match="does not say how many classes Mine has") as refused:
         load_weights(store, own, BEST, CPU)
     assert "kd-core train" in refused.value.remedy
+
+
+def test_classes_of_ones_own_data_are_those_on_record(store: Store) -> None:
+    own = RUN.model_copy(update={"dataset": "Mine"})
+    store.write(own, StatusRecord(experiment=own, provenance={"dataset": DatasetFacts(3, 6, 6, 16)._asdict()}))
+    (store.directory(own) / BEST).write_bytes(to_bytes({"weights": build("ResNetBaby", 3).state_dict()}))
+    assert load_weights(store, own, BEST, CPU).widths.logits == 3
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), Recipe(augmentation="resized-crop", batch_size=32)])
