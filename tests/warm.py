@@ -6,6 +6,7 @@ what a child inherits beside its streams starts the installed one.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import select
@@ -14,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -146,8 +147,22 @@ def _become(words: list[str]) -> str:
     return program
 
 
+def _run(main: Callable[[], object]) -> None:
+    """End as the interpreter does, but let no module be taken apart: that costs more than most commands."""
+    try:
+        main()
+    except SystemExit as end:
+        with suppress(OSError):
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            if isinstance(end.code, int):
+                os._exit(end.code)
+        raise
+
+
 if __name__ == "__main__":
     place, *asked = sys.argv[1:]
     sys.path.remove(str(ROOT))
     _load(asked)
-    import_module(f"{PACKAGES[_serve(place)]}.cli").main()
+    _run(import_module(f"{PACKAGES[_serve(place)]}.cli").main)

@@ -143,7 +143,8 @@ class Cluster:
         config = self.home / "sshd_config"
         config.write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.home}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
-            f"AuthorizedKeysFile {self.home}/client.pub\nPasswordAuthentication no\nPermitRootLogin yes\n{more}"
+            f"AuthorizedKeysFile {self.home}/client.pub\nPasswordAuthentication no\nPermitRootLogin yes\n"
+            f"SetEnv HOME={self.home}\n{more}"  # without the start-up files of whoever runs the tests
         )
         sshd = shutil.which("sshd", path=PATH)
         log = (self.home / "sshd.log").open("ab")
