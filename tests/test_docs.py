@@ -205,7 +205,7 @@ def is_alike(wanted: str, word: str) -> bool:
     ("line", "found"),
     [
         ("rows  0.05  12.9  0.645", True),
-        ("rows 0.05 12.9 0.66", False),
+        ("rows 0.05 12.9 0.68", False),
         ("rows 0.05 12.9 7", False),
         ("ows 0.05", True),
         ("rows 0.05 12.9 0.647 more", False),
