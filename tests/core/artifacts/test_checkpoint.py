@@ -12,7 +12,7 @@ import torch
 from kd_core.artifacts.checkpoint import keep_checkpoint, load_checkpoint, previous, save_checkpoint
 from kd_core.artifacts.torchfile import to_bytes
 from kd_hpc import fence
-from kd_hpc.errors import CheckpointError
+from kd_hpc.errors import CheckpointError, StoreError
 from kd_hpc.fence import Fence
 
 CPU = torch.device("cpu")
@@ -45,6 +45,18 @@ def test_the_newest_is_used_and_the_one_before_is_kept_beside_it(mine: Fence, pa
     assert torch.load(previous(path), weights_only=True)["epoch"] == 2
     path.unlink()
     assert epochs(mine, path) == (2, []), "it is used where the newest is gone"
+
+
+def test_without_the_one_before_rather_than_not_at_all(
+    mine: Fence, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fence: Fence, path: Path, beside: Path) -> None:
+        raise StoreError(f"{beside} could not be written.")
+
+    save_checkpoint(mine, path, IDENTITY, {"epoch": 1})
+    monkeypatch.setattr(Fence, "keep", refuse)
+    save_checkpoint(mine, path, IDENTITY, {"epoch": 2})
+    assert epochs(mine, path) == (2, [])
 
 
 def test_tensors_come_back_with_their_bits(mine: Fence, path: Path) -> None:
