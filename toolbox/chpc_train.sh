@@ -85,7 +85,7 @@ say() {
 
 lines() { grep -ac "" "$1" || true; }
 
-problems=0 unable= grid_status=
+problems=0 unable="" grid_status=""
 problem() {
     problems=$((problems + 1))
     unable=${unable:-$1}
