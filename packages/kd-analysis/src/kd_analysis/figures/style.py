@@ -108,7 +108,10 @@ def _fonts_of_outlines() -> Iterator[None]:
     that are used takes three times as long as all others."""
     from fontTools.subset import Options  # type: ignore[import-untyped]
 
-    usual = Options._drop_tables_default
+    usual = getattr(Options, "_drop_tables_default", None)
+    if usual is None:  # a version without that name embeds more
+        yield
+        return
     Options._drop_tables_default = [*usual, *PLACING]
     try:
         yield
