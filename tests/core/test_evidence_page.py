@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.evidence_images import lay_out
-from benchmarks.evidence_page import with_section
+from benchmarks.evidence.images import lay_out
+from benchmarks.evidence.page import with_section
 
 PAGE = "# Evidence\n\n## One\n\n1\n\n## Two\n\n2\n"
 

@@ -122,4 +122,6 @@ def test_every_benchmark_can_be_started() -> None:
     for file in (ROOT / "benchmarks").glob("[a-z]*.py"):
         module = import_module(f"benchmarks.{file.stem}")
         assert file.stem == "rounds" or callable(module.main)
-    assert callable(import_module("benchmarks.agreement.__main__").main)
+    packages = [path.parent.name for path in (ROOT / "benchmarks").glob("*/__main__.py")]
+    assert len(packages) == 3
+    assert all(callable(import_module(f"benchmarks.{name}.__main__").main) for name in packages)

@@ -20,14 +20,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.evidence_images import ImageSet, lay_out, save_fashion
-from benchmarks.evidence_page import Question, section, with_section
+from benchmarks.evidence.images import ImageSet, lay_out, save_fashion
+from benchmarks.evidence.page import Question, section, with_section
 from kd_hpc.catalogue import METHODS
 
 BIN = Path(sys.executable).parent
 ALPHAS = (0.25, 0.5, 0.75)
 
-CAMPAIGN = """# Written by benchmarks/evidence.py
+CAMPAIGN = """# Written by python -m benchmarks.evidence
 name = "{name}"
 datasets = ["{dataset}"]
 teacher = "{teacher}"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 import kd_analysis
-from benchmarks.evidence_images import ImageSet
+from benchmarks.evidence.images import ImageSet
 
 HARD = "pure+hard"
 SWEPT = {"+mix_sum": ", labels in full", "+calibrated_0.5": ", half as hard as the labels"}

@@ -1,4 +1,4 @@
-"""The real images of benchmarks/evidence.py: where they come from, and how a campaign is told of them."""
+"""The real images of the evidence: where they come from, and how a campaign is told of them."""
 
 from __future__ import annotations
 

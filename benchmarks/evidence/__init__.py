@@ -1,0 +1,1 @@
+"""Does every method learn, at every strength, on real images? See `__main__`."""
