@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.core.processes import dies_at, run, start
 from tests.core.runs import arguments, directory, place
+from tests.hpc.support import wait_until
 
 METHODS = ["pure", "logit", "factor_transfer"]
 """Those that have something of their own to lose; test_reference kills a run of every method."""
@@ -98,9 +100,19 @@ def test_worker_loader_trains_the_same_weights_and_survives_kills(teacher: Path,
     assert run(arguments(whole, "logit", epochs=2), whole / "log")[0] == 0
     workers = arguments(broken, "logit", epochs=2, more=("--loader", "workers"))
     assert run(workers, broken / "log", prelude=dies_at("checkpoint.pth"))[0] < 0
+    wait_until(lambda: not writers_of(broken / "log"))
     code, output = run(workers, broken / "log")
     assert code == 0, output
     assert results(broken, "logit", 0)["best.pth"] == results(whole, "logit", 0)["best.pth"]
+
+
+def writers_of(log: Path) -> list[str]:
+    """The processes whose output goes into the file."""
+    found = []
+    for stream in Path("/proc").glob("[0-9]*/fd/1"):
+        with suppress(OSError):
+            found += [stream.parts[2]] if stream.readlink() == log else []
+    return found
 
 
 def test_trained_again_it_says_that_it_is_complete_and_touches_nothing(teacher: Path, tmp_path: Path) -> None:

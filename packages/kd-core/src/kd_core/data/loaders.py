@@ -7,8 +7,12 @@ and all runs of one data set and seed see the same batches. B images of 3 channe
 from __future__ import annotations
 
 import os
+import select
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from threading import Thread
 from typing import NamedTuple, Protocol
 
 import torch
@@ -159,6 +163,7 @@ class WorkerLoader(_LoaderBase):
             persistent_workers=True,
             pin_memory=device.type == "cuda",
             generator=generator("workers"),
+            worker_init_fn=partial(_end_with, os.getpid()),
         )
 
     def draw(self, epoch: int, stage: str = "train") -> Iterator[Inputs]:
@@ -170,6 +175,18 @@ class WorkerLoader(_LoaderBase):
     def make(self, inputs: Inputs) -> Batch:
         images, labels, indices = inputs
         return self._batch(images, labels, indices)
+
+
+def _end_with(trainer: int, _worker: int) -> None:
+    """Let this worker end when the trainer has: its own parent may be a server of forks, which outlives both."""
+    if hasattr(os, "pidfd_open"):
+        Thread(target=_end_after, args=(trainer,), daemon=True).start()
+
+
+def _end_after(process: int) -> None:
+    with suppress(ProcessLookupError):
+        select.select([os.pidfd_open(process)], [], [])
+    os._exit(1)
 
 
 class _Schedule:
