@@ -23,6 +23,7 @@ from kd_analysis.geometry import (
     dimension,
     neighbours,
     predictions,
+    rbf,
     separation,
     similarity,
     spectrum,
@@ -50,8 +51,8 @@ def rsa(x: Array, y: Array) -> float:
     return similarity.rsa(similarity.dissimilarities(x), similarity.dissimilarities(y))
 
 
-def rbf(x: Array, y: Array) -> float:
-    return cka.rbf_cka(x, y, (0.4,), np.arange(len(x)))[0][0]
+def gaussian(x: Array, y: Array) -> float:
+    return rbf.rbf_cka(x, y, (0.4,), np.arange(len(x)))[0][0]
 
 
 def angle_cosine(x: Array, y: Array) -> float:
@@ -61,7 +62,7 @@ def angle_cosine(x: Array, y: Array) -> float:
 SIMILARITIES: dict[str, tuple[Callable[[Array, Array], float], float]] = {
     "linear CKA": (cka.linear_cka, 0.15),
     "debiased CKA": (cka.debiased_linear_cka, 0.05),
-    "RBF CKA": (rbf, 0.05),
+    "RBF CKA": (gaussian, 0.05),
     "Procrustes": (subspaces.procrustes_similarity, 0.45),
     "principal angles": (angle_cosine, 0.35),
     "mutual k-NN": (mutual, 0.1),
@@ -139,7 +140,8 @@ def test_debiased_cka_against_the_unbiased_hsic_of_full_kernels() -> None:
 
 
 def test_rbf_cka_against_full_kernels_over_two_minibatches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cka, "BATCH", 80)
+    monkeypatch.setattr(rbf, "BATCH", 80)
+    monkeypatch.setattr(rbf, "TILE", 30)
     x, y = cloud(0), cloud(0) + cloud(1)
     order = np.random.default_rng(0).permutation(N)
     terms = np.zeros(3)
@@ -147,7 +149,7 @@ def test_rbf_cka_against_full_kernels_over_two_minibatches(monkeypatch: pytest.M
     for batch in (order[:80], order[80:]):
         k, m = (np.exp(-(cdist(s[batch], s[batch]) ** 2) / (2 * w**2)) for s, w in zip((x, y), widths, strict=True))
         terms += [unbiased_hsic(k, m), unbiased_hsic(k, k), unbiased_hsic(m, m)]
-    assert cka.rbf_cka(x, y, (0.4,), order)[0][0] == pytest.approx(terms[0] / math.sqrt(terms[1] * terms[2]))
+    assert rbf.rbf_cka(x, y, (0.4,), order)[0][0] == pytest.approx(terms[0] / math.sqrt(terms[1] * terms[2]))
 
 
 def test_biased_rbf_cka_is_near_one_for_unrelated_clouds() -> None:
@@ -156,7 +158,7 @@ def test_biased_rbf_cka_is_near_one_for_unrelated_clouds() -> None:
     h = np.eye(200) - 1 / 200
     biased = (h @ k @ h * (h @ m @ h)).sum() / math.sqrt(((h @ k @ h) ** 2).sum() * ((h @ m @ h) ** 2).sum())
     assert biased > 0.98
-    assert abs(cka.rbf_cka(x, y, (0.2,), np.arange(200))[0][0]) < 0.35
+    assert abs(rbf.rbf_cka(x, y, (0.2,), np.arange(200))[0][0]) < 0.35
 
 
 def test_wide_random_representations_fool_plain_cka_and_not_debiased_cka() -> None:
@@ -314,6 +316,19 @@ def test_no_item_is_nearer_than_those_in_the_graph(kind: str) -> None:
     np.fill_diagonal(distances, np.inf)
     np.testing.assert_allclose(found.distances, np.sort(distances, axis=1)[:, :10], rtol=1e-9, atol=1e-12)
     assert all(len({*row, own}) == 11 for own, row in enumerate(found.indices))
+
+
+@pytest.mark.parametrize("kind", CLOUDS)
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_neighbours_among_fewer_items_are_those_of_a_graph_of_these(kind: str, share: float) -> None:
+    rng = np.random.default_rng(9)
+    x = CLOUDS[kind](rng)
+    kept = np.flatnonzero(rng.random(len(x)) < share)
+    found = neighbours.thinned_distances(neighbours.neighbour_graph(x, 10), x, kept, 2)
+    expected = np.sort(squareform(pdist(x[kept])) + np.diag(np.full(len(kept), np.inf)), axis=1)[:, :2]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    sparse = neighbours.thinned_distances(neighbours.neighbour_graph(x, 1), x, kept, 2)
+    np.testing.assert_allclose(sparse, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_duplicate_items_never_neighbour_themselves() -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kd_analysis.geometry.spectrum import Array, centred
+from kd_analysis.geometry.hsic import Side
+from kd_analysis.geometry.spectrum import Array
 
 NEIGHBOURS = 10
 ROWS, GROUPS, MOST = 250, 256, 8
@@ -23,21 +24,23 @@ class Graph:
     distances: Array
 
 
-def neighbour_graph(x: ArrayLike, k: int = NEIGHBOURS) -> Graph:
-    """The exact Euclidean graph of (N, C), N > k; of items that are equally far the first ones.
+def neighbour_graph(x: ArrayLike | Side, k: int = NEIGHBOURS, of: NDArray[np.intp] | None = None) -> Graph:
+    """The exact Euclidean graph of (N, C), N > k, or its rows `of` some items; of items that are equally far the first
+    ones.
 
     Single precision tells which few items may be among an item's nearest, double precision ranks those.
     """
-    array = centred(x)
+    array = Side.of(x).values
+    items = np.arange(len(array)) if of is None else of
     single = array.astype(np.float32)
     norms = np.einsum("ij,ij->i", single, single)
     sought = np.column_stack([single, norms]).T.copy()
     blocks = []
-    for start in range(0, len(array), ROWS):
-        own = slice(start, start + ROWS)
+    for start in range(0, len(items), ROWS):
+        own = items[start : start + ROWS]
         rows = np.column_stack([-2 * single[own], np.ones_like(norms[own])])
         near = _candidates(rows @ sought, norms[own], k + 1)
-        blocks.append(_nearest(array, start, near, k) if near is not None else _nearest_of_all(array, start, k))
+        blocks.append(_nearest(array, own, near, k) if near is not None else _nearest_of_all(array, own, k))
     return Graph(*(np.concatenate(side) for side in zip(*blocks, strict=True)))
 
 
@@ -57,26 +60,45 @@ def _candidates(beyond: NDArray[np.float32], norms: NDArray[np.float32], count: 
     return found if len(found) <= MOST * count * len(beyond) else None
 
 
-def _nearest(array: Array, start: int, near: NDArray[np.intp], k: int) -> tuple[NDArray[np.int64], Array]:
-    """Indices and distances of the k nearest among the candidates of the items from `start` on."""
+def _nearest(array: Array, items: NDArray[np.intp], near: NDArray[np.intp], k: int) -> tuple[NDArray[np.int64], Array]:
+    """Indices and distances of the k nearest among the candidates of the items."""
     of, other = np.divmod(near, len(array))
-    others = other != of + start
+    others = other != items[of]
     of, other = of[others], other[others]
-    distances = np.linalg.norm(array[of + start] - array[other], axis=1)
+    distances = np.linalg.norm(array[items[of]] - array[other], axis=1)
     order = np.lexsort((other, distances, of))
     first = np.searchsorted(of, np.arange(of[-1] + 1))
     chosen = order[first[:, None] + np.arange(k)]
     return other[chosen].astype(np.int64), distances[chosen]
 
 
-def _nearest_of_all(array: Array, start: int, k: int) -> tuple[NDArray[np.int64], Array]:
+def _nearest_of_all(array: Array, items: NDArray[np.intp], k: int) -> tuple[NDArray[np.int64], Array]:
     """The same from all distances."""
     from scipy.spatial.distance import cdist
 
-    distances = cdist(array[start : start + ROWS], array)
-    distances[np.arange(len(distances)), start + np.arange(len(distances))] = np.inf
+    distances = cdist(array[items], array)
+    distances[np.arange(len(items)), items] = np.inf
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return order.astype(np.int64), np.take_along_axis(distances, order, axis=1)
+
+
+def thinned_distances(graph: Graph, x: ArrayLike | Side, kept: NDArray[np.intp], k: int) -> Array:
+    """Distances (M, k) of each of the M items `kept` to its k nearest among those alone.
+
+    They are among its neighbours in the whole graph, unless fewer than k of these are kept: then they are sought.
+    """
+    array = Side.of(x).values
+    if graph.indices.shape[1] < k:
+        return neighbour_graph(array[kept], k).distances
+    is_kept = np.zeros(len(array), dtype=bool)
+    is_kept[kept] = True
+    near = is_kept[graph.indices[kept]]
+    order = np.argsort(~near, axis=1, kind="stable")[:, :k]
+    distances = np.take_along_axis(graph.distances[kept], order, axis=1)
+    few = np.flatnonzero(near.sum(axis=1) < k)
+    if len(few):
+        distances[few] = neighbour_graph(array[kept], k, few).distances
+    return distances
 
 
 def knn_probe(graph: Graph, labels: ArrayLike) -> float:
@@ -90,7 +112,6 @@ def knn_probe(graph: Graph, labels: ArrayLike) -> float:
 
 def mutual_knn(first: Graph, second: Graph) -> float:
     """Mean share of common neighbours (Huh 2024): 1 for the same neighbourhoods, K / (N - 1) for unrelated ones."""
-    n, k = first.indices.shape
-    offset = np.arange(n)[:, None] * n
-    common = np.intersect1d((first.indices + offset).ravel(), (second.indices + offset).ravel(), assume_unique=True)
-    return float(len(common) / (n * k))
+    ours, theirs = (side.indices.astype(np.int32) for side in (first, second))
+    common = sum(int(np.count_nonzero(ours == column[:, None])) for column in theirs.T)
+    return common / ours.size

@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kd_analysis.geometry.cka import Kernel, hsic_terms, ratio, unbiased
-from kd_analysis.geometry.spectrum import Array, centred
+from kd_analysis.geometry.hsic import Side, ratio, unbiased
+from kd_analysis.geometry.spectrum import Array
 
 PERMUTATIONS, FEW_PERMUTATIONS, MANY_ITEMS = 10, 2, 2_000
 """Of many items a mean scatters little: two permutations do."""
@@ -39,11 +39,7 @@ class Classes:
         """Mean over permutations of sum_i first_i second_pi(i)."""
         return float((self.sums(first) * self.sums(second) / self.counts).sum())
 
-    def of_pairs(self, first: Array, second: Array) -> float:
-        """Mean over permutations of the sum over i != j of first_ij second_pi(i)pi(j); (N, N), the diagonals unread."""
-        return float((self.pair_sums(first) * self.pair_sums(second) / self.pairs).sum())
-
-    @property
+    @cached_property
     def pairs(self) -> Array:
         """Number of ordered pairs of different items between and within classes, (K, K); at least 1."""
         found = np.outer(self.counts, self.counts)
@@ -70,33 +66,36 @@ class Classes:
         return tuple(found)
 
 
-def debiased_linear_cka_null(x: ArrayLike, y: ArrayLike, classes: Classes) -> float:
+class ByClass:
+    """A side's sums within each class, which its mean over all permutations within class follows from: of its values
+    (K, C), squared norms (K,) and kernel's rows (K,); and how far its items scatter about their class (K,)."""
+
+    def __init__(self, x: ArrayLike | Side, classes: Classes) -> None:
+        self.side, self.classes = Side.of(x), classes
+        self.values, self.diagonal = classes.sums(self.side.values), classes.sums(self.side.diagonal)
+        self.rows = classes.sums(self.side.rows)
+        self.scatter = self.diagonal - (self.values**2).sum(axis=1) / classes.counts
+
+
+def debiased_linear_cka_null(x: ArrayLike | Side, y: ArrayLike | Side, classes: Classes) -> float:
     """Mean debiased linear CKA of (N, C) and (N, D) over all permutations within class; only HSIC(x, y) changes."""
-    a, b = centred(x), centred(y)
-    terms_a, terms_b = hsic_terms(a), hsic_terms(b)
-    trace = _squared_cross(a, b, classes) - classes.of_product(terms_a.diagonal, terms_b.diagonal)
-    rows = classes.of_product(terms_a.rows, terms_b.rows)
-    middle = terms_a.rows.sum() * terms_b.rows.sum()
-    return ratio(unbiased(trace, rows, middle, len(a)), terms_a.own, terms_b.own)
+    return debiased_null(ByClass(x, classes), ByClass(y, classes))
 
 
-def _squared_cross(a: Array, b: Array, classes: Classes) -> float:
+def debiased_null(a: ByClass, b: ByClass) -> float:
+    """The same of sides whose sums are known."""
+    counts = a.classes.counts
+    trace = _squared_cross(a, b) - float((a.diagonal * b.diagonal / counts).sum())
+    rows, middle = float((a.rows * b.rows / counts).sum()), float(a.side.rows.sum() * b.side.rows.sum())
+    return ratio(unbiased(trace, rows, middle, len(a.side)), a.side.own, b.side.own)
+
+
+def _squared_cross(a: ByClass, b: ByClass) -> float:
     """Mean over permutations of the squared norm of sum_i a_i b_pi(i)^T: that of the class means, and what scatters."""
-    sums_a, sums_b = classes.sums(a), classes.sums(b)
-    between = sums_a.T @ (sums_b / classes.counts[:, None])
-    scatter = [
-        classes.sums((side**2).sum(axis=1)) - (sums**2).sum(axis=1) / classes.counts
-        for side, sums in ((a, sums_a), (b, sums_b))
-    ]
-    within = scatter[0] * scatter[1] / np.maximum(classes.counts - 1, 1)
+    counts = a.classes.counts
+    between = a.values.T @ (b.values / counts[:, None])
+    within = a.scatter * b.scatter / np.maximum(counts - 1, 1)
     return float((between**2).sum() + within.sum())
-
-
-def hsic_null(k: Kernel, m: Kernel, labels: ArrayLike) -> float:
-    """Mean unbiased HSIC of two kernels over permutations of one side within class."""
-    classes = Classes(labels)
-    trace, middle = classes.of_pairs(k.values, m.values), float(k.rows.sum() * m.rows.sum())
-    return unbiased(trace, classes.of_product(k.rows, m.rows), middle, len(k.rows))
 
 
 def rank_correlation_null(first: Array, second: Array, classes: Classes) -> float:
@@ -112,16 +111,19 @@ def rank_correlation_null(first: Array, second: Array, classes: Classes) -> floa
 
 def mutual_knn_null(first: NDArray[np.int64], second: NDArray[np.int64], classes: Classes) -> float:
     """Mean share of common neighbours of two (N, k) graphs over permutations of one side's items within class."""
-    counts = [_neighbours_by_class(side, classes) for side in (first, second)]
-    chances = counts[0] * counts[1] / classes.pairs
-    return float(chances.sum() / first.size)
+    return mutual_null(neighbours_by_class(first, classes), neighbours_by_class(second, classes), classes)
 
 
-def _neighbours_by_class(graph: NDArray[np.int64], classes: Classes) -> Array:
+def mutual_null(first: Array, second: Array, classes: Classes) -> float:
+    """The same of graphs whose `neighbours_by_class` are known."""
+    return float((first * second / classes.pairs).sum() / first.sum())
+
+
+def neighbours_by_class(graph: NDArray[np.int64], classes: Classes) -> Array:
     """How many neighbours of each class the items of each class have, (K, K)."""
-    found = np.zeros((len(classes.counts), len(classes.counts)))
-    np.add.at(found, (np.repeat(classes.of, graph.shape[1]), classes.of[graph.ravel()]), 1.0)
-    return found
+    count = len(classes.counts)
+    places = classes.of[:, None] * count + classes.of[graph]
+    return np.bincount(places.ravel(), minlength=count**2).reshape(count, count).astype(np.float64)
 
 
 def agreement_null(first: ArrayLike, second: ArrayLike, classes: Classes) -> float:
@@ -154,24 +156,16 @@ class BestMatch:
 
 def best_match(x: ArrayLike, others: Sequence[ArrayLike], classes: Classes, permutations: int) -> BestMatch:
     """The nearest of `others` to (N, C), and what naming it is worth: naming a best one is a choice."""
-    first, sides = _Side(centred(x)), [_Side(centred(other)) for other in others]
+    first, sides = Side(x), [Side(other) for other in others]
     values = [_debiased(first, side, None) for side in sides]
     best = [max(_debiased(first, side, order) for side in sides) for order in classes.permutations(permutations)]
     reached = sum(value >= max(values) for value in best)
     return BestMatch(int(np.argmax(values)), max(values), float(np.mean(best)), (1 + reached) / (permutations + 1))
 
 
-class _Side:
-    """A centred representation with what permuting its items does not change."""
-
-    def __init__(self, values: Array) -> None:
-        self.values, self.terms = values, hsic_terms(values)
-
-
-def _debiased(a: _Side, b: _Side, order: NDArray[np.intp] | None) -> float:
+def _debiased(a: Side, b: Side, order: NDArray[np.intp] | None) -> float:
     """Debiased linear CKA of a and of b's items in another order."""
     where = slice(None) if order is None else order
-    trace = float(np.linalg.norm(a.values.T @ b.values[where]) ** 2 - a.terms.diagonal @ b.terms.diagonal[where])
-    rows = float(a.terms.rows @ b.terms.rows[where])
-    middle = float(a.terms.rows.sum() * b.terms.rows.sum())
-    return ratio(unbiased(trace, rows, middle, len(a.values)), a.terms.own, b.terms.own)
+    trace = float(np.linalg.norm(a.values.T @ b.values[where]) ** 2 - a.diagonal @ b.diagonal[where])
+    rows, middle = float(a.rows @ b.rows[where]), float(a.rows.sum() * b.rows.sum())
+    return ratio(unbiased(trace, rows, middle, len(a)), a.own, b.own)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from kd_analysis.geometry import cka, neighbours, similarity
+from kd_analysis.geometry import cka, neighbours, nulls, rbf, similarity, spectrum
 from kd_analysis.geometry.components import Components, independent_components
-from kd_analysis.geometry.nulls import Classes
+from kd_analysis.geometry.hsic import Side
+from kd_analysis.geometry.nulls import ByClass, Classes
 from kd_analysis.geometry.superclasses import superclasses
 from kd_analysis.representations.npz import LAYERS, Representations
 
@@ -20,28 +21,45 @@ RSA_ITEMS, ICA_ITEMS, NULL_ITEMS = 500, 2_000, 1_000
 
 
 class Layer:
-    """One layer of one file: `values` (N, C), `labels` (N,), and coarse labels where the data set has them."""
+    """One layer of one file: `stored` (N, C), the same centred as `side`, `labels` (N,), and coarse labels where the
+    data set has them."""
 
     def __init__(
         self, name: str, values: NDArray[np.float32], classes: Classes, labels: Labels, coarse: Labels | None
     ) -> None:
         self.name = name
-        self.values = values.astype(np.float64)
+        self.stored = values
+        self.side = Side(values)
+        self._scores: dict[int, NDArray[np.float64]] = {}
         self.classes = classes
         self.labels = labels
         self.coarse = coarse
 
     @cached_property
     def graph(self) -> neighbours.Graph:
-        return neighbours.neighbour_graph(self.values, min(neighbours.NEIGHBOURS, len(self.values) - 2))
+        return neighbours.neighbour_graph(self.side, min(neighbours.NEIGHBOURS, len(self.side) - 2))
 
     @cached_property
-    def class_residual(self) -> NDArray[np.float64]:
-        return cka.class_residual(self.values, self.labels)
+    def neighbours_by_class(self) -> NDArray[np.float64]:
+        return nulls.neighbours_by_class(self.graph.indices, self.classes)
 
     @cached_property
-    def without_top_component(self) -> NDArray[np.float64]:
-        return cka.without_top_component(self.values)
+    def by_class(self) -> ByClass:
+        return ByClass(self.side, self.classes)
+
+    @cached_property
+    def class_residual(self) -> Side:
+        return Side(cka.class_residual(self.side.values, self.labels))
+
+    @cached_property
+    def without_top_component(self) -> Side:
+        return Side(cka.without_top_component(self.side.values))
+
+    def scores(self, components: int) -> NDArray[np.float64]:
+        """Scores (N, K) on the K largest principal components."""
+        if components not in self._scores:
+            self._scores[components] = spectrum.scores(self.side.values, components)
+        return self._scores[components]
 
     @cached_property
     def rsa_items(self) -> NDArray[np.int64]:
@@ -49,7 +67,7 @@ class Layer:
 
     @cached_property
     def ranked_dissimilarities(self) -> NDArray[np.float64]:
-        return np.asarray(rankdata(similarity.dissimilarities(self.values[self.rsa_items])))
+        return np.asarray(rankdata(similarity.dissimilarities(self.side.values[self.rsa_items])))
 
     @cached_property
     def rank_matrix(self) -> NDArray[np.float64]:
@@ -65,12 +83,12 @@ class Layer:
 
     @cached_property
     def components(self) -> Components:
-        return independent_components(self.values[self.ica_items])
+        return independent_components(self.stored[self.ica_items])
 
     @cached_property
     def few(self) -> NDArray[np.float64]:
         """The items that the best of several layers is sought on."""
-        return np.asarray(self.values[similarity.stratified(self.labels, NULL_ITEMS)])
+        return np.asarray(self.side.values[similarity.stratified(self.labels, NULL_ITEMS)])
 
     @cached_property
     def few_classes(self) -> Classes:
@@ -78,11 +96,11 @@ class Layer:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        return np.random.default_rng(0).permutation(len(self.values))
+        return np.random.default_rng(0).permutation(len(self.side))
 
     @cached_property
     def median(self) -> float:
-        return cka.first_median(self.values, self.order)
+        return rbf.first_median(self.side, self.order)
 
 
 class Prepared:

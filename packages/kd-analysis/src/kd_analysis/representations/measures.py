@@ -21,6 +21,7 @@ from kd_analysis.geometry import (
     neighbours,
     nulls,
     predictions,
+    rbf,
     separation,
     similarity,
     spectrum,
@@ -61,11 +62,11 @@ class Measure:
 
 def _spectrum(a: Layer) -> Numbers:
     return {
-        "participation_ratio": spectrum.participation_ratio(a.values),
-        "effective_rank": spectrum.effective_rank(a.values),
-        "components_90": spectrum.components_for(a.values, 0.90),
-        "components_95": spectrum.components_for(a.values, 0.95),
-    } | {f"variance_of_{k}": float(share) for k, share in enumerate(spectrum.cumulative(a.values), start=1)}
+        "participation_ratio": spectrum.participation_ratio(a.side.values),
+        "effective_rank": spectrum.effective_rank(a.side.values),
+        "components_90": spectrum.components_for(a.side.values, 0.90),
+        "components_95": spectrum.components_for(a.side.values, 0.95),
+    } | {f"variance_of_{k}": float(share) for k, share in enumerate(spectrum.cumulative(a.side.values), start=1)}
 
 
 def _separation(a: Layer) -> Numbers:
@@ -77,17 +78,17 @@ def _separation(a: Layer) -> Numbers:
 
 def _separated(a: Layer, labels: np.ndarray) -> dict[str, float]:
     return {
-        "fisher_ratio": separation.fisher_trace_ratio(a.values, labels),
+        "fisher_ratio": separation.fisher_trace_ratio(a.side.values, labels),
         "fisher_null": separation.fisher_null(len(labels), len(np.unique(labels))),
-        "nc1": separation.nc1(a.values, labels),
+        "nc1": separation.nc1(a.side.values, labels),
     }
 
 
 def _dimension(a: Layer) -> Numbers:
     found = {"two_nn": dimension.two_nn(a.graph.distances)}
     for factor in DECIMATION[1:]:
-        part = a.values[similarity.stratified(a.labels, max(20, len(a.values) // factor))]
-        found[f"two_nn_over_{factor}"] = dimension.two_nn(neighbours.neighbour_graph(part, 2).distances)
+        part = similarity.stratified(a.labels, max(20, len(a.side) // factor))
+        found[f"two_nn_over_{factor}"] = dimension.two_nn(neighbours.thinned_distances(a.graph, a.side, part, 2))
     return found
 
 
@@ -109,9 +110,9 @@ def _components(a: Layer) -> Numbers:
 
 def _linear(a: Layer, b: Layer) -> Numbers:
     return {
-        "cka": cka.linear_cka(a.values, b.values),
-        "cka_debiased": cka.debiased_linear_cka(a.values, b.values),
-        "cka_debiased_null": nulls.debiased_linear_cka_null(a.values, b.values, a.classes),
+        "cka": cka.linear_cka(a.side, b.side),
+        "cka_debiased": cka.debiased_linear_cka(a.side, b.side),
+        "cka_debiased_null": nulls.debiased_null(a.by_class, b.by_class),
     }
 
 
@@ -119,36 +120,31 @@ def _robust(a: Layer, b: Layer) -> Numbers:
     return {
         "cka_class_residual": cka.debiased_linear_cka(a.class_residual, b.class_residual),
         "cka_without_top_component": cka.debiased_linear_cka(a.without_top_component, b.without_top_component),
-        "cka_without_outliers": cka.debiased_linear_cka(*cka.without_outliers(a.values, b.values)),
+        "cka_without_outliers": cka.debiased_linear_cka(*cka.without_outliers(a.side, b.side)),
     }
 
 
 def _rbf(a: Layer, b: Layer) -> Numbers:
     """The null of the middle width alone: another tenth of a second each for what no table shows."""
-    found, null = cka.rbf_cka(
-        a.values,
-        b.values,
-        BANDWIDTHS,
-        a.order,
-        lambda k, m, batch: nulls.hsic_null(k, m, a.labels[batch]),
-        (SHOWN_WIDTH,),
-        (a.median, b.median),
+    found, null = rbf.rbf_cka(
+        a.side, b.side, BANDWIDTHS, a.order, a.labels, null_of=(SHOWN_WIDTH,), medians=(a.median, b.median)
     )
     values = {f"cka_rbf_{width}": value for width, value in zip(BANDWIDTHS, found, strict=True)}
     shown = f"cka_rbf_{SHOWN_WIDTH}"
     return values | {
         f"{shown}_null": null[BANDWIDTHS.index(SHOWN_WIDTH)],
-        "cka_rbf_minus_linear": values[shown] - cka.debiased_linear_cka(a.values, b.values),
+        "cka_rbf_minus_linear": values[shown] - cka.debiased_linear_cka(a.side, b.side),
     }
 
 
 def _shape(a: Layer, b: Layer) -> Numbers:
-    k = min(ANGLES[a.name], a.values.shape[1], b.values.shape[1])
-    angles = subspaces.principal_angles(a.values, b.values, k)
+    k = min(ANGLES[a.name], a.stored.shape[1], b.stored.shape[1])
+    angles = subspaces.angles_between(a.scores(k), b.scores(k))
+    similar = subspaces.procrustes_similarity(a.side, b.side)
     return {
-        "procrustes_similarity": subspaces.procrustes_similarity(a.values, b.values),
-        "procrustes_similarity_null": subspaces.procrustes_null(a.values, b.values, a.classes.drawn),
-        "procrustes_distance": subspaces.procrustes_distance(a.values, b.values),
+        "procrustes_similarity": similar,
+        "procrustes_similarity_null": subspaces.procrustes_null(a.side, b.side, a.classes.drawn),
+        "procrustes_distance": subspaces.angular_distance(similar),
         "mean_principal_angle": float(angles.mean()),
     } | {f"angle_{number}": float(angle) for number, angle in enumerate(np.sort(angles), start=1)}
 
@@ -156,7 +152,7 @@ def _shape(a: Layer, b: Layer) -> Numbers:
 def _mutual(a: Layer, b: Layer) -> Numbers:
     return {
         "mutual_knn": neighbours.mutual_knn(a.graph, b.graph),
-        "mutual_knn_null": nulls.mutual_knn_null(a.graph.indices, b.graph.indices, a.classes),
+        "mutual_knn_null": nulls.mutual_null(a.neighbours_by_class, b.neighbours_by_class, a.classes),
     }
 
 
@@ -182,7 +178,7 @@ def _umap(a: Layer, b: Layer) -> Numbers:
     """Coordinates of a few items, the student's and the teacher's, and their classes: for a picture."""
     shown = np.flatnonzero(np.isin(a.labels, np.unique(a.labels)[:UMAP_CLASSES]))
     shown = shown[similarity.stratified(a.labels[shown], UMAP_ITEMS)]
-    teacher, student = umap_picture.embedded(b.values[shown], a.values[shown])
+    teacher, student = umap_picture.embedded(b.stored[shown], a.stored[shown])
     found = {f"umap_{number}_class": float(label) for number, label in enumerate(a.labels[shown])}
     for who, points in (("teacher", teacher), ("student", student)):
         found |= {f"umap_{number}_{who}_{axis}": float(v) for (number, axis), v in np.ndenumerate(points)}
@@ -191,8 +187,8 @@ def _umap(a: Layer, b: Layer) -> Numbers:
 
 def _cross(a: Layer, b: Layer) -> Numbers:
     return {
-        "cka_cross": cka.debiased_linear_cka(a.values, b.values),
-        "cka_cross_null": nulls.debiased_linear_cka_null(a.values, b.values, a.classes),
+        "cka_cross": cka.debiased_linear_cka(a.side, b.side),
+        "cka_cross_null": nulls.debiased_null(a.by_class, b.by_class),
     }
 
 
