@@ -87,10 +87,10 @@ def probe(
         network = build(student, num_classes)
         target = _settled(build(teacher, num_classes), images)
         outputs = network(images)
+        ready = (_ready(kind, outputs, target, temperature) for kind in METHODS.values())
         return [
             TermProbe(method.name, term, weight := method.weights[term], *pull, weight * pull.ratio)
-            for method in (_ready(kind, outputs, target, temperature) for kind in METHODS.values())
-            for term, pull in pulls(method, network, outputs, target, items).items()
+            for method, term, pull in pulls(ready, network, outputs, target, items)
         ]
 
 

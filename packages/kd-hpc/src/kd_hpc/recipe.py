@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -245,9 +246,13 @@ class Recipe(Strict):
 
 def acts_on(field: str, method: str) -> bool:
     """True if the recipe field can change the numbers of a run of `method`, which may be "pure"."""
+    return all(mark.runs_of(method) for mark in _marks(field))
+
+
+@cache
+def _marks(field: str) -> tuple[ActsOn, ...]:
     known = Recipe.model_fields.get(field)
-    marks = [mark for mark in known.metadata if isinstance(mark, ActsOn)] if known else []
-    return all(mark.runs_of(method) for mark in marks)
+    return tuple(mark for mark in known.metadata if isinstance(mark, ActsOn)) if known else ()
 
 
 def teachers_variant(variant: Variant) -> str:

@@ -36,12 +36,20 @@ class Pull(NamedTuple):
     ratio: float
 
 
-def pulls(method: Method, network: Network, student: Outputs, teacher: Outputs, items: Items) -> dict[str, Pull]:
-    """The pull of each term on the parameters of `network`, whose outputs `student` are. Leaves no gradient behind."""
+def pulls(
+    methods: Iterable[Method], network: Network, student: Outputs, teacher: Outputs, items: Items
+) -> list[tuple[Method, str, Pull]]:
+    """The pull of each method's terms on the parameters of `network`, whose outputs `student` are.
+
+    Leaves no gradient behind.
+    """
     with torch.autocast(items.labels.device.type, enabled=False):
         reference = _norm(functional.cross_entropy(student.logits.float(), items.labels), network)
-        terms = method.terms_of(student, teacher, items)
-    return {name: Pull(term.item(), _norm(term, network) / reference) for name, term in terms.items()}
+        return [
+            (method, name, Pull(term.item(), _norm(term, network) / reference))
+            for method in methods
+            for name, term in method.terms_of(student, teacher, items).items()
+        ]
 
 
 def calibrated_weights(
