@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -31,6 +32,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes; runs with --long only")
     # what a script puts into the background ignores SIGINT, and so would every program started from there
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        keep_no_numbers_of_earlier_sessions(config)
+
+
+def keep_no_numbers_of_earlier_sessions(config: pytest.Config) -> None:
+    """A report computes what no report of this session has: all workers inherit its folder for such numbers."""
+    usual = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    os.environ.setdefault("MPLCONFIGDIR", str(Path(usual, "matplotlib")))  # its list of fonts is the same every day
+    folder = TemporaryDirectory(prefix="kd-test-cache-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    os.environ["XDG_CACHE_HOME"] = folder.name
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

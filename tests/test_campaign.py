@@ -10,7 +10,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ alphas = [0.5]
 seeds = [0]
 
 [recipe]
-epochs = 5
-batch_size = 128
+epochs = 3
+batch_size = 64
 
 [resources]
 walltime = "00:10:00"
@@ -42,7 +42,7 @@ kind = "local"
 slots = 2
 """
 TOGETHER = CAMPAIGN.replace("[recipe]", "students_per_job = 2\n\n[recipe]")
-RUNS = 4
+RUNS, EPOCHS = 4, 3
 FILES = ["best.pth", "last.pth", "representations.npz"]
 
 
@@ -104,9 +104,15 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def loaded(warm_programs: Path) -> str:
+    """The campaign with jobs that need not load their program, see tests/warm.py: for what kills none of them."""
+    return CAMPAIGN.replace("[resources]", f'[resources]\nvenv = "{warm_programs.parent}"')
+
+
+@pytest.fixture(scope="module")
+def undisturbed(loaded: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    finish(folder)
+    finish(folder, loaded)
     return folder
 
 
@@ -129,27 +135,52 @@ def test_students_started_only_after_their_teacher_had_ended(undisturbed: Path) 
         assert student["teacher_sha256"] == student["provenance"]["teacher"]["sha256"]
 
 
-def test_queued_again_nothing_is_trained_again(undisturbed: Path) -> None:
+def test_queued_again_nothing_is_trained_again(undisturbed: Path, loaded: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in undisturbed.glob("experiments/Digits/**/*.*")}
-    finish(undisturbed)
+    finish(undisturbed, loaded)
     assert {path: path.stat().st_mtime_ns for path in undisturbed.glob("experiments/Digits/**/*.*")} == before
 
 
-@pytest.mark.parametrize("victim", ["runner", "both", "ctrl-c"])
-def test_killed_anywhere_and_started_again_it_ends_the_same(victim: str, undisturbed: Path, tmp_path: Path) -> None:
-    moments = random.Random(victim)
-    for epochs in (moments.randint(0, 8), moments.randint(9, 16)):
+def test_its_runner_ended_anywhere_and_started_again_it_ends_the_same(
+    undisturbed: Path, loaded: str, tmp_path: Path
+) -> None:
+    for epochs, how in moments_of([signal.SIGKILL, signal.SIGINT] * 2):
+        runner = start_queue(tmp_path, loaded)
+        until_finished(epochs, tmp_path, runner)
+        end(runner, how)
+    finish(tmp_path, loaded)
+    assert outcome(tmp_path) == outcome(undisturbed)
+
+
+def test_killed_anywhere_with_its_jobs_and_started_again_it_ends_the_same(undisturbed: Path, tmp_path: Path) -> None:
+    for epochs, how in moments_of([signal.SIGKILL] * 2):
         runner = start_queue(tmp_path)
         until_finished(epochs, tmp_path, runner)
-        if victim == "both":
-            for process in trainers(tmp_path):
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
-        if runner.poll() is None:
-            os.killpg(runner.pid, signal.SIGINT if victim == "ctrl-c" else signal.SIGKILL)
-        runner.wait(HANGS)
+        kill_trainers(tmp_path)
+        end(runner, how)
     finish(tmp_path)
     assert outcome(tmp_path) == outcome(undisturbed)
+
+
+def moments_of(signals: list[signal.Signals]) -> Iterator[tuple[int, signal.Signals]]:
+    """After how many epochs of all runs each is sent, in their order; none so late that the runner may be done."""
+    moments = random.Random(len(signals))
+    part = (RUNS - 1) * EPOCHS // len(signals)
+    for number, sent in enumerate(signals):
+        yield number * part + moments.randrange(part), sent
+
+
+def end(runner: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    """Send it to the runner and whatever it started in its group."""
+    if runner.poll() is None:
+        os.killpg(runner.pid, how)
+    runner.wait(HANGS)
+
+
+def kill_trainers(folder: Path) -> None:
+    for process in trainers(folder):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def student_record(folder: Path, method: str) -> dict[str, Any]:
@@ -159,14 +190,11 @@ def student_record(folder: Path, method: str) -> dict[str, Any]:
 
 
 def test_students_killed_with_their_shared_job_end_as_those_alone(undisturbed: Path, tmp_path: Path) -> None:
-    for epochs in (1, 3):
+    for epochs in (1, 2):
         runner = start_queue(tmp_path, TOGETHER)
         at_work(lambda: student_record(tmp_path, "logit").get("epoch", 0) >= epochs, tmp_path, runner)  # noqa: B023
-        for process in trainers(tmp_path):
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        os.killpg(runner.pid, signal.SIGKILL)
-        runner.wait(HANGS)
+        kill_trainers(tmp_path)
+        end(runner, signal.SIGKILL)
     finish(tmp_path, TOGETHER)
     assert outcome(tmp_path) == outcome(undisturbed)
     jobs = [[attempt["job_id"] for attempt in student_record(tmp_path, m)["attempts"]] for m in ("logit", "rkd")]
@@ -175,9 +203,11 @@ def test_students_killed_with_their_shared_job_end_as_those_alone(undisturbed: P
     assert all(len(attempt["runs"]) == 2 for attempt in student_record(tmp_path, "rkd")["attempts"])
 
 
-def test_the_report_of_a_finished_campaign_has_a_row_for_each_run(undisturbed: Path, tmp_path: Path) -> None:
-    words = ["report", str(undisturbed / "experiments"), "-o", str(tmp_path / "report")]
-    done = subprocess.run([BIN / "kd-analysis", *words], capture_output=True, text=True)
+def test_the_report_of_a_finished_campaign_has_a_row_for_each_run(
+    undisturbed: Path, warm_programs: Path, tmp_path: Path
+) -> None:
+    words = ["report", str(undisturbed / "experiments"), "-o", str(tmp_path / "report"), "--no-pdf", "--workers", "1"]
+    done = subprocess.run([warm_programs / "kd-analysis", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "report/tables/runs.csv").open() as stream:
         rows = list(csv.DictReader(stream))

@@ -107,6 +107,8 @@ def follow(page: Path, root: Path, programs: Path) -> None:
                 printed = type_in(line, root, environment)
             case Written():
                 step.write(root)
+                if step.path.startswith("packages/"):
+                    environment["PYTHONPATH"] = ":".join(str(path) for path in root.glob("packages/*/src"))
             case Quoted(line):
                 assert is_quoted(line, printed), printed
 
@@ -173,7 +175,6 @@ def workplace(root: Path, programs: Path, *, own_packages: bool) -> dict[str, st
         (root / name).symlink_to(ROOT / name)
     if own_packages:
         shutil.copytree(ROOT / "packages", root / "packages", ignore=shutil.ignore_patterns("__pycache__"))
-        environment["PYTHONPATH"] = ":".join(str(path) for path in root.glob("packages/*/src"))
     else:
         (root / "packages").symlink_to(ROOT / "packages")
     (root / "campaigns").mkdir()

@@ -10,6 +10,7 @@ import atexit
 import gc
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -45,18 +46,24 @@ sys.exit(int.from_bytes(status, "big") if status else 1)
 
 @contextmanager
 def programs(folder: Path, *names: str) -> Iterator[Path]:
-    """A folder for the PATH with the programs called `names`; they work until it is left."""
-    address = folder / "server"
-    bin_folder = folder / "bin"
+    """A folder for the PATH with our programs, those called `names` without their loading; until it is left.
+
+    To these it is the environment they are installed in: what one starts of the others is started from there, jobs too.
+    """
+    address, bin_folder = folder / "server", folder / "bin"
     bin_folder.mkdir()
+    for name in PACKAGES.keys() - set(names):
+        (bin_folder / name).symlink_to(BIN / name)
     for name in names:
-        path = bin_folder / name
-        path.write_text(
-            CLIENT.format(python=sys.executable, installed=str(BIN / name), address=str(address), program=name)
+        installed = str(BIN / name)
+        _executable(
+            bin_folder / name,
+            CLIENT.format(python=sys.executable, installed=installed, address=str(address), program=name),
         )
-        path.chmod(0o755)
+    (bin_folder / "activate").touch()
+    _executable(bin_folder / "python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.warm", address, *names],
+        [sys.executable, "-m", "tests.warm", address, bin_folder, *names],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
@@ -68,6 +75,11 @@ def programs(folder: Path, *names: str) -> Iterator[Path]:
         to_start.update({name: str(bin_folder / name) for name in names})
         yield bin_folder
         to_start.update(before)
+
+
+def _executable(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def _load(names: list[str]) -> None:
@@ -162,7 +174,8 @@ def _run(main: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
-    place, *asked = sys.argv[1:]
+    place, environment, *asked = sys.argv[1:]
     sys.path.remove(str(ROOT))
     _load(asked)
+    sys.executable = str(Path(environment, "python"))
     _run(import_module(f"{PACKAGES[_serve(place)]}.cli").main)

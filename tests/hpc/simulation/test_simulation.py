@@ -413,12 +413,14 @@ TEMPTATIONS: dict[str, dict[str, float]] = {
     "records are neither read again after a death nor before a write": {"second_runner": 0.8},
 }
 """Faults that are to be frequent, so that few worlds are enough for a crime to be committed."""
+WORLDS = 400
 
 
 def live_through_many(
-    faults: Mapping[str, float], *, lock_holds: bool = True, is_fenced: bool = True, worlds: int = 400
+    faults: Mapping[str, float], *, lock_holds: bool = True, is_fenced: bool = True, first: int = 0
 ) -> None:
-    for seed in range(worlds):
+    """All WORLDS, the one with seed `first` before the others: where a crime is rare, one in which it was seen."""
+    for seed in (*range(first, WORLDS), *range(first)):
         world = random_world(seed, lock_holds=lock_holds)
         world.disk.is_fenced = is_fenced
         world.faults = replace(world.faults, **faults)
@@ -436,7 +438,7 @@ def test_a_broken_protocol_is_found_out(name: str) -> None:
 
 def test_without_both_fences_a_failing_lock_gives_a_run_two_writers() -> None:
     with broken(kd_hpc.simulation.trainer, "require_recorded", _anything_goes), pytest.raises(Violation):
-        live_through_many({"second_runner": 0.8}, lock_holds=False, is_fenced=False)
+        live_through_many({"second_runner": 0.8}, lock_holds=False, is_fenced=False, first=72)
 
 
 def live_through_many_without_rooms() -> None:
