@@ -85,6 +85,11 @@ def test_a_dry_run_plans_without_loading_anything_heavy(tmp_path: Path) -> None:
     assert not loaded_after(code) & HEAVY
 
 
+def test_a_process_that_draws_loads_no_statistics() -> None:
+    code = "from kd_analysis.figures.gallery import load_what_draws; load_what_draws(('svg', 'pdf'))"
+    assert not loaded_after(code) & {"scipy", "pandas", "sklearn", "statsmodels", "jinja2"}
+
+
 @pytest.mark.parametrize("package", ["kd_hpc", "kd_core", "kd_analysis"])
 def test_help_answers_at_once_because_it_loads_little(package: str) -> None:
     help_printed = f"from {package}.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"

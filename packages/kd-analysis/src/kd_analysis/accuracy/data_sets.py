@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from kd_analysis.accuracy.cell_model import CellModel
 from kd_analysis.accuracy.cells import Grid, Setting
+from kd_analysis.stats.distributions import t_quantile, t_tail
 from kd_analysis.stats.exact import TestResult, holm, sign_flip
 from kd_analysis.stats.hierarchy import Hierarchy, hierarchy
 from kd_analysis.stats.intervals import NAN, TIED, Interval
@@ -95,8 +95,8 @@ def _over(grid: Grid, models: Sequence[CellModel], method: str, smallest_effect:
         return None
     fixed, degrees, error = _fixed(on)
     known = math.isfinite(error)
-    p = float(2 * stats.t.sf(abs(fixed.estimate) / error, degrees)) if known else NAN
-    equivalent = float(stats.t.sf((smallest_effect - abs(fixed.estimate)) / error, degrees)) if known else NAN
+    p = 2 * t_tail(abs(fixed.estimate) / error, degrees) if known else NAN
+    equivalent = t_tail((smallest_effect - abs(fixed.estimate)) / error, degrees) if known else NAN
     flips = sign_flip(list(block_gains(grid, method).values()))
     return OverDataSets(method, on, fixed, p, NAN, equivalent, flips, NAN, NAN, _likely(on))
 
@@ -135,7 +135,7 @@ def _fixed(on: Sequence[OnDataSet]) -> tuple[Interval, float, float]:
         return Interval(mean, NAN, NAN, n, 0.95, FIXED, ""), NAN, NAN
     degrees = total**2 / sum(v**2 / each.degrees for v, each in zip(variances, on, strict=True))
     error = math.sqrt(total) / len(on)
-    half = float(stats.t.ppf(0.975, degrees)) * error
+    half = t_quantile(0.975, degrees) * error
     words = "independent normal errors of the runs; nothing is said of other data sets"
     return Interval(mean, mean - half, mean + half, n, 0.95, FIXED, words), degrees, error
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from kd_analysis.accuracy.cells import Cell
+from kd_analysis.stats.distributions import t_tail
 from kd_analysis.stats.exact import holm
 from kd_analysis.stats.intervals import NAN, half_width, mean_p
 from kd_analysis.stats.linear import Floats, LinearFit
@@ -65,7 +65,7 @@ def pooled_effects(
             difference=estimate,
             low=estimate - critical * error,
             high=estimate + critical * error,
-            p=float(2 * stats.t.sf(abs(estimate) / error, fit.degrees)),
+            p=2 * t_tail(abs(estimate) / error, fit.degrees),
             p_adjusted=largest.beyond(estimate / error),
             p_equivalent=largest.above((smallest_effect - abs(estimate)) / error),
             p_permuted=p,
@@ -103,5 +103,5 @@ def _own_effect(
         return _point(cell)
     n, mean, sd = len(values), float(values.mean()), float(values.std(ddof=1))
     half = half_width(sd, n, 1 - (1 - CONFIDENCE) / family)
-    equivalent = float(stats.t.sf((smallest_effect - abs(mean)) / (sd / math.sqrt(n)), n - 1))
+    equivalent = t_tail((smallest_effect - abs(mean)) / (sd / math.sqrt(n)), n - 1)
     return Effect(cell, n, mean, mean - half, mean + half, p, adjusted, min(1.0, family * equivalent), permuted)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from kd_analysis.accuracy.cell_model import CellModel
 from kd_analysis.accuracy.cells import Grid, Setting
+from kd_analysis.stats.distributions import t_quantile, t_tail
 from kd_analysis.stats.exact import TestResult, holm, page_trend
 from kd_analysis.stats.intervals import NAN, Interval, t_interval
 from kd_analysis.stats.linear import LinearFit, least_squares, lines_and_blocks
@@ -150,7 +150,7 @@ def _interval(fit: LinearFit, row: np.ndarray, n: int, words: str) -> Interval |
     if not fit.estimable(row)[0]:
         return None
     estimate, error = float(fit.estimates(row)[0]), float(fit.errors(row)[0])
-    half = float(stats.t.ppf(0.975, fit.degrees)) * error
+    half = t_quantile(0.975, fit.degrees) * error
     return Interval(estimate, estimate - half, estimate + half, n, 0.95, words, ASSUMPTIONS)
 
 
@@ -158,9 +158,9 @@ def _p_values(interval: Interval, degrees: int, bound: float) -> tuple[float, fl
     """p of no slope, and of a slope beyond `bound` either way; NaN where there is no interval."""
     if not interval.exists or degrees < 1:
         return NAN, NAN
-    error = (interval.high - interval.low) / 2 / float(stats.t.ppf(0.975, degrees))
-    p = float(2 * stats.t.sf(abs(interval.estimate) / error, degrees))
-    return p, float(stats.t.sf((bound - abs(interval.estimate)) / error, degrees))
+    error = (interval.high - interval.low) / 2 / t_quantile(0.975, degrees)
+    p = 2 * t_tail(abs(interval.estimate) / error, degrees)
+    return p, t_tail((bound - abs(interval.estimate)) / error, degrees)
 
 
 def _whole_seeds(grid: Grid, setting: Setting, method: str, alphas: Sequence[float]) -> dict[int, list[float]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
 
 from kd_analysis.figures.style import (
     PALETTE,
@@ -19,6 +18,7 @@ from kd_analysis.figures.style import (
     method_style,
     new_figure,
 )
+from kd_analysis.stats.distributions import normal_quantile
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def residuals_figure(residuals: Sequence[Residual]) -> Figure:
     over.set_xlabel("fitted accuracy (%)")
     over.set_ylabel("residual (points)")
     values = np.sort([one.residual for one in residuals])
-    places = stats.norm.ppf((np.arange(len(values)) + 0.5) / len(values))
+    places = np.array([normal_quantile((number + 0.5) / len(values)) for number in range(len(values))])
     against.plot(places, values, ".", color=PALETTE[0], markersize=4)
     against.plot(places, places * values.std(ddof=1), color="#999999", linewidth=0.8)
     against.set_xlabel("normal quantile")

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
+from numpy.typing import ArrayLike, NDArray
 
 from kd_analysis.geometry.spectrum import Array, centred, components_for, scores
 
@@ -63,20 +62,28 @@ def matched_correlation(x: ArrayLike, y: ArrayLike) -> float:
 def matched_pairs(x: ArrayLike, y: ArrayLike) -> Array:
     """|correlation| of each of the min(K, M) pairs, strongest first."""
     correlation = correlations(x, y)
-    rows, columns = linear_sum_assignment(-correlation)
+    rows, columns = _matched(correlation)
     return np.sort(correlation[rows, columns])[::-1]
 
 
 def matched_matrix(x: ArrayLike, y: ArrayLike) -> Array:
     """|correlation| of (N, K) with (N, M), both reordered: matched pairs on the diagonal, strongest first."""
     correlation = correlations(x, y)
-    rows, columns = linear_sum_assignment(-correlation)
+    rows, columns = _matched(correlation)
     order = np.argsort(-correlation[rows, columns], kind="stable")
     every = [
         np.concatenate([matched[order], np.setdiff1d(np.arange(size), matched)])
         for matched, size in zip((rows, columns), correlation.shape, strict=True)
     ]
     return np.asarray(correlation[np.ix_(*every)])
+
+
+def _matched(correlation: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the best one-to-one pairing."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(-correlation)
+    return rows, columns
 
 
 def correlations(x: ArrayLike, y: ArrayLike) -> Array:

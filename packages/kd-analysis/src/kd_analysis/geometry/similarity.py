@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import pdist
-from scipy.stats import rankdata
 
 from kd_analysis.geometry.spectrum import Array, centred
 
 
 def dissimilarities(x: ArrayLike) -> Array:
     """Euclidean distances of all pairs of (N, C), length N (N - 1) / 2."""
+    from scipy.spatial.distance import pdist
+
     return np.asarray(pdist(centred(x)))
 
 
 def rsa(first: ArrayLike, second: ArrayLike) -> float:
     """Spearman's correlation of two dissimilarity vectors over the same pairs."""
-    return correlation(rankdata(first), rankdata(second))
+    return correlation(ranks(first), ranks(second))
+
+
+def ranks(values: ArrayLike) -> Array:
+    """Ranks from 1; tied values share the mean of theirs."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values))
 
 
 def correlation(first: ArrayLike, second: ArrayLike) -> float:

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import subspace_angles
 
 from kd_analysis.geometry.hsic import Side, both
 from kd_analysis.geometry.spectrum import Array, scores
@@ -23,6 +22,8 @@ def principal_angles(x: ArrayLike, y: ArrayLike, components: int) -> Array:
 
 def angles_between(first: Array, second: Array) -> Array:
     """The same of two sides' scores (N, K)."""
+    from scipy.linalg import subspace_angles
+
     return np.asarray(np.degrees(subspace_angles(first, second)))
 
 

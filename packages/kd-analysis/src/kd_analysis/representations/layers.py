@@ -6,8 +6,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import squareform
-from scipy.stats import rankdata
 
 from kd_analysis.geometry import cka, neighbours, nulls, rbf, similarity, spectrum
 from kd_analysis.geometry.components import Components, independent_components
@@ -67,10 +65,12 @@ class Layer:
 
     @cached_property
     def ranked_dissimilarities(self) -> NDArray[np.float64]:
-        return np.asarray(rankdata(similarity.dissimilarities(self.side.values[self.rsa_items])))
+        return similarity.ranks(similarity.dissimilarities(self.side.values[self.rsa_items]))
 
     @cached_property
     def rank_matrix(self) -> NDArray[np.float64]:
+        from scipy.spatial.distance import squareform
+
         return np.asarray(squareform(self.ranked_dissimilarities))
 
     @cached_property

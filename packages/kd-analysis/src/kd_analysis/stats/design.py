@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from scipy import optimize, special, stats
+from scipy import optimize
 
+from kd_analysis.stats.distributions import both_below, noncentral_t_tail, normal_quantile, normal_tail, t_quantile
 from kd_analysis.stats.simultaneous import LargestT, equal_correlation
 
 POWER = 0.8
@@ -28,7 +29,7 @@ def detectable_effect(error: float, critical: float, degrees: int, power: float 
         return math.nan
 
     def missing(shift: float) -> float:
-        return power - float(stats.nct.sf(critical, degrees, shift))
+        return power - noncentral_t_tail(critical, degrees, shift)
 
     high = critical + 2.0
     while missing(high) > 0:
@@ -51,7 +52,7 @@ def slope_detectable(sd: float, seeds: int, spread: float, methods: int, cells: 
     degrees = (cells - 1) * (seeds - 1)
     if degrees < 1 or not spread > 0:
         return math.inf
-    critical = float(stats.t.ppf(1 - 0.025 / methods, degrees))
+    critical = t_quantile(1 - 0.025 / methods, degrees)
     return detectable_effect(sd / math.sqrt(seeds * spread), critical, degrees, power)
 
 
@@ -63,14 +64,12 @@ def two_looks(share: float, level: float = 0.05) -> tuple[float, float]:
     if not 0 < share < 1:
         raise ValueError("the first look is at a share of the data between 0 and 1")
     side = level / 2
-    first = 2 * float(special.ndtr(-float(stats.norm.isf(side / 2)) / math.sqrt(share)))
-    bound = float(stats.norm.isf(first))
-    pair = stats.multivariate_normal(cov=[[1.0, math.sqrt(share)], [math.sqrt(share), 1.0]])
+    first = 2 * normal_tail(-normal_quantile(side / 2) / math.sqrt(share))
+    bound = -normal_quantile(first)
 
     def unspent(last: float) -> float:
         """What the last look spends on one side beyond its share."""
-        below = float(pair.cdf([bound, last]))
-        return (1 - first - below) - (side - first)
+        return (1 - first - both_below(bound, last, math.sqrt(share))) - (side - first)
 
-    last = float(optimize.brentq(unspent, 0.0, 8.0, xtol=1e-9))
-    return 2 * first, 2 * float(stats.norm.sf(last))
+    last = float(optimize.brentq(unspent, 0.1, 8.0, xtol=1e-9))
+    return 2 * first, 2 * normal_tail(last)

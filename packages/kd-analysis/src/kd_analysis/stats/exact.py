@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from kd_analysis.stats.intervals import NAN, finite
 
@@ -53,6 +52,12 @@ def sign_flip(differences: ArrayLike) -> TestResult:
     return TestResult(statistic, float(reached.mean()), smallest, n, "exact sign-flip", assumptions)
 
 
+def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks within each row of (blocks, K), from 1; tied values share the mean of theirs."""
+    ours, others = values[:, :, None], values[:, None, :]
+    return np.asarray((others < ours).sum(axis=2) + ((others == ours).sum(axis=2) + 1) / 2)
+
+
 def page_trend(table: ArrayLike) -> TestResult:
     """Page's L for a rise or fall along the columns of (blocks, K >= 2) values, two-sided, exact with ties (Page 1963).
 
@@ -62,7 +67,7 @@ def page_trend(table: ArrayLike) -> TestResult:
     values = np.asarray(table, dtype=float)
     if values.ndim != 2 or values.shape[1] < 2 or not len(values) or not np.isfinite(values).all():
         raise ValueError("Page's test needs finite (blocks, 2 or more) values")
-    ranks = stats.rankdata(values, axis=1)
+    ranks = _midranks(values)
     levels = values.shape[1]
     centred = np.arange(1, levels + 1) - (levels + 1) / 2
     observed = float((ranks @ centred).sum())

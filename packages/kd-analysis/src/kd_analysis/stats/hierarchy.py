@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from kd_analysis.stats.linear import Floats
 
@@ -68,7 +68,7 @@ def hierarchy(effects: ArrayLike, errors: ArrayLike, scale: float) -> Hierarchy:
     precision = (1 / variances).sum(axis=1)
     centre = (y / variances).sum(axis=1) / precision
     fit = -0.5 * (np.log(variances) + (y - centre[:, None]) ** 2 / variances).sum(axis=1) - 0.5 * np.log(precision)
-    density = np.exp(fit - fit.max()) * stats.halfnorm.pdf(tau, scale=scale)
+    density = np.exp(fit - fit.max()) * np.exp(-((tau / scale) ** 2) / 2)
     weights = density * np.gradient(tau)
     weights /= weights.sum()
     kept = s**2 / variances

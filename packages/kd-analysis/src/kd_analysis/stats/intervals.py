@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+
+from kd_analysis.stats.distributions import beta_quantile, t_quantile, t_tail
 
 NAN = float("nan")
 TIED = 1e-9
@@ -85,12 +86,12 @@ def mean_p(values: ArrayLike) -> float:
     if array.size < 2 or all_equal(array):
         return NAN
     t = float(array.mean()) / (float(array.std(ddof=1)) / math.sqrt(array.size))
-    return float(2 * stats.t.sf(abs(t), array.size - 1))
+    return 2 * t_tail(abs(t), array.size - 1)
 
 
 def half_width(sd: float, n: int, confidence: float = 0.95) -> float:
     """Half the width of the t interval of a mean: 2.484 SD at n = 3."""
-    return float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / math.sqrt(n)
+    return t_quantile((1 + confidence) / 2, n - 1) * sd / math.sqrt(n)
 
 
 def interquartile_mean(values: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -106,7 +107,7 @@ def interquartile_mean(values: ArrayLike, confidence: float = 0.95) -> Interval:
     if kept >= 3 and not tied:
         winsorised = np.clip(array, array[cut], array[n - cut - 1])
         error = float(winsorised.std(ddof=1)) / ((1 - 2 * cut / n) * math.sqrt(n))
-        half = float(stats.t.ppf((1 + confidence) / 2, kept - 1)) * error
+        half = t_quantile((1 + confidence) / 2, kept - 1) * error
     return Interval(
         estimate,
         estimate - half,
@@ -127,8 +128,8 @@ def probability_of_improvement(differences: ArrayLike, confidence: float = 0.95)
         return Interval(NAN, NAN, NAN, 0, confidence, "Clopper-Pearson", "")
     wins = float((array > 0).sum() + (array == 0).sum() / 2)
     tail = (1 - confidence) / 2
-    low = float(stats.beta.ppf(tail, wins, n - wins + 1)) if wins > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, wins + 1, n - wins)) if wins < n else 1.0
+    low = beta_quantile(tail, wins, n - wins + 1) if wins > 0 else 0.0
+    high = beta_quantile(1 - tail, wins + 1, n - wins) if wins < n else 1.0
     return Interval(
         wins / n, low, high, n, confidence, "Clopper-Pearson", "independent blocks; size of effects ignored"
     )
@@ -149,7 +150,7 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, confidence: flo
     if n < 2 or tied or not t_interval(bottom, confidence).excludes_zero:
         estimate = float(top.mean() / bottom.mean()) if n and bottom.mean() != 0 else NAN
         return Interval(estimate, NAN, NAN, n, confidence, method, assumptions, tied)
-    t = float(stats.t.ppf((1 + confidence) / 2, n - 1))
+    t = t_quantile((1 + confidence) / 2, n - 1)
     (v11, v12), (_, v22) = np.cov(top, bottom) / n
     a = bottom.mean() ** 2 - t**2 * v22
     b = top.mean() * bottom.mean() - t**2 * v12

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from kd_analysis.stats.distributions import f_tail
 from kd_analysis.stats.intervals import TIED
 
 Floats = NDArray[np.float64]
@@ -114,4 +114,4 @@ def block_test(values: ArrayLike, cells: Sequence[int], blocks: Sequence[int]) -
         return FTest(math.nan, math.nan, 0, whole.degrees)
     gain = float(without.residuals @ without.residuals - whole.residuals @ whole.residuals) / extra
     statistic = max(gain, 0.0) / whole.sd**2
-    return FTest(statistic, float(stats.f.sf(statistic, extra, whole.degrees)), extra, whole.degrees)
+    return FTest(statistic, f_tail(statistic, extra, whole.degrees), extra, whole.degrees)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from kd_analysis.stats.distributions import normal_quantile
 from kd_analysis.stats.intervals import NAN, Interval, t_interval
 
 
@@ -65,6 +65,6 @@ def _pearson(x: NDArray[np.float64], y: NDArray[np.float64], n: int, method: str
     r = float(np.clip(a @ b / scale, -1, 1)) if scale > 1e-12 else NAN
     low = high = NAN
     if n > 3 and abs(r) < 1:
-        half = float(stats.norm.ppf(0.975)) / math.sqrt(n - 3)
+        half = normal_quantile(0.975) / math.sqrt(n - 3)
         low, high = (math.tanh(math.atanh(r) + sign * half) for sign in (-1, 1))
     return Interval(r, low, high, n, 0.95, f"Pearson {method}, Fisher z", "independent, bivariate normal")

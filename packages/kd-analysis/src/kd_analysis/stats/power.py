@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from scipy import optimize, stats
+from scipy import optimize
+
+from kd_analysis.stats.distributions import noncentral_t_below, noncentral_t_tail, t_quantile
 
 MOST_SEEDS = 100_000
 
@@ -13,9 +15,9 @@ MOST_SEEDS = 100_000
 def power(standardised: float, n: int, level: float = 0.05) -> float:
     """Power of the two-sided one-sample t test for an effect of `standardised` SDs of the difference at n >= 2."""
     degrees, shift = n - 1, abs(standardised) * math.sqrt(n)
-    critical = float(stats.t.ppf(1 - level / 2, degrees))
-    wrong_side = float(stats.nct.cdf(-critical, degrees, shift))  # NaN where it underflows
-    return float(stats.nct.sf(critical, degrees, shift)) + (wrong_side if math.isfinite(wrong_side) else 0.0)
+    critical = t_quantile(1 - level / 2, degrees)
+    wrong_side = noncentral_t_below(-critical, degrees, shift)  # NaN where it underflows
+    return noncentral_t_tail(critical, degrees, shift) + (wrong_side if math.isfinite(wrong_side) else 0.0)
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 Floats = NDArray[np.float64]
 
@@ -84,7 +84,9 @@ class LargestT:
     @cached_property
     def _largest(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
         """The largest |Z| and Z in each direction, for the true correlations and for those of one factor."""
-        uniform = stats.qmc.Sobol(len(self.correlation), seed=0).random(DIRECTIONS)
+        from scipy.stats import qmc  # of uneven designs alone: it takes long to load
+
+        uniform = qmc.Sobol(len(self.correlation), seed=0).random(DIRECTIONS)
         directions = special.ndtri(np.clip(uniform, 1e-15, 1 - 1e-15))
         nearly = np.outer(self._loadings, self._loadings)
         np.fill_diagonal(nearly, 1.0)
@@ -160,9 +162,10 @@ def _scales(degrees: int) -> tuple[Floats, Floats]:
     low, high = (0.5 * math.log(end / degrees) for end in (_quantile(degrees, 1e-16), _quantile(degrees, 1 - 1e-15)))
     logs = np.linspace(low, high, SCALES)
     squares = np.exp(2 * logs) * degrees
-    density = stats.chi2.pdf(squares, degrees) * 2 * squares
+    density = degrees / 2 * np.log(squares) - squares / 2
+    density = np.exp(density - density.max())
     return np.exp(logs), density / density.sum()
 
 
 def _quantile(degrees: int, probability: float) -> float:
-    return float(stats.chi2.ppf(probability, degrees))
+    return float(2 * special.gammaincinv(degrees / 2, probability))

@@ -12,8 +12,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from kd_analysis.stats.distributions import f_tail
 from kd_analysis.stats.intervals import NAN
 from kd_analysis.stats.linear import Floats, LinearFit
 
@@ -42,7 +42,7 @@ def brown_forsythe(fit: LinearFit, groups: Sequence[Hashable]) -> SpreadTest:
     null = _statistic(errors - errors @ fit.hat.T @ fit.design.T, telling)
     p_design = float(1 + (null >= observed * (1 - 1e-9)).sum()) / (SAMPLES + 1)
     between, within = len(telling) - 1, sum(map(len, telling)) - len(telling)
-    return SpreadTest(observed, float(stats.f.sf(observed, between, within)), p_design, len(telling))
+    return SpreadTest(observed, f_tail(observed, between, within), p_design, len(telling))
 
 
 def _statistic(values: Floats, groups: Sequence[np.ndarray]) -> Floats:
