@@ -1,6 +1,7 @@
 """What benchmarks/gpu_check.sh asks of Python: the machine, a campaign's figures, and one table of all parts.
 
 python -m benchmarks.gpu_parts where [--device cuda]
+python -m benchmarks.gpu_parts profile [--device cuda] [--students 6] [--networks TEACHER STUDENT]
 python -m benchmarks.gpu_parts campaign EXPERIMENTS
 python -m benchmarks.gpu_parts summary OUT --json FILE --markdown FILE
 """
@@ -10,12 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-PARTS = ("where", "tests", "step", "resume", "campaign")
+if TYPE_CHECKING:
+    from kd_core.bench import Workload
+
+PARTS = ("where", "tests", "step", "profile", "resume", "campaign")
+LONGEST = 25
 
 
 def where(device: str) -> dict[str, Any]:
@@ -31,6 +36,47 @@ def where(device: str) -> dict[str, Any]:
         facts = torch.cuda.get_device_properties(0)
         found |= {"gpu": facts.name, "memory_gib": round(facts.total_memory / 2**30, 1)}
     return found | {"device": device}
+
+
+def profile(device: str, students: int, networks: Sequence[str]) -> dict[str, Any]:
+    """Of a step of one student and of several together: launches, milliseconds of work and clock, the longest kernels.
+
+    Work that runs side by side counts in full, so several students' work can be more than the clock's.
+    """
+    from kd_core.bench import Setting, Workload, make_ready, same_method
+
+    make_ready()
+    teacher, student = networks
+    setting = Setting(teacher, student, students=students, steps=10, device=device)
+    every = same_method("logit", students)
+    return {
+        name: _profiled(Workload(setting, some, "fast")) for name, some in (("one", every[:1]), ("together", every))
+    }
+
+
+def _profiled(work: Workload) -> dict[str, Any]:
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    clock = min(work.seconds() for _ in range(3))
+    on_gpu = work.device.type == "cuda"
+    with profiler(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as profiled:
+        work.seconds()
+    found = [
+        (event.self_device_time_total if on_gpu else event.self_cpu_time_total, event.count, event.key)
+        for event in profiled.key_averages()
+    ]
+    found = sorted((event for event in found if event[0]), reverse=True)
+    steps = work.setting.steps
+    return {
+        "clock_ms": 1e3 * clock,
+        "work_ms": sum(micros for micros, *_ in found) / 1e3 / steps,
+        "launches": sum(count for _, count, _ in found) / steps,
+        "longest": [
+            {"ms": micros / 1e3 / steps, "launches": count / steps, "kernel": key[:120]}
+            for micros, count, key in found[:LONGEST]
+        ],
+    }
 
 
 def campaign(experiments: Path) -> dict[str, Any]:
@@ -68,6 +114,10 @@ def as_markdown(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {part['exit']} | {part['seconds']} | {part['said'].replace('|', '/')[:120]} |"
     if step := found.get("step", {}).get("figures"):
         yield from ("", *_steps(step))
+    if profiles := found.get("profile", {}).get("figures"):
+        yield from ("", "| students | clock, ms | work, ms | launches |", "|---|---|---|---|")
+        for name, part in profiles.items():
+            yield f"| {name} | {part['clock_ms']:.2f} | {part['work_ms']:.2f} | {part['launches']:.0f} |"
     if runs := found.get("campaign", {}).get("figures"):
         yield from ("", "| run | accuracy, % | seconds an epoch | students | dtype |", "|---|---|---|---|---|")
         for path, run in runs.items():
@@ -97,9 +147,11 @@ def _steps(step: Mapping[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["where", "campaign", "summary"])
+    parser.add_argument("what", choices=["where", "profile", "campaign", "summary"])
     parser.add_argument("folder", type=Path, nargs="?", default=Path())
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--students", type=int, default=6)
+    parser.add_argument("--networks", nargs=2, default=("ResNet112", "ResNet56"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
@@ -108,6 +160,8 @@ def main() -> None:
         options.json.write_text(json.dumps(found, indent=1))
         options.markdown.write_text("\n".join(as_markdown(found)) + "\n")
         print(options.markdown.read_text(), end="")
+    elif options.what == "profile":
+        print(json.dumps(profile(options.device, options.students, options.networks), indent=1))
     else:
         print(json.dumps(where(options.device) if options.what == "where" else campaign(options.folder)))
 

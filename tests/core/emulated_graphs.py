@@ -5,13 +5,15 @@ tensors, with none of the Python around them. What a real recording forbids is f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+Result = TypeVar("Result")
 FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "scalar_tensor", "unique")
 """Operations that make the host wait for a value, or bring one from its memory."""
 
@@ -39,6 +41,10 @@ class EmulatedGraphs:
         """In reverse, for none may need another's result."""
         for work in reversed(list(works)):
             work()
+
+    def meanwhile(self, work: Callable[[], Result]) -> Callable[[], Result]:
+        """As late as can be, once."""
+        return cache(work)
 
 
 class _Recording(TorchDispatchMode):

@@ -190,6 +190,15 @@ def test_gradient_norms_are_free_of_the_scalers_scale(loader: Loader, frozen: Fr
         assert half._norms[name] == pytest.approx(norm, rel=0.1)
 
 
+def test_a_gradient_too_large_for_the_scale_is_measured_at_a_smaller_one(loader: Loader, frozen: Frozen) -> None:
+    single, half = (student("logit", frozen, dtype=dtype) for dtype in (torch.float32, torch.float16))
+    half.updater.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
+    for of in (single, half):
+        take_steps(of, loader, frozen)
+    for name, norm in single._norms.items():
+        assert half._norms[name] == pytest.approx(norm, rel=0.1)
+
+
 def updated(dtype: torch.dtype, steps: int = 2) -> tuple[Updater, Tensor]:
     """After some steps down a slope of whole numbers, which a scale of a power of two changes in no bit."""
     weights = nn.Parameter(torch.arange(3.0))

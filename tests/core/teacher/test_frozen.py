@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from kd_core.networks import build
 from kd_core.networks.base import Network
-from kd_core.networks.resnet import ResNet
+from kd_core.networks.resnet import BasicBlock, ResNet
 from kd_core.runtime.device import place
 from kd_core.teacher.frozen import FoldedNetwork, PlainNetwork, freeze
 from kd_hpc.catalogue import MODELS
@@ -56,6 +59,49 @@ def test_folded_half_precision_is_as_near_to_the_truth_as_autocast(dtype: torch.
     for ours, theirs, truth in zip(folded, plain, exact, strict=True):
         assert ours.dtype == theirs.dtype
         assert (ours.double() - truth).abs().mean() < 1.5 * (theirs.double() - truth).abs().mean()
+
+
+def as_cudnn(maps: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    """What both fused operations of cuDNN are said to compute, one after the other."""
+    *plus, bias, stride, padding, dilation, groups = rest
+    found = functional.conv2d(maps, weight, bias, stride, padding, dilation, groups)
+    return torch.relu(found + plus[1] * plus[0] if plus else found)
+
+
+@pytest.mark.parametrize("name", ["ResNetBaby", "ResNet20"])
+def test_a_network_whose_launches_are_fused_is_the_one_whose_are_not(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, calls = trained(name), list[int]()
+    apart = freeze(network, torch.float32, fold=True)(images())
+
+    def counted(*words: Any) -> Tensor:
+        calls.append(len(words))
+        return as_cudnn(*words)
+
+    for operation in ("cudnn_convolution_relu", "cudnn_convolution_add_relu"):
+        monkeypatch.setattr(torch, operation, counted)
+    fused = freeze(network, torch.float32, fold=True)
+    calls.clear()
+    for ours, theirs in zip(fused(images()), apart, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    blocks = sum(isinstance(module, BasicBlock) for module in network.modules())
+    assert (calls.count(7), calls.count(9)) == (1 + blocks, blocks), "without a sum, and with one"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_on_a_gpu_a_fused_network_is_as_near_to_the_truth_as_one_that_is_not(dtype: torch.dtype) -> None:
+    gpu, network = torch.device("cuda"), trained("ResNet56")
+    exact = copy.deepcopy(network).double()(images().double())
+    frozen = freeze(place(network, gpu), dtype, fold=True)
+    assert isinstance(frozen, FoldedNetwork)
+    assert frozen._first.is_fused
+    fused = frozen(images().to(gpu))
+    for block in (block for stage in frozen._stages for block in stage):
+        block._first.is_fused = block._second.is_fused = False
+    for ours, theirs, truth in zip(fused, frozen(images().to(gpu)), exact, strict=True):
+        assert (ours.cpu().double() - truth).abs().mean() < 1.5 * (theirs.cpu().double() - truth).abs().mean()
 
 
 def test_no_graph_is_built_and_nothing_moves_even_in_train_mode() -> None:

@@ -129,7 +129,7 @@ def test_works_side_by_side_have_streams_of_their_own_between_what_comes_before_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[tuple[str, str, str]] = []
-    names = iter(["recording", "first", "second"])
+    names = iter(["recording", "aside", "first", "second"])
 
     class Stream:
         def __init__(self, name: str) -> None:
@@ -156,3 +156,47 @@ def test_works_side_by_side_have_streams_of_their_own_between_what_comes_before_
             ("here", "waits for", "first"), ("here", "waits for", "second"),
         ]  # fmt: skip
     assert done == [1, 2, 1, 2]
+
+
+def test_work_aside_begins_after_what_came_before_and_is_waited_for_by_those_who_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[str, str, str]] = []
+    names = iter(["recording", "aside", "asks"])
+    on_now: list[Stream] = []
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_stream(self, other: Stream) -> None:
+            told.append((self.name, "waits for", other.name))
+
+        def record_event(self) -> str:
+            told.append((self.name, "marks", "its end"))
+            return "its end"
+
+        def wait_event(self, event: str) -> None:
+            told.append((self.name, "waits until", event))
+
+    @contextmanager
+    def on(stream: Stream) -> Iterator[None]:
+        on_now.append(stream)
+        yield
+        on_now.pop()
+
+    def work() -> int:
+        told.append((on_now[-1].name, "works", ""))
+        return 7
+
+    on_now.append(Stream("here"))
+    fakes = {"Stream": lambda: Stream(next(names)), "current_stream": lambda: on_now[-1], "stream": on}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    result = CudaGraphs().meanwhile(work)
+    with on(Stream("asks")):
+        assert result() == 7
+    assert told == [
+        ("aside", "waits for", "here"), ("aside", "works", ""), ("aside", "marks", "its end"),
+        ("asks", "waits until", "its end"),
+    ]  # fmt: skip

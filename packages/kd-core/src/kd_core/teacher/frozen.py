@@ -57,7 +57,7 @@ class PlainNetwork:
 
 
 class FoldedNetwork:
-    """A copy of the network as convolutions with a bias, each sum and ReLU in place."""
+    """A copy of the network as convolutions with bias, each with its sum and ReLU: one launch where cuDNN has that."""
 
     def __init__(self, network: ResNet, dtype: torch.dtype) -> None:
         self.widths, self.dtype = network.widths, dtype
@@ -75,7 +75,7 @@ class FoldedNetwork:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Outputs:
         with torch.autocast(images.device.type, enabled=False):
-            first = self._first(images.to(self.dtype)).relu_()
+            first = self._first(images.to(self.dtype), relu=True)
             layer1 = _through(self._stages[0], first)
             layer2 = _through(self._stages[1], layer1)
             layer3 = _through(self._stages[2], layer2)
@@ -99,9 +99,30 @@ class _Convolution:
         self.weight = weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
         self.bias = bias.detach().to(dtype)
         self.stride, self.padding = convolution.stride[0], int(convolution.padding[0])
+        self.is_fused = self._can_be_fused()
 
-    def __call__(self, maps: Tensor) -> Tensor:
-        return conv2d(maps, self.weight, self.bias, self.stride, self.padding)
+    def __call__(self, maps: Tensor, *, plus: Tensor | None = None, relu: bool = False) -> Tensor:
+        """The convolution of `maps`, `plus` something of its shape, cut off below 0 if `relu`."""
+        if relu and self.is_fused:
+            return self._fused(maps, plus)
+        found = conv2d(maps, self.weight, self.bias, self.stride, self.padding)
+        found = found if plus is None else found.add_(plus)
+        return found.relu_() if relu else found
+
+    def _fused(self, maps: Tensor, plus: Tensor | None) -> Tensor:
+        how = (self.bias, [self.stride] * 2, [self.padding] * 2, [1, 1], 1)
+        if plus is None:
+            return torch.cudnn_convolution_relu(maps, self.weight, *how)
+        return torch.cudnn_convolution_add_relu(maps, self.weight, plus, 1.0, *how)
+
+    def _can_be_fused(self) -> bool:
+        """Only cuDNN has it, and not every cuDNN for each GPU and dtype."""
+        maps = self.weight.new_zeros(2, self.weight.shape[1], 8, 8).contiguous(memory_format=torch.channels_last)
+        try:
+            self._fused(maps, self._fused(maps, None))
+        except RuntimeError:
+            return False
+        return True
 
 
 class _Block:
@@ -118,8 +139,8 @@ class _Block:
         return [self._first, self._second, *([self._shortcut] if self._shortcut else [])]
 
     def __call__(self, maps: Tensor) -> Tensor:
-        residual = self._second(self._first(maps).relu_())
-        return residual.add_(self._shortcut(maps) if self._shortcut else maps).relu_()
+        residual = self._shortcut(maps) if self._shortcut else maps
+        return self._second(self._first(maps, relu=True), plus=residual, relu=True)
 
 
 def _through(blocks: Iterable[_Block], maps: Tensor) -> Tensor:

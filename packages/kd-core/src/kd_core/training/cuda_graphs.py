@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TypeVar
 
 import torch
+
+Result = TypeVar("Result")
 
 
 class CudaGraphs:
@@ -17,7 +20,7 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         self._streams: list[torch.cuda.Stream] = []
-        self._recorded_on = torch.cuda.Stream()
+        self._recorded_on, self._aside = torch.cuda.Stream(), torch.cuda.Stream()
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Recording does not do the work. Raises RuntimeError where something in it cannot be recorded.
@@ -56,6 +59,22 @@ class CudaGraphs:
             used.append(stream)
         for stream in used:
             here.wait_stream(stream)
+
+    def meanwhile(self, work: Callable[[], Result]) -> Callable[[], Result]:
+        """On a stream of its own, which begins after what came before; whoever asks for the result waits for it.
+
+        Somebody must ask, on the stream that this was called from or on one that it waits for.
+        """
+        self._aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._aside):
+            found = work()
+            done = self._aside.record_event()
+
+        def result() -> Result:
+            torch.cuda.current_stream().wait_event(done)
+            return found
+
+        return result
 
     def _stream(self, number: int) -> torch.cuda.Stream:
         while len(self._streams) <= number:

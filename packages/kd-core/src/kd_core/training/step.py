@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from kd_core.teacher.frozen import Frozen
 from kd_core.training.cuda_graphs import CudaGraphs
 from kd_core.training.student import Student
 from kd_hpc.errors import KdError
+
+Result = TypeVar("Result")
 
 
 class Step(Protocol):
@@ -40,6 +42,10 @@ class Recorder(Protocol):
         """Do all `works`, none of which needs another's result."""
         ...
 
+    def meanwhile(self, work: Callable[[], Result]) -> Callable[[], Result]:
+        """Begin `work` beside what follows, until that asks for its result."""
+        ...
+
 
 class PlainStep:
     """Operation by operation; the teacher is asked once for all students."""
@@ -55,13 +61,17 @@ class PlainStep:
         """The step itself, before any watchdog looks; returns what it was taken with."""
         batch, targets = self.look(inputs)
         for student in students:
-            guarded(student, lambda student: student.step(batch, targets))
+            guarded(student, lambda student: student.step(batch, lambda: targets))
         return batch, targets
 
     def look(self, inputs: Inputs) -> tuple[Batch, Outputs | None]:
         """The batch, and what the teacher makes of it."""
         batch = self.loader.make(inputs)
-        return batch, self.teacher(batch.images) if self.teacher else None
+        return batch, self.ask(batch)
+
+    def ask(self, batch: Batch) -> Outputs | None:
+        """What the teacher makes of `batch`."""
+        return self.teacher(batch.images) if self.teacher else None
 
 
 class RecordedStep:
@@ -112,8 +122,10 @@ class RecordedStep:
             self._recordings[_shapes(inputs)] = recording
 
     def _work(self, inputs: Inputs) -> None:
-        batch, targets = self.plain.look(inputs)
+        batch = self.plain.loader.make(inputs)
+        targets = self.recorder.meanwhile(lambda: self.plain.ask(batch))
         self.recorder.side_by_side(partial(student.step, batch, targets) for student in self._students)
+        targets()
 
     def _refuse(self, problem: str) -> None:
         self._refused = problem

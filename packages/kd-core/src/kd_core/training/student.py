@@ -87,8 +87,11 @@ class Student:
         """True before an epoch's first step, which also measures gradient norms and so waits for the device."""
         return not self._norms
 
-    def step(self, batch: Batch, teacher: Outputs | None) -> None:
-        """One optimizer step; after an epoch's first the host reads nothing of it, so that it can be recorded."""
+    def step(self, batch: Batch, teacher: Callable[[], Outputs | None]) -> None:
+        """One optimizer step; after an epoch's first the host reads nothing of it, so that it can be recorded.
+
+        `teacher` gives its outputs on this batch; it is asked only when the student has its own.
+        """
         terms, logits = self._forward(batch, teacher)
         if self.begins_epoch:
             self._norms = self._gradient_norms(terms)
@@ -148,27 +151,31 @@ class Student:
 
     def _gradient_norms(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
         """Euclidean norm of each unweighted term's gradient on the student."""
-        scale = self.updater.scale
+        return {name: self._gradient_norm(term, self.updater.scale) for name, term in terms.items()}
+
+    def _gradient_norm(self, term: Tensor, scale: float) -> float:
+        """With `term` times `scale`, so that half precision holds what is small; times less where that is too large."""
         parameters = list(self.model.parameters())
-        norms = {}
-        for name, term in terms.items():
-            gradients = torch.autograd.grad(term * scale, parameters, retain_graph=True, allow_unused=True)
-            parts = [torch.linalg.vector_norm(gradient) for gradient in gradients if gradient is not None]
-            norms[name] = float(torch.linalg.vector_norm(torch.stack(parts))) / scale if parts else 0.0
-        return norms
+        gradients = torch.autograd.grad(term * scale, parameters, retain_graph=True, allow_unused=True)
+        parts = [torch.linalg.vector_norm(gradient) for gradient in gradients if gradient is not None]
+        norm = float(torch.linalg.vector_norm(torch.stack(parts))) / scale if parts else 0.0
+        if math.isfinite(norm) or scale <= 1:
+            return norm
+        return self._gradient_norm(term, max(scale / 16, 1.0))
 
     def _terms_without_gradient(self, batch: Batch, teacher: Outputs | None) -> list[str]:
-        norms = self._gradient_norms(self._forward(batch, teacher)[0])
+        norms = self._gradient_norms(self._forward(batch, lambda: teacher)[0])
         return [name for name, norm in norms.items() if not math.isfinite(norm)]
 
-    def _forward(self, batch: Batch, teacher: Outputs | None) -> tuple[dict[str, Tensor], Tensor]:
+    def _forward(self, batch: Batch, teacher: Callable[[], Outputs | None]) -> tuple[dict[str, Tensor], Tensor]:
         """The unweighted terms, and the logits (B, K)."""
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             outputs = self.model(batch.images)
-        if teacher and self.shuffled:
-            teacher = self.shuffled(teacher, batch)
+        targets = teacher()
+        if targets and self.shuffled:
+            targets = self.shuffled(targets, batch)
         items = Items(batch.labels, batch.indices, self._epoch)
-        return self.objective.terms(outputs, teacher, items), outputs.logits
+        return self.objective.terms(outputs, targets, items), outputs.logits
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next epoch depends on, and everything already found."""
