@@ -112,12 +112,12 @@ export CUBLAS_WORKSPACE_CONFIG=${CUBLAS_WORKSPACE_CONFIG:-:4096:8}
 [ $# -gt 0 ] || set -- where tests step profile resume campaign
 for name in "$@"; do
     case $name in
-        where) part where 30 ;;
-        tests) part tests 120 ;;
-        step) part step 150 ;;
-        profile) part profile 60 ;;
+        where) part where 20 ;;
+        tests) part tests 100 ;;
+        step) part step 140 ;;
+        profile) part profile 40 ;;
         resume) part resume 70 ;;
-        campaign) part campaign 110 ;;
+        campaign) part campaign 105 ;;
         summary) ;;
         *) echo "no part is called $name: where tests step profile resume campaign summary" >&2; exit 2 ;;
     esac

@@ -28,12 +28,15 @@ STEP = {
 def test_parts_that_ran_are_told_with_their_figures_and_how_others_ended(tmp_path: Path) -> None:
     (tmp_path / "step.end").write_text('{"exit": 0, "seconds": 90}')
     (tmp_path / "step.json").write_text(json.dumps(STEP))
+    (tmp_path / "profile.end").write_text('{"exit": 0, "seconds": 24}')
+    (tmp_path / "profile.json").write_text('{"one": {"clock_ms": 8.337, "work_ms": 8.48, "launches": 1526.0}}')
     (tmp_path / "resume.end").write_text('{"exit": 124, "seconds": 70}')
     (tmp_path / "resume.log").write_text("epoch 1\nfloat16: | killed\n")
     text = "\n".join(as_markdown(summary(tmp_path)))
     assert "| resume | 124 | 70 | float16: / killed |" in text
     assert "| rkd | 40.00 | 10.00 | 20.00 | 1.50 | 3072 |" in text, "medians in ms; the ratio's own median"
     assert "2.10 ms a step" in text
+    assert "| one | 8.34 | 8.48 | 1526 |" in text
     assert "campaign" not in text, "it was not run"
 
 
@@ -46,7 +49,7 @@ def test_a_part_that_passed_is_not_run_again_and_an_unknown_one_is_refused(tmp_p
     assert json.loads((tmp_path / "gpu.json").read_text()) == {"where": {"exit": 0, "seconds": 1, "said": ""}}
     wrong = subprocess.run([*words, "bits"], env=environment, capture_output=True, text=True, timeout=60)
     assert wrong.returncode == 2
-    assert "no part is called bits: where tests step resume campaign" in wrong.stderr
+    assert "no part is called bits: where tests step profile resume campaign" in wrong.stderr
 
 
 def test_jpegs_become_classes_in_the_order_of_their_names(tmp_path: Path) -> None:
