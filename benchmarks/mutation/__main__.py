@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
         for folder, mutant in sorted(sampled(options), key=lambda pair: pair[1].key):
             before = known.get(mutant.key)
             if before is None or (options.again and not before["noticed"]):
-                passed = before["passed"] if before else []
+                passed = before.get("passed", []) if before else []
                 found = tried(workshop, choice, folder, mutant, options.effort, passed)
                 choice.noticed_by[found["file"], found["by"]] += 1
                 with OUTCOMES.open("a") as stream:
@@ -120,7 +120,8 @@ def show(options: argparse.Namespace) -> None:
         )
     for _, mutant, row in rows if options.survivors else []:
         if row and not row["noticed"]:
-            print(f"- `{mutant.file}:{mutant.line}` {mutant.function}: `{mutant.change}` [{len(row['passed'])} tests]")
+            place = f"`{mutant.file}:{mutant.line}` {mutant.function}"
+            print(f"- {place}: `{mutant.change}` [{len(row.get('passed', ()))} tests]")
 
 
 def _share(noticed: int, tried: int) -> str:

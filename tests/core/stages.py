@@ -33,6 +33,7 @@ def few(teacher: Path, augment: str = "auto") -> Loader:
 @contextmanager
 def stage(teacher: Path, frozen: Frozen, at: Path, told: list[float]) -> Iterator[TeachersStage]:
     recipe = Recipe(batch_size=64, paraphraser_epochs=3)
+    at.mkdir(exist_ok=True)
     with fence.opened(at) as mine:
         yield TeachersStage(
             Teacher(frozen, "best.pth", "0" * 64), recipe, few(teacher), CPU, 0, fence=mine, shared=at,

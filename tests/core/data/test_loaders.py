@@ -32,8 +32,8 @@ def loader(kind: str = "device", augment: str = "crop-flip", seed: int = 0, data
     return make_loader(kind, data or dataset(), seed=seed, batch_size=BATCH, augment=augment, device=CPU)
 
 
-def contents(batches: Iterator[Batch]) -> list[tuple[bytes, list[int]]]:
-    return [(batch.images.numpy().tobytes(), batch.labels.tolist()) for batch in batches]
+def contents(batches: Iterator[Batch]) -> list[tuple[bytes, list[int], list[int]]]:
+    return [(batch.images.numpy().tobytes(), batch.labels.tolist(), batch.indices.tolist()) for batch in batches]
 
 
 @pytest.mark.parametrize("augment", AUGMENTATIONS)

@@ -216,6 +216,12 @@ def train_paraphraser(images: Images, seed: int, recipe: Mapping[str, Any], ask:
     return to.weights["paraphraser"]
 
 
+def _norm(term: Tensor, student: nn.Module, scale: float) -> float:
+    """Of the term's gradient, multiplied by `scale` on its way through half precision."""
+    slopes = torch.autograd.grad(scale * term, list(student.parameters()), retain_graph=True, allow_unused=True)
+    return float(torch.cat([slope.flatten() for slope in slopes if slope is not None]).norm()) / scale
+
+
 class Epoch:
     """Means over an epoch's images, and the norms of each term's gradient at its first step."""
 
@@ -226,11 +232,9 @@ class Epoch:
 
     def before(self, terms: Terms, student: nn.Module, scale: float) -> None:
         if not self.norms:
-            parameters = list(student.parameters())
             for name, term in terms.items():
-                slopes = torch.autograd.grad(scale * term, parameters, retain_graph=True, allow_unused=True)
-                whole = torch.cat([slope.flatten() for slope in slopes if slope is not None])
-                self.norms[name] = float(whole.norm()) / scale
+                tries = (_norm(term, student, scale / 16**times) for times in range(5))
+                self.norms[name] = next(norm for norm in tries if math.isfinite(norm))
 
     def after(self, values: Terms, logits: Tensor, labels: Tensor) -> None:
         self.images += len(labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kd_core.runtime.determinism import seed_of
 from kd_core.teacher.frozen import Frozen, freeze
 from kd_core.training import first_stage
 from kd_core.training.first_stage import TeachersStage
+from kd_hpc.errors import StoreError
 from kd_hpc.recipe import Recipe
 from tests.core.stages import CPU, no_permission, remember, stage
 
@@ -126,3 +128,60 @@ def test_a_damaged_checkpoint_of_a_first_stage_is_said_on_stderr(
     printed = capsys.readouterr()
     assert "tiny.checkpoint.pth" in printed.err
     assert not printed.out
+
+
+def test_a_first_stage_that_was_killed_goes_on_after_its_last_epoch(
+    teacher: Path, frozen: Frozen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[int] = []
+
+    def until(last: int) -> Callable[[str, int, float], None]:
+        def on_epoch(name: str, finished: int, loss: float) -> None:
+            told.append(finished)
+            if finished == last:
+                raise KeyboardInterrupt
+
+        return on_epoch
+
+    with stage(teacher, frozen, tmp_path / "killed", []) as killed:
+        with pytest.raises(KeyboardInterrupt):
+            trained_once(replace(killed, on_epoch=until(2)))
+        found = trained_once(replace(killed, on_epoch=until(0)))
+    with stage(teacher, frozen, tmp_path / "whole", []) as whole:
+        expected = trained_once(whole)
+    assert told == [1, 2, 3]
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert capsys.readouterr().err == "", "its own checkpoint is no other stage's"
+
+
+def test_a_teachers_folder_that_takes_no_file_costs_only_the_sharing(
+    teacher: Path, frozen: Frozen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = TeachersStage._save
+
+    def refused(self: TeachersStage, name: str, path: Path, weights: Mapping[str, Tensor]) -> None:
+        if path.parent != self.fence.directory:
+            raise StoreError("The disk is full.", remedy="Free some.")
+        save(self, name, path, weights)
+
+    monkeypatch.setattr(TeachersStage, "_save", refused)
+    with stage(teacher, frozen, tmp_path / "own", []) as trained:
+        elsewhere = replace(trained, shared=tmp_path / "shared")
+        assert trained_once(elsewhere).keys() == {"weight", "bias"}
+        assert elsewhere.once("numbers", lambda: {"kl": 2.0}) == {"kl": 2.0}
+    assert (tmp_path / "own/tiny.pth").exists()
+    assert not (tmp_path / "shared").exists()
+
+
+def test_numbers_of_a_teacher_are_made_once_and_kept_under_their_name(
+    teacher: Path, frozen: Frozen, tmp_path: Path
+) -> None:
+    with stage(teacher, frozen, tmp_path, []) as of:
+        assert of.once("numbers", lambda: {"kl": 2.0}) == {"kl": 2.0}
+        assert of.once("numbers", lambda: {"kl": 3.0}) == {"kl": 2.0}
+        assert of.once("others", lambda: {"kl": 3.0}) == {"kl": 3.0}
+        [kept] = tmp_path.glob("numbers*.pth")
+        assert read_torch(kept, CPU)["made_from"]["stage"] == "numbers"
+        alone = replace(of, shared=None)
+        assert alone.once("alone", lambda: {"kl": 4.0}) == {"kl": 4.0}
+    assert not list(tmp_path.glob("alone*")), "an untrained teacher has no folder"
