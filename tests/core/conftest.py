@@ -33,11 +33,12 @@ def every_error_says_what_happened_and_what_to_type_next(monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished teacher (ResNetBaby, Digits, seed 0) in experiments/, and data/; to be copied."""
+    """A folder with a finished teacher (ResNetBaby, few Digits, seed 0) in experiments/, and data/; to be copied."""
     from tests.core.processes import run
-    from tests.core.runs import arguments
+    from tests.core.runs import arguments, few_digits
 
     root = tmp_path_factory.mktemp("teacher")
+    few_digits(root / "data")
     code, output = run(arguments(root, "pure", epochs=2), root / "log")
     assert code == 0, output
     return root

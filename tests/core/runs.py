@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from kd_core.data.images import Split, load_dataset, save_dataset
+from kd_core.data.prepare import prepare_dataset
 
 PAIR = ["--teacher", "ResNetBaby", "--student", "ResNetBaby"]
 
@@ -18,11 +22,21 @@ def arguments(
     alpha: float = 0.5,
     more: tuple[str, ...] = (),
 ) -> list[str]:
-    """`kd-core train` for a run below `root`; quick: one-block networks, batches of 256, two paraphraser epochs."""
+    """`kd-core train` for a run below `root`; quick: one-block networks, six batches of 64, two paraphraser epochs."""
     identity = ["--model", "ResNetBaby"] if method == "pure" else ["--method", method, "--alpha", str(alpha), *PAIR]
     folders = ["--experiments", str(root / "experiments"), "--data", str(root / "data")]
-    recipe = ["--epochs", str(epochs), "--paraphraser-epochs", "2", "--batch-size", "256", "--device", "cpu", *more]
+    recipe = ["--epochs", str(epochs), "--paraphraser-epochs", "2", "--batch-size", "64", "--device", "cpu", *more]
     return ["train", *folders, "--dataset", "Digits", *identity, "--seed", str(seed), *recipe]
+
+
+def few_digits(folder: Path, train_items: int = 360, test_items: int = 120) -> None:
+    """The first of the Digits, prepared in `folder` as if there were no others."""
+    with TemporaryDirectory() as whole:
+        prepare_dataset("Digits", Path(whole))
+        found = load_dataset(Path(whole), "Digits")
+    sides = ((found.train, train_items), (found.test, test_items))
+    train, test = (Split(split.images[:n], split.labels[:n]) for split, n in sides)
+    save_dataset(folder, "Digits", "the first of Digits", train, test)
 
 
 def place(teacher: Path, root: Path) -> Path:

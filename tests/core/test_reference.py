@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from kd_core.data.images import Split, load_dataset, save_dataset
-from kd_core.data.prepare import prepare_dataset
 from kd_core.networks import build
 from kd_core.teacher.frozen import freeze
 from kd_hpc.catalogue import METHODS
@@ -25,6 +23,7 @@ from kd_hpc.recipe import Recipe
 from tests.core.processes import dies_at, run
 from tests.core.reference.images import Images
 from tests.core.reference.trainer import DTYPES, Ask, Result, train, trained_teacher
+from tests.core.runs import few_digits
 
 ALPHA = 0.6
 MODEL = "ResNetBaby"
@@ -33,7 +32,7 @@ WEIGHTS = {
     "rkd.distance": 3.0, "rkd.angle": 1.5, "nst.nst": 20.0,
 }  # fmt: skip
 COMMON: dict[str, Any] = {
-    "batch_size": 64, "lr": 0.07, "momentum": 0.8, "weight_decay": 0.004, "label_smoothing": 0.2, "temperature": 2.5,
+    "batch_size": 32, "lr": 0.07, "momentum": 0.8, "weight_decay": 0.004, "label_smoothing": 0.2, "temperature": 2.5,
     "watchdog_skips": 50, "paraphraser_epochs": 3, "representation_epochs": (2, 4),
 }  # fmt: skip
 OVERFLOWING = {"nst.nst": 400.0, "fitnets.hint": 100.0}
@@ -96,7 +95,7 @@ DEATHS = [
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """The teacher, then a student of every method in one job, killed again and again."""
     case = Case(tmp_path_factory.mktemp("reference"), request.param, RECIPES[request.param])
-    few_digits(case.root / "data")
+    few_digits(case.root / "data", 112, 60)  # an epoch is three batches of 32 and one of 16
     pure = case.words("--model", MODEL, *recipe_arguments(case.recipe.of()))
     train_through([("checkpoint.pth", "pure", 2), ("checkpoint.pth", "pure", 1)], pure, case.root / "pure.log")
     first, *others = METHODS
@@ -112,14 +111,6 @@ def train_through(deaths: list[tuple[str, str, int]], words: list[str], log: Pat
         assert run(words, log, prelude=dies_at(name, count, where=where))[0] < 0
     code, printed = run(words, log)
     assert code == 0, printed
-
-
-def few_digits(folder: Path) -> None:
-    """176 training images, so that an epoch is two batches of 64 and one of 48; 100 test images."""
-    prepare_dataset("Digits", folder / "all")
-    whole = load_dataset(folder / "all", "Digits")
-    train, test = (Split(split.images[:n], split.labels[:n]) for split, n in ((whole.train, 176), (whole.test, 100)))
-    save_dataset(folder, "Digits", "the first of Digits", train, test)
 
 
 @pytest.fixture(scope="module")

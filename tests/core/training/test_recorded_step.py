@@ -31,7 +31,7 @@ from tests.core.emulated_graphs import EmulatedGraphs
 CPU = torch.device("cpu")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 ARMS = [*METHODS, "logit+shuffled"]
-RECIPE = Recipe(epochs=2, batch_size=32, watchdog_skips=20)
+RECIPE = Recipe(epochs=2, batch_size=16, watchdog_skips=20)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def frozen() -> Frozen:
 def loader(teacher: Path, augment: str = "auto", kind: str = "device", device: torch.device = CPU) -> Loader:
     """An epoch of three steps: the first, a second of the same size, a smaller last one."""
     whole = load_dataset(teacher / "data", "Digits")
-    train, test = (Split(split.images[:80], split.labels[:80]) for split in (whole.train, whole.test))
+    train, test = (Split(split.images[:40], split.labels[:40]) for split in (whole.train, whole.test))
     few = whole._replace(train=train, test=test)
     return make_loader(kind, few, seed=0, batch_size=RECIPE.batch_size, augment=augment, device=device)
 
@@ -66,7 +66,8 @@ def student(arm: str, frozen: Frozen, dtype: torch.dtype = torch.float32, device
 def outcome(of: Student) -> dict[str, object]:
     curves = {name: values for name, values in of.curves.data.items() if name not in ("seconds", "students")}
     tensors = {name: value.clone() for name, value in of.tensors.items()}
-    return {"curves": curves, "watchdog": of.updater.state_dict()["watchdog"], **tensors}
+    told = repr(curves)  # in which the norm of a gradient that overflowed, no number, equals itself
+    return {"curves": told, "watchdog": of.updater.state_dict()["watchdog"], **tensors}
 
 
 def assert_same(left: Student, right: Student) -> None:
