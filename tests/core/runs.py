@@ -9,7 +9,9 @@ from typing import Any
 
 from kd_core.data.images import Split, load_dataset, save_dataset
 from kd_core.data.prepare import prepare_dataset
+from kd_hpc.experiment import Experiment
 
+RUN = Experiment(dataset="Digits", student="ResNetBaby", seed=0)
 PAIR = ["--teacher", "ResNetBaby", "--student", "ResNetBaby"]
 
 

@@ -17,20 +17,12 @@ from kd_core.data.prepare import prepare_dataset
 from kd_core.networks import build
 from kd_hpc.catalogue import DatasetFacts
 from kd_hpc.errors import CheckpointError, UsageError
-from kd_hpc.experiment import Experiment
 from kd_hpc.recipe import Recipe
 from kd_hpc.records import StatusRecord
 from kd_hpc.store import BEST, Store
+from tests.core.runs import RUN
 
 CPU = torch.device("cpu")
-RUN = Experiment(dataset="Digits", student="ResNetBaby", seed=0)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "experiments")
-    store.directory(RUN).mkdir(parents=True)
-    return store
 
 
 def test_a_run_is_named_by_its_path_and_nothing_else() -> None:

@@ -16,21 +16,13 @@ from kd_core.runtime.device import place
 from kd_hpc import fence
 from kd_hpc.disk import sealed
 from kd_hpc.errors import CheckpointError
-from kd_hpc.experiment import Experiment
 from kd_hpc.fence import Fence
 from kd_hpc.records import FileDigest, State, StatusRecord
 from kd_hpc.store import BEST, Store
+from tests.core.runs import RUN
 from tests.core.stages import no_permission
 
 CPU = torch.device("cpu")
-RUN = Experiment(dataset="Digits", student="ResNetBaby", seed=0)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "experiments")
-    store.directory(RUN).mkdir(parents=True)
-    return store
 
 
 @pytest.fixture
