@@ -289,8 +289,12 @@ def test_on_a_gpu_a_step_that_cannot_be_recorded_says_why_and_leaves_the_gpu_as_
     make_deterministic()
     gpu, before = torch.device("cuda"), torch.cuda.current_stream()
     terms = METHODS["logit"].terms
+
+    def reading(*words: Any) -> Any:
+        return words[1].logits.detach().sum().item(), terms(*words)
+
     with monkeypatch.context() as patch:
-        patch.setattr(METHODS["logit"], "terms", lambda *words: (float(words[1].logits.detach().sum()), terms(*words))[1])
+        patch.setattr(METHODS["logit"], "terms", lambda *words: reading(*words)[1])
         assert_together_and_recorded_is_alone_and_plain(gpu, CudaGraphs(), dtype, "Cifar10", 80, "ResNetBaby")
         told = capsys.readouterr().err
         assert "cannot be recorded" in told
