@@ -26,6 +26,11 @@ class Workers:
             for _ in range(self.count):
                 self._pool.submit(prepare)
 
+    def start(self, work: Callable[[Item], Made], item: Item) -> Future[Made]:
+        """What `work` will have made of the item."""
+        with _interrupts_wait():
+            return self._pool.submit(work, item)
+
     def each(
         self, work: Callable[[Item], Made], items: Sequence[Item], *, as_they_come: bool = False
     ) -> Iterator[Made]:

@@ -48,12 +48,8 @@ def _write(
     cache: Path | None,
     formats: tuple[str, ...],
 ) -> None:
-    from kd_analysis.analysis import analyse
     from kd_analysis.figures.gallery import Gallery
     from kd_analysis.processes import processes
-    from kd_analysis.report.build import build_document
-    from kd_analysis.report.sections.provenance import SIDECAR, sidecar
-    from kd_analysis.report.write import publish_report, render, require_folder
     from kd_analysis.representations.cache import Cache, default_root
     from kd_hpc.campaign import load_campaign
     from kd_hpc.screen.progress import bar
@@ -64,9 +60,14 @@ def _write(
         gallery = Gallery(root, drawing, formats)
         if experiments.is_dir():
             gallery.stand_by()
+        from kd_analysis.analysis import analyse  # these load for a second: meanwhile the workers do, too
+        from kd_analysis.report.build import build_document
+        from kd_analysis.report.sections.provenance import SIDECAR, sidecar
+        from kd_analysis.report.write import publish_report, render, require_folder
+
         found = analyse(experiments, plan, Cache(root / "geometry"), workers, step("geometry"))
         require_folder(output)
-        document = build_document(found)
+        document = build_document(found, lambda section: gallery.begin(section.figures))
         files = render(document, gallery, step("figures"))
         files[SIDECAR] = sidecar(found, document, files, output, campaign)
         publish_report(output, files)

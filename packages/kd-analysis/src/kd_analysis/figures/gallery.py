@@ -6,7 +6,8 @@ import contextlib
 import gc
 import pickle
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future
 from functools import cache, cached_property, partial
 from hashlib import sha256
 from importlib import import_module, resources
@@ -47,11 +48,20 @@ class Gallery:
         self.root = root / "figures" if root else None
         self.workers = workers if workers and workers.count > 1 else None
         self.formats = formats
+        self._all_new = self.workers is not None and not (self.root and self.root.is_dir())
+        self._begun: dict[str, Future[Drawn]] = {}
 
     def stand_by(self) -> None:
         """If nothing was ever drawn, let the workers load meanwhile what they will draw with."""
-        if self.workers and not (self.root and self.root.is_dir()):
+        if self.workers and self._all_new:
             self.workers.stand_by(partial(load_what_draws, self.formats))
+
+    def begin(self, figures: Collection[Drawable]) -> None:
+        """If nothing was ever drawn, let the workers draw these meanwhile, those that show most first."""
+        if self.workers and self._all_new:
+            sizes = {figure.name: len(pickle.dumps(figure.draw)) for figure in figures}
+            for figure in sorted(figures, key=lambda figure: -sizes[figure.name]):
+                self._begun[figure.name] = self.workers.start(partial(draw, formats=self.formats), figure.draw)
 
     def draw_all(
         self, figures: Sequence[Drawable], progress: Callable[[int, int], None] = lambda done, of: None
@@ -60,16 +70,19 @@ class Gallery:
         keys = {figure.name: self._key(figure) for figure in figures}
         found = {figure.name: self._kept(keys[figure.name]) for figure in figures}
         missing = [figure for figure in figures if found[figure.name] is None]
-        drawings = self._drawn([figure.draw for figure in missing])
+        drawings = self._drawn(missing)
         for done, (figure, drawn) in enumerate(zip(missing, drawings, strict=True), start=1):
             found[figure.name] = drawn
             self._keep(keys[figure.name], drawn)
             progress(done, len(missing))
         return {name: drawn for name, drawn in found.items() if drawn is not None}
 
-    def _drawn(self, draws: Sequence[Callable[[], Drawing]]) -> Iterator[Drawn]:
-        work = partial(draw, formats=self.formats)
-        yield from self.workers.each(work, draws) if self.workers and len(draws) >= FEW else map(work, draws)
+    def _drawn(self, figures: Sequence[Drawable]) -> Iterator[Drawn]:
+        work, draws = partial(draw, formats=self.formats), [figure.draw for figure in figures]
+        if figures and all(figure.name in self._begun for figure in figures):
+            yield from (self._begun[figure.name].result() for figure in figures)
+        else:
+            yield from self.workers.each(work, draws) if self.workers and len(draws) >= FEW else map(work, draws)
 
     def _key(self, figure: Drawable) -> str:
         return sha256(self._code + pickle.dumps(figure.draw)).hexdigest()

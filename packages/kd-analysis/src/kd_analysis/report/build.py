@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kd_analysis.analysis import Analysis
-from kd_analysis.report.document import Document
+from kd_analysis.report.document import Document, Section
 from kd_analysis.report.sections.accuracy import accuracy_section
 from kd_analysis.report.sections.alignment import alignment_section
 from kd_analysis.report.sections.asymmetry import asymmetry_section
@@ -59,10 +61,14 @@ SECTIONS = (
 )
 
 
-def build_document(analysis: Analysis) -> Document:
-    """Everything the report says."""
+def build_document(analysis: Analysis, built: Callable[[Section], object] = lambda section: None) -> Document:
+    """Everything the report says; `built` hears of each section when it is there."""
     root = analysis.tree.root.resolve()
     name = analysis.campaign.name if analysis.campaign else "/".join(root.parts[-2:])
     title = f"Distillation report: {name}"
     subtitle = f"{analysis.tree.counted} of {analysis.tree.planned} runs counted"
-    return Document(title, subtitle, tuple(section(analysis) for section in SECTIONS))
+    sections = []
+    for section in SECTIONS:
+        sections.append(section(analysis))
+        built(sections[-1])
+    return Document(title, subtitle, tuple(sections))

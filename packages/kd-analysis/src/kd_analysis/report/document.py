@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TableValue = str | int | float | None
 Kind = Literal["", "method", "p", "percent"]
+PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,10 @@ class Section:
     blocks: tuple[Block, ...]
     folded: bool = True
 
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        return tuple(block for block in self.blocks if isinstance(block, Figure))
+
 
 @dataclass(frozen=True)
 class Document:
@@ -105,7 +110,7 @@ class Document:
 
     @property
     def figures(self) -> Iterator[Figure]:
-        return (block for section in self.sections for block in section.blocks if isinstance(block, Figure))
+        return (figure for section in self.sections for figure in section.figures)
 
 
 def table(
@@ -166,10 +171,8 @@ def slug(text: str) -> str:
 
 def _clean(value: object) -> TableValue:
     """Plain Python values, whatever array or frame they came from."""
-    if hasattr(value, "item"):
+    if type(value) not in PLAIN and hasattr(value, "item"):
         value = value.item()
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, float) and value == 0:
-        return 0.0  # of the two zeros the one without a sign
-    return value if value is None or isinstance(value, str | int | float) else str(value)
+    if isinstance(value, float):
+        return None if math.isnan(value) else value or 0.0  # of the two zeros the one without a sign
+    return value if value is None or isinstance(value, (str, int)) else str(value)

@@ -30,7 +30,7 @@ def render_html(document: Document, svgs: Mapping[str, bytes]) -> str:
     environment.globals |= {
         "shown": shown,
         "kind": _kind,
-        "is_number": _is_number,
+        "numeric": _numeric,
         "sort_key": _sort_key,
         "breakable": _breakable,
     }
@@ -59,11 +59,14 @@ def _kind(block: Text | Bullets | Table | Figure | Section) -> str:
     return type(block).__name__.lower()
 
 
-def _is_number(table: Table, place: int) -> bool:
-    """True if the column holds numbers, so that it is set and sorted as such."""
-    column = table.columns[place]
-    numeric = column.digits is not None or column.kind == "p"
-    return numeric or any(isinstance(row[place], int | float) for row in table.rows)
+def _numeric(table: Table) -> tuple[bool, ...]:
+    """Which columns hold numbers, so that they are set and sorted as such."""
+    return tuple(
+        column.digits is not None
+        or column.kind == "p"
+        or any(isinstance(row[place], (int, float)) for row in table.rows)
+        for place, column in enumerate(table.columns)
+    )
 
 
 def _breakable(text: str) -> Markup:

@@ -37,11 +37,17 @@ def require_folder(output: Path) -> None:
 
 def render(document: Document, gallery: Gallery, progress: Progress = lambda done, of: None) -> dict[str, bytes]:
     """Every file of the report by its path, the same bytes for the same document."""
+    files = _without_drawings(document)
     drawn = gallery.draw_all(list(document.figures), progress)
-    files: dict[str, bytes] = {}
     for name, drawing in drawn.items():
         files |= {f"figures/{name}.{suffix}": content for suffix, content in drawing.items()}
-    files |= {f"figures/{figure.name}.csv": to_csv(figure.data) for figure in document.figures}
+    files["report.html"] = render_html(document, {name: drawing["svg"] for name, drawing in drawn.items()}).encode()
+    return files
+
+
+def _without_drawings(document: Document) -> dict[str, bytes]:
+    """The files that need not wait for drawings: tables, the figures' data, Markdown, references."""
+    files = {f"figures/{figure.name}.csv": to_csv(figure.data) for figure in document.figures}
     for table in document.tables:
         files[f"tables/{table.name}.csv"] = to_csv(table)
         if not table.csv_only and len(table.rows) <= MOST_ROWS:
@@ -49,16 +55,15 @@ def render(document: Document, gallery: Gallery, progress: Progress = lambda don
     files["tables/runs.schema.json"] = (json.dumps(runs_schema(), indent=1) + "\n").encode()
     files["references.bib"] = bibtex().encode()
     files["report.md"] = render_markdown(document).encode()
-    files["report.html"] = render_html(document, {name: drawing["svg"] for name, drawing in drawn.items()}).encode()
     return files
 
 
 def to_csv(table: Table) -> bytes:
-    """Raw values, missing ones empty."""
+    """Raw values, missing ones empty, as the writer has them anyway."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(csv_cell(column.name) for column in table.columns)
-    writer.writerows([csv_cell(value) for value in row] for row in table.rows)
+    writer.writerows([csv_cell(value) if isinstance(value, str) else value for value in row] for row in table.rows)
     return stream.getvalue().encode()
 
 
