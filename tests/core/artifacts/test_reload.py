@@ -50,6 +50,14 @@ def test_weights_come_back_in_eval_mode_with_the_classes_of_the_catalogue(store:
     assert not load_weights(store, RUN, BEST, CPU).training
 
 
+def test_weights_of_another_network_are_told_by_their_path(store: Store) -> None:
+    path = store.directory(RUN) / BEST
+    path.write_bytes(to_bytes({"weights": build("ResNet20", 10).state_dict()}))
+    with pytest.raises(CheckpointError) as refused:
+        load_weights(store, RUN, BEST, CPU)
+    assert str(path) in refused.value.what
+
+
 def test_classes_that_nobody_counted_are_asked_for(store: Store) -> None:
     own = RUN.model_copy(update={"dataset": "Mine"})
     store.directory(own).mkdir(parents=True)

@@ -133,3 +133,10 @@ def test_weights_that_half_precision_cannot_hold_are_not_folded() -> None:
     network.get_parameter("conv1.weight").data.mul_(1e5)
     assert isinstance(freeze(network, torch.float16, fold=True), PlainNetwork)
     assert isinstance(freeze(network, torch.float32, fold=True), FoldedNetwork)
+
+
+@pytest.mark.parametrize("layer", ["conv1", "layer1.0.conv2", "layer2.0.shortcut.0"])
+def test_no_layer_is_folded_where_one_is_not_finite(layer: str) -> None:
+    network = trained("ResNetBaby")
+    network.get_submodule(layer).get_parameter("weight").data[0] = 1e30
+    assert isinstance(freeze(network, torch.float16, fold=True), PlainNetwork)

@@ -11,7 +11,11 @@ from kd_core.data.images import load_dataset
 from kd_core.data.loaders import Loader, make_loader
 from kd_core.networks import build
 from kd_core.networks.base import Network
+from kd_core.teacher.load import teacher_of
 from kd_core.teacher.untrained import IMAGES, sha256_of, untrained_network
+from kd_hpc.experiment import Experiment
+from kd_hpc.store import Store
+from tests.core.reference.images import seed_from
 
 CPU = torch.device("cpu")
 
@@ -31,6 +35,24 @@ def test_the_same_seed_makes_the_same_teacher_whatever_was_drawn_before(loader: 
     torch.manual_seed(99)
     assert sha256_of(untrained(loader)) == first
     assert len({first, sha256_of(untrained(loader, seed=1)), sha256_of(untrained(loader, "ResNetBaby"))}) == 3
+
+
+def test_its_weights_are_drawn_from_its_name_and_seed(loader: Loader) -> None:
+    torch.manual_seed(seed_from("random_teacher", "ResNetBaby", 3))
+    drawn = build("ResNetBaby", 10)
+    network = untrained(loader, "ResNetBaby", seed=3)
+    assert all(torch.equal(value, network.get_parameter(name)) for name, value in drawn.named_parameters())
+
+
+def test_a_student_of_that_arm_has_it_as_its_teacher(loader: Loader, tmp_path: Path) -> None:
+    student = Experiment(
+        dataset="Digits", method="logit", alpha=0.5, teacher="ResNetBaby", student="ResNetBaby", seed=0,
+        variant="random_teacher",
+    )  # fmt: skip
+    found = teacher_of(Store(tmp_path), student, 10, None, loader, CPU, torch.float32, fold=False)
+    assert found is not None
+    expected = sha256_of(untrained(loader, "ResNetBaby"))
+    assert found.provenance == {"path": "the untrained ResNetBaby of seed 0", "sha256": expected}
 
 
 def test_another_rounding_of_its_arithmetic_makes_the_same_teacher(loader: Loader) -> None:

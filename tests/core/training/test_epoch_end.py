@@ -85,6 +85,11 @@ def test_a_term_that_comes_later_has_nothing_before_and_one_that_goes_nothing_af
     assert curves.data["terms"] == curves.data["gradient_norms"] == expected
 
 
+def test_curves_of_an_earlier_version_were_of_one_student_each() -> None:
+    assert Curves({"test_acc": [50.0, 60.0]}).data["students"] == [1, 1]
+    assert Curves({"test_acc": [50.0, 60.0], "students": [3]}).data["students"] == [1, 3]
+
+
 def test_held_out_images_choose_the_best_epoch_and_are_in_the_curves(held_out: Loader) -> None:
     of, chosen = student(), list[float]()
     images = held_out.validation()

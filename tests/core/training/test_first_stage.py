@@ -18,6 +18,7 @@ from kd_core.training import first_stage
 from kd_core.training.first_stage import TeachersStage
 from kd_hpc.errors import StoreError
 from kd_hpc.recipe import Recipe
+from kd_hpc.store import SHARED
 from tests.core.stages import CPU, no_permission, remember, stage
 
 
@@ -152,6 +153,14 @@ def test_a_first_stage_that_was_killed_goes_on_after_its_last_epoch(
     assert told == [1, 2, 3]
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     assert capsys.readouterr().err == "", "its own checkpoint is no other stage's"
+
+
+def test_a_teachers_file_is_named_by_stage_teacher_and_epochs(teacher: Path, frozen: Frozen, tmp_path: Path) -> None:
+    with stage(teacher, frozen, tmp_path / "own", []) as trained:
+        (tmp_path / "shared").mkdir()
+        trained_once(replace(trained, shared=tmp_path / "shared", recipe=Recipe(paraphraser_epochs=1)))
+    [kept] = (tmp_path / "shared").glob("*.pth")
+    assert kept.stem.split(SHARED) == ["tiny", "0" * 12, "1"]
 
 
 def test_a_teachers_folder_that_takes_no_file_costs_only_the_sharing(
