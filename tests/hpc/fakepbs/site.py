@@ -79,6 +79,16 @@ class FakePbs:
         """The running job's time is over."""
         (self.home / f"walltime.{job_id}").touch()
 
+    def wait_for_news(self) -> None:
+        """Until a job begins or ends, but not for long: what came while somebody asked is not noticed."""
+        known, deadline = self._version(), time.monotonic() + 0.5
+        while self._version() == known and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _version(self) -> int:
+        path = self.home / "state.json"
+        return path.stat().st_mtime_ns if path.exists() else 0
+
     def lose_node(self, job_id: str) -> None:
         """The server loses touch with the job's node and gives the job up; its processes live on."""
         self._end_without_a_word(job_id, -20, substate=93, processes=False)

@@ -111,7 +111,7 @@ def test_a_lost_run_goes_on_when_nothing_can_work_on_it(fakepbs: FakePbs, tmp_pa
     else:
         site.clock = lambda: datetime.now(UTC) + timedelta(minutes=25)
     let_trainers_go(fakepbs)
-    drive(site)
+    drive(site, fakepbs)
     first, second = record(site, TEACHER).attempts
     assert (first.cause, first.charged, first.end_epoch, first.exit_status) == ("node", False, 2, -20)
     assert second.start_epoch == 2
@@ -129,7 +129,7 @@ def test_a_daemon_restart_under_two_jobs_does_not_stop_the_campaign(fakepbs: Fak
     assert len(report.plan.submissions) == 2
     assert not report.plan.bad_nodes
     let_trainers_go(fakepbs)
-    drive(site)
+    drive(site, fakepbs)
 
 
 def test_a_bad_node_is_named_with_its_time_by_queue_and_status(place: Path, fakepbs: FakePbs) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from kd_hpc.experiment import Experiment
-from kd_hpc.planning.decision import Action
 from kd_hpc.queueing.actions import Trainer
 from kd_hpc.queueing.evidence import Evidence
 from kd_hpc.queueing.runner import Runner
@@ -24,9 +22,9 @@ from kd_hpc.schedulers.own_jobs import OwnJobs
 from kd_hpc.schedulers.pbs.scheduler import PbsScheduler
 from kd_hpc.store import Store
 from tests.hpc.fakepbs.site import FakePbs
+from tests.hpc.schedulers.test_pbs_campaign import drive
 from tests.hpc.support import (
     CAMPAIGN,
-    HANGS,
     KD_HPC,
     PURE,
     STUDENT,
@@ -197,14 +195,6 @@ def pbs_runner(folder: Path) -> Runner:
     return Runner(campaign, store, OwnJobs(PbsScheduler("gpu_1")), Evidence(store, folder / "weights"), trainer)
 
 
-def drive(runner: Runner) -> None:
-    """Tick until every run is done, as cron would, only more often."""
-    deadline = time.monotonic() + HANGS
-    while not all(decision.action == Action.DONE for decision in runner.tick().plan.decisions):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def is_done(runner: Runner, run: Experiment) -> bool:
     record = runner.store.read(run)
     return isinstance(record, StatusRecord) and record.is_done
@@ -225,7 +215,7 @@ def test_a_failing_command_neither_loses_nor_doubles_a_shared_run(
 ) -> None:
     fakepbs.fault(command, fault, **details)
     runner = pbs_runner(tmp_path)
-    drive(runner)
+    drive(runner, fakepbs)
     records = [record_of(runner.store, run) for run in STUDENTS]
     assert {record.state for record in records} == {State.COMPLETED}
     assert len({record.job_id for record in records}) == 1
@@ -248,7 +238,7 @@ def test_on_pbs_a_group_is_one_qsub_and_goes_on_as_one_after_its_walltime(fakepb
     fakepbs.exceed_walltime(job_id)
     fakepbs.wait_for(job_id, "F")
     (tmp_path / "go").touch()
-    drive(runner)
+    drive(runner, fakepbs)
     records = [record_of(runner.store, run) for run in STUDENTS]
     for record in records:
         first, second = record.attempts

@@ -41,7 +41,7 @@ def runner(folder: Path, *, scheduler: PbsScheduler | None = None, **changes: An
     return Runner(campaign, store, OwnJobs(scheduler), Evidence(store, folder / "weights"), Trainer(program))
 
 
-def drive(runner: Runner) -> list[Report]:
+def drive(runner: Runner, fakepbs: FakePbs) -> list[Report]:
     """Tick until every run is done, as cron would, only more often."""
     deadline, reports = time.monotonic() + HANGS, []
     while True:
@@ -49,7 +49,7 @@ def drive(runner: Runner) -> list[Report]:
         if all(decision.action == Action.DONE for decision in reports[-1].plan.decisions):
             return reports
         assert time.monotonic() < deadline, reports[-1]
-        time.sleep(0.05)
+        fakepbs.wait_for_news()
 
 
 def hold_trainers(fakepbs: FakePbs, epoch: int) -> None:
@@ -110,7 +110,7 @@ def test_a_failing_command_neither_loses_nor_doubles_a_run(
 ) -> None:
     fakepbs.fault(command, fault, **details)
     site = runner(tmp_path)
-    drive(site)
+    drive(site, fakepbs)
     assert_each_run_was_done_exactly_once(site, fakepbs)
     names = Counter(parse_job_name(job["name"]) for job in fakepbs.jobs.values())
     assert set(names.values()) == {1}
@@ -120,7 +120,7 @@ def test_a_failing_command_neither_loses_nor_doubles_a_run(
 def test_a_server_without_history_finishes_a_campaign(fakepbs: FakePbs, tmp_path: Path) -> None:
     fakepbs.set(history=False)
     site = runner(tmp_path)
-    drive(site)
+    drive(site, fakepbs)
     assert_each_run_was_done_exactly_once(site, fakepbs)
 
 
@@ -137,7 +137,7 @@ def test_a_runner_killed_between_submission_and_record_adopts_its_job(fakepbs: F
         runner(tmp_path, scheduler=DiesAfterSubmitting("gpu_1")).tick()
     (orphan,) = fakepbs.jobs
     site = runner(tmp_path)
-    drive(site)
+    drive(site, fakepbs)
     assert_each_run_was_done_exactly_once(site, fakepbs)
     assert orphan in {record(site, run).job_id for run in RUNS}
 
@@ -152,7 +152,7 @@ def test_a_job_killed_at_walltime_goes_on_from_its_last_epoch_uncharged(fakepbs:
     fakepbs.exceed_walltime(job_id)
     fakepbs.wait_for(job_id, "F")
     let_trainers_go(fakepbs)
-    drive(site)
+    drive(site, fakepbs)
     first, second = record(site, TEACHER).attempts
     assert (first.cause, first.charged, first.exit_status, first.end_epoch) == ("walltime", False, -29, 2)
     assert second.start_epoch == 2
@@ -167,7 +167,7 @@ def test_a_deleted_job_is_diagnosed_and_its_run_queued_again(fakepbs: FakePbs, t
     assert deleted is not None
     site.scheduler.cancel([JobRef(deleted)])
     fakepbs.set(queues={"gpu_1": {"max_queued": 10, "max_run": 4}})
-    drive(site)
+    drive(site, fakepbs)
     assert first_attempt(site, TEACHER).cause == "deleted"
     assert starts(site, TEACHER) == 1
 
@@ -179,7 +179,7 @@ def test_a_node_fault_is_not_charged_and_the_run_is_done_elsewhere(
     """A job that PBS gave up after 21 attempts to start it is held for ever: it is deleted, and made again."""
     fakepbs.set(**{fault: 1})
     site = runner(tmp_path)
-    drive(site)
+    drive(site, fakepbs)
     faulty = [attempt for run in RUNS for attempt in record(site, run).attempts if attempt.cause == "node"]
     assert [(attempt.charged, attempt.exit_status) for attempt in faulty] == [(False, status)]
     assert [starts(site, run) for run in RUNS] == [1, 1, 1]
@@ -193,7 +193,7 @@ def test_the_queues_own_limit_is_kept_not_the_campaigns(fakepbs: FakePbs, tmp_pa
     assert [(report.plan.in_use, report.plan.capacity) for report in reports] == [(0, 1), (1, 1)]
     assert [len(report.plan.submissions) for report in reports] == [1, 0]
     let_trainers_go(fakepbs)
-    assert not any(report.refused for report in reports + drive(site))
+    assert not any(report.refused for report in reports + drive(site, fakepbs))
     assert_each_run_was_done_exactly_once(site, fakepbs)
 
 
