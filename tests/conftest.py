@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from tests import warm
+from tests.shared import IS_WORKER
 
 # Hundreds of programs are started: each would compile our three packages anew where nothing may keep what was compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -32,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes; runs with --long only")
     # what a script puts into the background ignores SIGINT, and so would every program started from there
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    if not IS_WORKER:
         keep_no_numbers_of_earlier_sessions(config)
 
 
@@ -55,14 +56,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def warm_kd_hpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what all workers of this session share, and no other session."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if IS_WORKER else base
+
+
+@pytest.fixture(scope="session")
+def warm_kd_hpc(shared: Path) -> Iterator[Path]:
     """kd-hpc without its loading, see tests/warm.py."""
-    with warm.programs(tmp_path_factory.mktemp("warm"), "kd-hpc") as folder:
+    with warm.programs(shared, "kd-hpc") as folder:
         yield folder / "kd-hpc"
 
 
 @pytest.fixture(scope="session")
-def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def warm_programs(shared: Path) -> Iterator[Path]:
     """A folder for the PATH with all three programs without their loading, see tests/warm.py."""
-    with warm.programs(tmp_path_factory.mktemp("warm"), "kd-hpc", "kd-core", "kd-analysis") as folder:
+    with warm.programs(shared, "kd-hpc", "kd-core", "kd-analysis") as folder:
         yield folder

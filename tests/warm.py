@@ -22,6 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tests.paths import BIN, ROOT
+from tests.shared import once, session
 
 PACKAGES = {"kd-hpc": "kd_hpc", "kd-core": "kd_core", "kd-analysis": "kd_analysis"}
 to_start = {name: str(BIN / name) for name in PACKAGES}
@@ -45,13 +46,24 @@ sys.exit(int.from_bytes(status, "big") if status else 1)
 
 
 @contextmanager
-def programs(folder: Path, *names: str) -> Iterator[Path]:
+def programs(shared: Path, *names: str) -> Iterator[Path]:
     """A folder for the PATH with our programs, those called `names` without their loading; until it is left.
 
     To these it is the environment they are installed in: what one starts of the others is started from there, jobs too.
+    One server, in the folder that the workers share, is at work for all of them and ends with the session.
     """
+    initials = "".join(name.removeprefix("kd-")[0] for name in names)  # the address of a server must be short
+    bin_folder = once(shared / f"warm-{initials}", lambda folder: _make(folder, names)) / "bin"
+    before = {name: to_start[name] for name in names}
+    to_start.update({name: str(bin_folder / name) for name in names})
+    yield bin_folder
+    to_start.update(before)
+
+
+def _make(folder: Path, names: tuple[str, ...]) -> None:
+    """The programs in `folder`/bin, and their server at work."""
     address, bin_folder = folder / "server", folder / "bin"
-    bin_folder.mkdir()
+    bin_folder.mkdir(parents=True)
     for name in PACKAGES.keys() - set(names):
         (bin_folder / name).symlink_to(BIN / name)
     for name in names:
@@ -62,19 +74,17 @@ def programs(folder: Path, *names: str) -> Iterator[Path]:
         )
     (bin_folder / "activate").touch()
     _executable(bin_folder / "python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.warm", address, bin_folder, *names],
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm", address, bin_folder, str(session()), *names],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-    ) as server:
-        assert server.stdout is not None
-        assert server.stdout.read(1) == b"."
-        before = {name: to_start[name] for name in names}
-        to_start.update({name: str(bin_folder / name) for name in names})
-        yield bin_folder
-        to_start.update(before)
+    )
+    assert server.stdout is not None
+    with server.stdout as answer:
+        assert answer.read(1) == b"."
+    server.returncode = 0  # nobody waits for it: it may outlive this worker
 
 
 def _executable(path: Path, text: str) -> None:
@@ -93,16 +103,18 @@ def _load(names: list[str]) -> None:
     gc.freeze()
 
 
-def _serve(address: str) -> str:
-    """Fork for every client until standard input ends; returns in each new process, as the program it is to be."""
+def _serve(address: str, session: int) -> str:
+    """Fork for every client until that process ends; returns in each new process, as the program it is to be."""
+    over = os.pidfd_open(session)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
         listener.listen(64)
         os.write(1, b".")
-        while listener.fileno() in select.select([listener.fileno(), 0], [], [])[0]:
+        while over not in select.select([listener.fileno(), over], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
+                os.close(over)
                 return _answer(connection)
             connection.close()
             _reap()
@@ -110,7 +122,7 @@ def _serve(address: str) -> str:
 
 
 def _reap() -> None:
-    """Those who have answered; their processor time is then this process's, and the suite's."""
+    """Those who have answered."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -174,8 +186,8 @@ def _run(main: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
-    place, environment, *asked = sys.argv[1:]
+    place, environment, session_id, *asked = sys.argv[1:]
     sys.path.remove(str(ROOT))
     _load(asked)
     sys.executable = str(Path(environment, "python"))
-    _run(import_module(f"{PACKAGES[_serve(place)]}.cli").main)
+    _run(import_module(f"{PACKAGES[_serve(place, int(session_id))]}.cli").main)

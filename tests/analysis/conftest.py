@@ -3,7 +3,6 @@ real files of round beta; `trees.py` and `reports.py` to import."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +10,18 @@ import pytest
 
 from kd_analysis.report.document import Document
 from tests import paths, warm
-from tests.analysis.reports import document_of, once, write
+from tests.analysis.reports import document_of, write
 from tests.analysis.trees import TreeSpec, build_tree
+from tests.shared import once
 
 BETA = Path(__file__).parent / "fixtures" / "beta"
 """Twenty-three runs of round beta as they were on the cluster: curves rounded, streams shortened, users renamed."""
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _kd_analysis_is_loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _kd_analysis_is_loaded(shared: Path) -> Iterator[None]:
     """What tests start as kd-analysis, see tests/warm.py."""
-    with warm.programs(tmp_path_factory.mktemp("warm"), "kd-analysis"):
+    with warm.programs(shared, "kd-analysis"):
         yield
 
 
@@ -37,13 +37,6 @@ def whole_beta() -> Path:
     if not root.is_dir():
         pytest.skip("the whole of round beta (../shared/real/beta) is not here")
     return root
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for what all workers of this session share, and no other session."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")

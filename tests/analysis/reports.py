@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 from kd_analysis.analysis import analyse
@@ -45,15 +43,3 @@ def rows_of(document: Document, name: str) -> list[Row]:
 def csv_rows(report: Path, name: str) -> list[dict[str, str]]:
     with (report / "tables" / f"{name}.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-def once(folder: Path, make: Callable[[Path], object]) -> Path:
-    """`folder`, made by the first worker that needs it while the others wait."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    done = folder.with_name(f"{folder.name}.done")
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            make(folder)
-            done.touch()
-    return folder

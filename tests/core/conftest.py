@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from kd_hpc.errors import Damaged, KdError
+from tests.shared import once
 
 torch.set_num_threads(1)
 
@@ -32,13 +33,16 @@ def every_error_says_what_happened_and_what_to_type_next(monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="session")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def teacher(shared: Path) -> Path:
     """A folder with a finished teacher (ResNetBaby, few Digits, seed 0) in experiments/, and data/; to be copied."""
+    return once(shared / "teacher", train_teacher)
+
+
+def train_teacher(root: Path) -> None:
     from tests.core.processes import run
     from tests.core.runs import arguments, few_digits
 
-    root = tmp_path_factory.mktemp("teacher")
+    root.mkdir()
     few_digits(root / "data")
     code, output = run(arguments(root, "pure", epochs=2), root / "log")
     assert code == 0, output
-    return root
