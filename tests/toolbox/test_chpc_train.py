@@ -411,11 +411,13 @@ def test_the_example_is_refused_until_it_is_filled_in(laptop: Laptop) -> None:
     assert "CHPC_USER in toolbox/chpc.env is not filled in yet." in laptop.log
 
 
-def test_a_campaign_runs_itself_with_the_real_programs_on_both_sides(cluster: Cluster, laptop: Laptop) -> None:
+def test_a_campaign_runs_itself_with_the_real_programs_on_both_sides(
+    cluster: Cluster, laptop: Laptop, warm_programs: Path
+) -> None:
     there, here = cluster.folder / ".venv/bin", laptop.root / ".venv/bin"
     for bin_folder, name in ((there, "kd-hpc"), (here, "kd-hpc"), (here, "kd-analysis")):
         (bin_folder / name).unlink()
-        (bin_folder / name).symlink_to(BIN / name)
+        (bin_folder / name).symlink_to(warm_programs / name)
     program(cluster.folder / "venv/bin/kd-core", f'#!/bin/sh\nexec {BIN}/python {ROOT}/tests/hpc/standin.py "$@"\n')
     (cluster.folder / "venv/bin/activate").touch()
     deadline = time.monotonic() + HANGS

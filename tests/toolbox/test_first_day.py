@@ -30,8 +30,8 @@ def type_in(line: str, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_commands_for_the_login_node_work_in_their_order(tmp_path: Path) -> None:
-    node = LoginNode(tmp_path)
+def test_the_commands_for_the_login_node_work_in_their_order(tmp_path: Path, warm_kd_hpc: Path) -> None:
+    node = LoginNode(tmp_path, warm_kd_hpc)
     node.campaign.write_text(CAMPAIGN.replace("[resources]", '[resources]\nproject = "ABCD1234"'))
     program(node.root / "venv/bin/python", f'#!/bin/sh\nexec {BIN}/python "$@"\n')
     program(node.root / "venv/bin/kd-core", "#!/bin/sh\nexit 0\n")

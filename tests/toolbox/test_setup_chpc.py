@@ -43,13 +43,13 @@ case "$*" in
     *) exec {BIN}/python "$@" ;;
 esac
 """
-UV = f"""\
+UV = """\
 #!/bin/bash
 here=$(dirname "$0")
 echo "uv $*" >>"$CALLS"
 if [ -e "$CALLS.kill" ]; then rm "$CALLS.kill"; kill -9 "$PPID"; fi
 case "$*" in
-    *packages/kd-hpc*) ln -sf {BIN}/kd-hpc "$here/" && ln -sf "$KD_CORE" "$here/kd-core" && touch "$here/installed" ;;
+    *packages/kd-hpc*) ln -sf "$KD_HPC" "$here/" && ln -sf "$KD_CORE" "$here/kd-core" && touch "$here/installed" ;;
 esac
 """
 
@@ -57,8 +57,8 @@ esac
 class LoginNode:
     """A clone of the project on a login node; `calls` is what the installers were asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "kd"
+    def __init__(self, folder: Path, kd_hpc: Path) -> None:
+        self.root, self.kd_hpc = folder / "kd", kd_hpc
         self.calls_file = folder / "calls"
         self.bin = folder / "standins"
         (self.root / "toolbox").mkdir(parents=True)
@@ -88,6 +88,7 @@ class LoginNode:
         return {
             **os.environ,
             **plain,
+            "KD_HPC": str(self.kd_hpc),
             "PATH": path,
             "CALLS": str(self.calls_file),
             "STANDINS": str(self.bin),
@@ -108,8 +109,8 @@ class LoginNode:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> LoginNode:
-    return LoginNode(tmp_path)
+def node(tmp_path: Path, warm_kd_hpc: Path) -> LoginNode:
+    return LoginNode(tmp_path, warm_kd_hpc)
 
 
 def module(body: str) -> dict[str, Any]:
