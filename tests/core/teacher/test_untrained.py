@@ -13,6 +13,7 @@ from kd_core.networks import build
 from kd_core.networks.base import Network
 from kd_core.teacher.load import teacher_of
 from kd_core.teacher.untrained import IMAGES, sha256_of, untrained_network
+from kd_hpc.errors import TeacherError
 from kd_hpc.experiment import Experiment
 from kd_hpc.store import Store
 from tests.core.reference.images import seed_from
@@ -44,15 +45,29 @@ def test_its_weights_are_drawn_from_its_name_and_seed(loader: Loader) -> None:
     assert all(torch.equal(value, network.get_parameter(name)) for name, value in drawn.named_parameters())
 
 
+STUDENT = Experiment(
+    dataset="Digits", method="logit", alpha=0.5, teacher="ResNetBaby", student="ResNetBaby", seed=0,
+    variant="random_teacher",
+)  # fmt: skip
+
+
 def test_a_student_of_that_arm_has_it_as_its_teacher(loader: Loader, tmp_path: Path) -> None:
-    student = Experiment(
-        dataset="Digits", method="logit", alpha=0.5, teacher="ResNetBaby", student="ResNetBaby", seed=0,
-        variant="random_teacher",
-    )  # fmt: skip
-    found = teacher_of(Store(tmp_path), student, 10, None, loader, CPU, torch.float32, fold=False)
+    found = teacher_of(Store(tmp_path), STUDENT, 10, None, loader, CPU, torch.float32, fold=False)
     assert found is not None
     expected = sha256_of(untrained(loader, "ResNetBaby"))
     assert found.provenance == {"path": "the untrained ResNetBaby of seed 0", "sha256": expected}
+
+
+def test_another_teacher_than_the_recorded_one_is_refused(loader: Loader, tmp_path: Path) -> None:
+    with pytest.raises(TeacherError) as refused:
+        teacher_of(Store(tmp_path), STUDENT, 10, "f" * 64, loader, CPU, torch.float32, fold=False)
+    made = sha256_of(untrained(loader, "ResNetBaby"))[:12]
+    assert refused.value.what == (
+        "the untrained ResNetBaby of seed 0 is not the teacher this run was started with "
+        f"(SHA-256 {made}, recorded ffffffffffff)."
+    )
+    directory = Store(tmp_path).directory(STUDENT)
+    assert refused.value.remedy == f"Put that teacher back, or move {directory} away and start it anew."
 
 
 def test_another_rounding_of_its_arithmetic_makes_the_same_teacher(loader: Loader) -> None:
