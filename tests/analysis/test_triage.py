@@ -14,7 +14,7 @@ import pytest
 from kd_analysis.analysis import read_and_judge
 from kd_analysis.reading.durations import wall_seconds
 from kd_analysis.reading.run_columns import RUN_COLUMNS
-from kd_analysis.reading.runs_table import Tree, collect, frame
+from kd_analysis.reading.runs_table import Tree, collect, frame, plain_rows
 from kd_analysis.representations.cache import Cache
 from kd_hpc.catalogue import DATASETS
 from kd_hpc.records import FileDigest
@@ -114,6 +114,14 @@ def test_the_table_has_one_row_a_run_and_the_promised_columns(beta: Path) -> Non
     assert len(table) == len(found.runs) == 23
     promised = "dataset method alpha teacher student seed state verdict epochs acc_last acc_best"
     assert set(promised.split()) <= set(table.columns) == {column.name for column in RUN_COLUMNS}
+
+
+def test_the_reports_rows_are_those_of_the_table_with_plain_values(beta: Path) -> None:
+    found = collect(beta)
+    table = frame(found)
+    rows = plain_rows(found)
+    assert rows == table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    assert {type(value) for row in rows for value in row} == {str, int, float, bool, type(None)}
 
 
 Damage = Callable[[Path], object]

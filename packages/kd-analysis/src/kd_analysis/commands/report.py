@@ -49,7 +49,7 @@ def _write(
     formats: tuple[str, ...],
 ) -> None:
     from kd_analysis.figures.gallery import Gallery
-    from kd_analysis.processes import processes
+    from kd_analysis.processes import collect_seldom, processes
     from kd_analysis.representations.cache import Cache, default_root
     from kd_hpc.campaign import load_campaign
     from kd_hpc.screen.progress import bar
@@ -65,6 +65,7 @@ def _write(
         from kd_analysis.report.sections.provenance import SIDECAR, sidecar
         from kd_analysis.report.write import publish_report, render, require_folder
 
+        collect_seldom()
         found = analyse(experiments, plan, Cache(root / "geometry"), workers, step("geometry"))
         require_folder(output)
         document = build_document(found, lambda section: gallery.begin(section.figures))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import pickle
 import pkgutil
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from kd_analysis import figures
-from kd_analysis.processes import Workers
+from kd_analysis.processes import Workers, collect_seldom
 from kd_hpc.disk.files import publish_bytes
 from kd_hpc.disk.sealed import read_bytes, seal_bytes
 from kd_hpc.errors import Damaged, StoreError
@@ -128,10 +127,9 @@ def draw(figure: Callable[[], Drawing], formats: tuple[str, ...] = ("svg", "pdf"
 
 @cache
 def load_what_draws(formats: tuple[str, ...]) -> None:
-    """Every module of figures, and what matplotlib loads late. It stays: looking through it for garbage again and
-    again would be a tenth of the time of drawing."""
+    """Every module of figures, and what matplotlib loads late."""
     if "pdf" in formats:
         import_module("matplotlib.backends.backend_pdf")
     for module in pkgutil.iter_modules(figures.__path__, f"{figures.__name__}."):
         import_module(module.name)
-    gc.freeze()
+    collect_seldom()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kd_analysis.reading.run_columns import RUN_COLUMNS
+from kd_analysis.reading.run_columns import RUN_COLUMNS, Kind
 from kd_analysis.reading.runs_schema import RUNS_SCHEMA_VERSION
 from kd_hpc.campaign import Campaign
 from kd_hpc.triage.checks import Finding
@@ -97,4 +97,16 @@ def frame(tree: Tree) -> pd.DataFrame:
     return table
 
 
+def plain_rows(tree: Tree) -> list[list[Any]]:
+    """The same as plain values, None where one is missing: a report needs not wait for pandas."""
+    return [[_plain(column.of(tree, item), column.kind) for column in RUN_COLUMNS] for item in tree.runs]
+
+
+def _plain(value: Any, kind: Kind) -> Any:
+    if value is None or value != value:
+        return None
+    return _TYPES[kind](value) if kind in _TYPES else value
+
+
+_TYPES: dict[Kind, Callable[[Any], Any]] = {"integer": int, "number": float, "boolean": bool}
 _DTYPES = {"string": "object", "integer": "Int64", "number": "float64", "boolean": "boolean"}

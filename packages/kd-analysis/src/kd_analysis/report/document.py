@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 TableValue = str | int | float | None
 Kind = Literal["", "method", "p", "percent"]
-PLAIN = frozenset({str, int, float, bool, type(None)})
+SURE = frozenset({str, int, bool, type(None)})
+"""Types whose every value is one of a table."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def table(
 ) -> Table:
     """A Table from plain lists; a NaN becomes a missing value."""
     named = tuple(Column(column) if isinstance(column, str) else column for column in columns)
-    return Table(name, caption, named, tuple(tuple(map(_clean, row)) for row in rows), csv_only)
+    return Table(name, caption, named, tuple([_cleaned(row) for row in rows]), csv_only)
 
 
 def shown(value: TableValue, column: Column) -> str:
@@ -169,9 +170,13 @@ def slug(text: str) -> str:
     return plain if reversible else f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
+def _cleaned(row: Sequence[object]) -> tuple[TableValue, ...]:
+    return tuple([value if type(value) in SURE else _clean(value) for value in row])  # type: ignore[misc]
+
+
 def _clean(value: object) -> TableValue:
     """Plain Python values, whatever array or frame they came from."""
-    if type(value) not in PLAIN and hasattr(value, "item"):
+    if type(value) is not float and hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
         return None if math.isnan(value) else value or 0.0  # of the two zeros the one without a sign

@@ -63,7 +63,7 @@ def to_csv(table: Table) -> bytes:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(csv_cell(column.name) for column in table.columns)
-    writer.writerows([csv_cell(value) if isinstance(value, str) else value for value in row] for row in table.rows)
+    writer.writerows([csv_cell(value) if type(value) is str else value for value in row] for row in table.rows)
     return stream.getvalue().encode()
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from kd_analysis.analysis import Analysis
 from kd_analysis.reading.durations import SHARED
 from kd_analysis.reading.run_columns import RUN_COLUMNS
-from kd_analysis.reading.runs_table import frame
+from kd_analysis.reading.runs_table import plain_rows
 from kd_analysis.report.document import Block, Column, Section, Text, table
 from kd_analysis.report.sections.geometry_tables import undefined
 from kd_analysis.representations.quantities import label
@@ -73,8 +73,7 @@ def _changed_by_flagged(analysis: Analysis) -> Iterator[tuple[str, int, float, i
 
 def runs_section(analysis: Analysis) -> Section:
     """The tidy table itself, one row a run."""
-    data = frame(analysis.tree)
-    rows = data.astype(object).where(data.notna(), None).to_numpy().tolist()
+    rows = plain_rows(analysis.tree)
     caption = f"One row a run; seconds are of the clock. {SHARED}"
     full = table("runs", caption, [Column(column.name, column.digits) for column in RUN_COLUMNS], rows)
     kept = [place for place, column in enumerate(RUN_COLUMNS) if column.short]
