@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import subprocess
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 HELD, TOO_LATE, CANNOT_RUN, NOT_FOUND = 75, 124, 126, 127
@@ -28,43 +28,67 @@ def lock(descriptor: str) -> int:
 
 def run(seconds: str, *command: str) -> int:
     """In a group of its own, so that its children end with it; in a terminal's, so that Ctrl-C reaches it."""
-    group = None if sys.stderr.isatty() else 0
+    in_a_terminal = sys.stderr.isatty()
     try:
-        process = subprocess.Popen(command, close_fds=False, process_group=group)
-    except FileNotFoundError as error:
-        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
-        return NOT_FOUND
+        process = _start(command, in_a_terminal)
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
-        return CANNOT_RUN
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN
     _pass_on_signals(process)
-    try:
-        status = process.wait(float(seconds))
-    except subprocess.TimeoutExpired:
-        _end(process, group)
+    status = _ended(process, float(seconds))
+    if status is None:
+        _end(process, os.kill if in_a_terminal else os.killpg)
         return TOO_LATE
     return status if status >= 0 else 128 - status
 
 
-def _pass_on_signals(process: subprocess.Popen[bytes]) -> None:
+def _start(command: tuple[str, ...], in_a_terminal: bool) -> int:
+    """Its pid. A round starts some ten of these, and importing `subprocess` would double what one costs."""
+    usual = [signal.SIGPIPE, signal.SIGXFSZ]  # which Python itself ignores
+    if in_a_terminal:
+        return os.posix_spawnp(command[0], command, os.environ, setsigdef=usual)
+    return os.posix_spawnp(command[0], command, os.environ, setsigdef=usual, setpgroup=0)
+
+
+def _pass_on_signals(process: int) -> None:
     def pass_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(number)
+        try:
+            os.kill(process, number)
+        except ProcessLookupError:
+            return
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, pass_on)
 
 
-def _end(process: subprocess.Popen[bytes], group: int | None) -> None:
+def _end(process: int, send: Callable[[int, int], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if group is None:
-            process.send_signal(number)
-        else:
-            os.killpg(process.pid, number)
         try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        return
+            send(process, number)
+            if _ended(process, GRACE_SECONDS) is not None:
+                return
+        except (ProcessLookupError, ChildProcessError):  # it ended at the last moment
+            return
+
+
+class _TooLate(Exception):
+    """The time is over."""
+
+
+def _ended(process: int, seconds: float) -> int | None:
+    """Its exit status, negative for a signal; None if it does not end within `seconds`."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise _TooLate
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would be no limit at all
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    except _TooLate:
+        return None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":
