@@ -85,6 +85,14 @@ def test_a_dry_run_plans_without_loading_anything_heavy(tmp_path: Path) -> None:
     assert not loaded_after(code) & HEAVY
 
 
+def test_a_report_that_is_kept_whole_loads_nothing_that_draws() -> None:
+    program = (
+        "import sys, kd_analysis.report.build, kd_analysis.report.write; print('matplotlib.figure' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"
+
+
 def test_a_process_that_draws_loads_no_statistics() -> None:
     code = "from kd_analysis.figures.gallery import load_what_draws; load_what_draws(('svg', 'pdf'))"
     assert not loaded_after(code) & {"scipy", "pandas", "sklearn", "statsmodels", "jinja2"}

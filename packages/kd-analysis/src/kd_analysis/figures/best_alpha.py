@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from kd_analysis.accuracy.names import method_order, show_method
 from kd_analysis.figures.style import (
@@ -18,6 +17,9 @@ from kd_analysis.figures.style import (
     new_figure,
     panels,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)

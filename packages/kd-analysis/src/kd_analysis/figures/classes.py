@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from kd_analysis.accuracy.names import fixed, show_method
 from kd_analysis.figures.style import hover, new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def classes_figure(cells: Mapping[tuple[str, str], float], names: Sequence[str], methods: Sequence[str]) -> Figure:
     """Differences in points by (class, method); each square shows its own under the pointer."""
+    from matplotlib.patches import Rectangle
+
     figure, axes = new_figure(1, 1, height=0.8 + 0.17 * len(names))
     ax = axes[0, 0]
     limit = max((abs(value) for value in cells.values() if math.isfinite(value)), default=1.0) or 1.0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import (
@@ -22,6 +21,10 @@ from kd_analysis.figures.style import (
 )
 from kd_analysis.figures.terms import draw_terms
 from kd_hpc.triage.run_directory import Curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LABELS = {
     "test_acc": "test accuracy (%)",

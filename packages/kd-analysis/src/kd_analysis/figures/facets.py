@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from kd_analysis.accuracy.names import method_order, show_alpha, show_method
 from kd_analysis.figures.style import (
@@ -22,6 +20,10 @@ from kd_analysis.figures.style import (
 )
 from kd_analysis.figures.sweeps import Sweep
 from kd_analysis.stats.intervals import t_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from kd_analysis.accuracy.names import method_order, show_alpha, show_method
 from kd_analysis.figures.style import MARKERS, PURE_COLOUR, hide_unused, hover, label_outer, new_figure, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WORDS: Mapping[str, tuple[str, float]] = {
     "supported": ("#00694D", 1.6),
@@ -121,6 +122,9 @@ def _legend(
     smallest: float,
     called: Mapping[str, str],
 ) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     present = {row.conclusion for rows in groups.values() for row in rows}
     handles: list[Line2D | Patch] = [
         Line2D(

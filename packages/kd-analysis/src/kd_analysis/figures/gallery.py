@@ -127,9 +127,9 @@ def draw(figure: Callable[[], Drawing], formats: tuple[str, ...] = ("svg", "pdf"
 
 @cache
 def load_what_draws(formats: tuple[str, ...]) -> None:
-    """Every module of figures, and what matplotlib loads late."""
-    if "pdf" in formats:
-        import_module("matplotlib.backends.backend_pdf")
+    """Every module of figures, and what those load late, so that who only names a figure need not wait for it."""
+    for name in ("figure", *(f"backends.backend_{suffix}" for suffix in ("agg", *formats))):
+        import_module(f"matplotlib.{name}")
     for module in pkgutil.iter_modules(figures.__path__, f"{figures.__name__}."):
         import_module(module.name)
     collect_seldom()

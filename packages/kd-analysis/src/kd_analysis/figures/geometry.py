@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FormatStrFormatter
 from numpy.typing import NDArray
 
 from kd_analysis.accuracy.names import show_method
@@ -27,6 +23,10 @@ from kd_analysis.figures.style import (
     panels,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 Curves = dict[str, dict[str, dict[int, list[float]]]]
 """Values of runs by layer, network and place in a series."""
 
@@ -35,6 +35,8 @@ def series_figure(
     curves: Curves, xlabel: str, ylabel: str, levels: Sequence[float] = (), *, logarithmic: bool = False
 ) -> Figure:
     """One panel a layer, one line a kind of network: mean over its runs, shaded from the least to the largest."""
+    from matplotlib.ticker import FormatStrFormatter
+
     figure, axes = new_figure(1, max(len(curves), 1), height=2.4, sharey=True)
     names = list(dict.fromkeys(name for by_name in curves.values() for name in by_name))
     for ax, (layer, by_name) in zip(axes.flat, curves.items(), strict=False):
@@ -120,6 +122,8 @@ def _class_style(number: int) -> dict[str, Any]:
 
 
 def _class_legend(figure: Figure, labels: Sequence[int]) -> None:
+    from matplotlib.lines import Line2D
+
     handles = [
         Line2D([], [], linestyle="", markersize=4, label=f"class {label}", **_class_style(number))
         for number, label in enumerate(labels)

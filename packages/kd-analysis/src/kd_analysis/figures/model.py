@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from kd_analysis.figures.style import (
     PALETTE,
@@ -19,6 +19,9 @@ from kd_analysis.figures.style import (
     new_figure,
 )
 from kd_analysis.stats.distributions import normal_quantile
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)

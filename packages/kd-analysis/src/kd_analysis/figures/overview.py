@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
 
 from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import count_label, hide_unused, new_figure, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STATES: Mapping[str, tuple[str, str, str]] = {
     "ok": ("#009E73", "✓", "finished"),
@@ -64,6 +66,8 @@ def progress_figure(grid: ProgressGrid) -> Figure:
 
 
 def _square(ax: Axes, x: int, y: int, verdict: str) -> None:
+    from matplotlib.patches import Rectangle
+
     colour, sign, _ = STATES[verdict]
     hatched = verdict == "missing"
     edge = "#AAAAAA" if hatched else "white"
@@ -82,6 +86,8 @@ def _square(ax: Axes, x: int, y: int, verdict: str) -> None:
 
 
 def _legend(figure: Figure, present: set[str]) -> None:
+    from matplotlib.patches import Patch
+
     handles = [
         Patch(
             facecolor=colour,
@@ -181,6 +187,8 @@ def heatmap_figure(
 
 
 def _heat_square(ax: Axes, x: int, y: int, cell: HeatCell, norm: TwoSlopeNorm, gap: str) -> None:
+    from matplotlib.patches import Rectangle
+
     known = math.isfinite(cell.value)
     colour = mpl.colormaps["PuOr_r"](norm(cell.value)) if known else "none"
     square = Rectangle(

@@ -11,21 +11,19 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 from kd_analysis.accuracy.names import rank
 from kd_hpc.catalogue import METHODS
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 WIDTH = 6.3
 """Text width of an A4 thesis page in inches."""
@@ -77,6 +75,9 @@ def styled() -> Iterator[None]:
 def new_figure(rows: int, columns: int, *, height: float, **options: Any) -> tuple[Figure, np.ndarray[Any, Any]]:
     """A figure of thesis width with (rows, columns) axes; `height` is that of one row in inches, unless all together
     leave no room for labels and a legend."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(WIDTH, max(height * rows, LEAST_HEIGHT)))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
@@ -91,6 +92,8 @@ def lay_out(figure: Figure) -> None:
 
 def to_svg(figure: Figure) -> bytes:
     """The laid out figure as SVG, the same bytes for the same figure."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     return _titled(_printed(figure, FigureCanvasSVG(figure).print_svg, without=("Date", "Creator")))
 
 
@@ -177,6 +180,8 @@ def panels(count: int, most: int = 3) -> tuple[int, int]:
 
 def log_scale(ax: Axes) -> None:
     """A logarithmic y axis with plain numbers: whole decades, or 1, 2 and 5 of each where there are few."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+
     low, high = ax.dataLim.intervaly
     decades = math.log10(high / low) if 0 < low < high else 0.0
     ax.set_yscale("log")
@@ -187,6 +192,8 @@ def log_scale(ax: Axes) -> None:
 
 def count_in_whole_numbers(axis: Axis) -> None:
     """For epochs and seeds, of which there is no half."""
+    from matplotlib.ticker import MaxNLocator
+
     axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
@@ -239,6 +246,8 @@ def keep_data_visible(ax: Axes, values: Sequence[float], margin: float = 0.35) -
 def mark_cut_intervals(ax: Axes) -> None:
     """Arrow heads where an interval goes on beyond the axis; one that leaves it on both sides says little and is
     faint."""
+    from matplotlib.collections import LineCollection
+
     low, high = ax.get_ylim()
     for lines in (found for found in ax.collections if isinstance(found, LineCollection)):
         colour = lines.get_colors()[0]

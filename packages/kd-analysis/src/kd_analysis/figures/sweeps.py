@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import (
@@ -23,6 +20,10 @@ from kd_analysis.figures.style import (
     panels,
 )
 from kd_analysis.stats.intervals import t_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)

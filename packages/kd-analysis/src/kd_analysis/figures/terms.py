@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kd_analysis.accuracy.names import show_alpha, show_method
 from kd_analysis.figures.style import (
@@ -20,6 +18,10 @@ from kd_analysis.figures.style import (
     new_figure,
 )
 from kd_hpc.triage.run_directory import CROSS_ENTROPY, Curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 VALUE, GRADIENT = "value, mean over the epoch", "gradient norm / that of cross-entropy"
 GREY = "#9A9A9A"
