@@ -82,13 +82,14 @@ def _ended(process: int, seconds: float) -> int | None:
         raise _TooLate
 
     signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would be no limit at all
+    status = None
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    except _TooLate:
-        return None
-    finally:
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would be no limit at all
+        status = os.waitpid(process, 0)[1]
         signal.setitimer(signal.ITIMER_REAL, 0)
+    except _TooLate:  # even after the wait has ended: nothing may escape from here
+        pass
+    return None if status is None else os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":
