@@ -30,7 +30,7 @@ alphas = [0.5]
 seeds = [0]
 
 [recipe]
-epochs = 3
+epochs = 4
 batch_size = 64
 
 [resources]
@@ -42,7 +42,7 @@ kind = "local"
 slots = 2
 """
 TOGETHER = CAMPAIGN.replace("[recipe]", "students_per_job = 2\n\n[recipe]")
-RUNS, EPOCHS = 4, 3
+RUNS, EPOCHS = 4, 4
 FILES = ["best.pth", "last.pth", "representations.npz"]
 
 
@@ -67,7 +67,7 @@ def at_work(until: Callable[[], bool], folder: Path, runner: subprocess.Popen[by
     """Wait until that is so, with the runner at work all the time."""
     deadline = time.monotonic() + HANGS
     while not until():
-        assert runner.poll() is None, (folder / "queue.log").read_text()
+        assert runner.poll() is None or until(), (folder / "queue.log").read_text()
         assert time.monotonic() < deadline, (folder / "queue.log").read_text()
         time.sleep(0.01)
 

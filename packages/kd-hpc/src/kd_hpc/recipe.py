@@ -224,7 +224,7 @@ class Recipe(Strict):
         A field that an earlier version did not know had its default then. What changes none of the run's numbers, as
         another method's weight, or who makes its batches, is no difference.
         """
-        if not recorded:
+        if not recorded or recorded == self.model_dump(mode="json", warnings=False):
             return ""
         ours, theirs = self.acting_on(method), Recipe.recorded(recorded).acting_on(method)
         return ", ".join(f"{name} {theirs[name]}, now {ours[name]}" for name in ours if theirs[name] != ours[name])
