@@ -13,7 +13,6 @@ import pytest
 from hypothesis import settings
 
 from tests import warm
-from tests.shared import IS_WORKER
 
 # Hundreds of programs are started: each would compile our three packages anew where nothing may keep what was compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -33,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes; runs with --long only")
     # what a script puts into the background ignores SIGINT, and so would every program started from there
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if not IS_WORKER:
+    if not hasattr(config, "workerinput"):
         keep_no_numbers_of_earlier_sessions(config)
 
 
@@ -59,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for what all workers of this session share, and no other session."""
     base = tmp_path_factory.getbasetemp()
-    return base.parent if IS_WORKER else base
+    return base.parent if base.name.startswith("popen-") else base
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
-
 
 def session() -> int:
     """The process that lives as long as the session does."""
-    return os.getppid() if IS_WORKER else os.getpid()
+    return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
 
 
 def once(folder: Path, make: Callable[[Path], object]) -> Path:
