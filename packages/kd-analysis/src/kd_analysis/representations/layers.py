@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,16 @@ from kd_analysis.representations.npz import LAYERS, Representations
 
 Labels = NDArray[np.int64]
 RSA_ITEMS, ICA_ITEMS, NULL_ITEMS = 500, 2_000, 1_000
+
+
+def classes_of(labels: Labels) -> Classes:
+    """The labels' classes, one object for all files of the same items: of many classes it would be most of a file."""
+    return _classes(np.ascontiguousarray(labels, dtype=np.int64).tobytes())
+
+
+@lru_cache(maxsize=8)
+def _classes(labels: bytes) -> Classes:
+    return Classes(np.frombuffer(labels, dtype=np.int64))
 
 
 class Layer:
@@ -67,7 +77,7 @@ class Layer:
     def ranked_dissimilarities(self) -> NDArray[np.float64]:
         return similarity.ranks(similarity.dissimilarities(self.side.values[self.rsa_items]))
 
-    @cached_property
+    @property
     def rank_matrix(self) -> NDArray[np.float64]:
         from scipy.spatial.distance import squareform
 
@@ -75,7 +85,7 @@ class Layer:
 
     @cached_property
     def rsa_classes(self) -> Classes:
-        return Classes(self.labels[self.rsa_items])
+        return classes_of(self.labels[self.rsa_items])
 
     @cached_property
     def ica_items(self) -> NDArray[np.int64]:
@@ -92,7 +102,7 @@ class Layer:
 
     @cached_property
     def few_classes(self) -> Classes:
-        return Classes(self.labels[similarity.stratified(self.labels, NULL_ITEMS)])
+        return classes_of(self.labels[similarity.stratified(self.labels, NULL_ITEMS)])
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
@@ -109,7 +119,7 @@ class Prepared:
     def __init__(self, found: Representations, dataset: str) -> None:
         cut = found.cut()
         coarse = superclasses(dataset, cut.labels)
-        self.classes = Classes(cut.labels)
+        self.classes = classes_of(cut.labels)
         self.layers = {name: Layer(name, cut.layers[name], self.classes, cut.labels, coarse) for name in LAYERS}
         self.logits, self.labels, self.coarse = cut.logits, cut.labels, coarse
 
