@@ -59,9 +59,9 @@ def processes(count: int) -> Iterator[Workers]:
     try:
         yield Workers(pool, count)
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()
+        pool.shutdown(cancel_futures=True)  # waits: a thread of its own would write to a closed pipe at exit
         raise
     pool.shutdown()
 
