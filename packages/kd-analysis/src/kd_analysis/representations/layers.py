@@ -43,6 +43,11 @@ class Layer:
         self.labels = labels
         self.coarse = coarse
 
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The representation (N, C), centred."""
+        return self.side.values
+
     @cached_property
     def graph(self) -> neighbours.Graph:
         return neighbours.neighbour_graph(self.side, min(neighbours.NEIGHBOURS, len(self.side) - 2))
@@ -57,16 +62,16 @@ class Layer:
 
     @cached_property
     def class_residual(self) -> Side:
-        return Side(cka.class_residual(self.side.values, self.labels))
+        return Side(cka.class_residual(self.values, self.labels))
 
     @cached_property
     def without_top_component(self) -> Side:
-        return Side(cka.without_top_component(self.side.values))
+        return Side(cka.without_top_component(self.values))
 
     def scores(self, components: int) -> NDArray[np.float64]:
         """Scores (N, K) on the K largest principal components."""
         if components not in self._scores:
-            self._scores[components] = spectrum.scores(self.side.values, components)
+            self._scores[components] = spectrum.scores(self.values, components)
         return self._scores[components]
 
     @cached_property
@@ -75,7 +80,7 @@ class Layer:
 
     @cached_property
     def ranked_dissimilarities(self) -> NDArray[np.float64]:
-        return similarity.ranks(similarity.dissimilarities(self.side.values[self.rsa_items]))
+        return similarity.ranks(similarity.dissimilarities(self.values[self.rsa_items]))
 
     @property
     def rank_matrix(self) -> NDArray[np.float64]:
@@ -98,7 +103,7 @@ class Layer:
     @cached_property
     def few(self) -> NDArray[np.float64]:
         """The items that the best of several layers is sought on."""
-        return np.asarray(self.side.values[similarity.stratified(self.labels, NULL_ITEMS)])
+        return np.asarray(self.values[similarity.stratified(self.labels, NULL_ITEMS)])
 
     @cached_property
     def few_classes(self) -> Classes:
