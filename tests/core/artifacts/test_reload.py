@@ -11,7 +11,7 @@ import torch
 from kd_core.artifacts import reload
 from kd_core.artifacts.checkpoint_files import checkpoints, look_at
 from kd_core.artifacts.reload import experiment_at, load_weights, recorded_recipe
-from kd_core.artifacts.same_state import weights_off
+from kd_core.artifacts.same_state import curves_off, weights_off
 from kd_core.artifacts.torchfile import to_bytes
 from kd_core.data.prepare import prepare_dataset
 from kd_core.networks import build
@@ -142,3 +142,10 @@ def test_weights_that_cannot_be_read_are_off(tmp_path: Path) -> None:
     assert list(weights_off(path, weights)) == ["best.pth: b"]
     path.write_bytes(to_bytes({"weights": weights}))
     assert list(weights_off(path, weights)) == []
+
+
+def test_curves_that_are_lacking_are_told_and_later_epochs_are_not_compared() -> None:
+    expected = {"test_acc": [50.0, 60.0], "terms": {"ce": [1.0, 0.5]}}
+    assert list(curves_off(expected, expected, 2)) == []
+    assert list(curves_off({}, expected, 1)) == ["test_acc", "terms.ce"]
+    assert list(curves_off({"test_acc": [50.0, 61.0], "terms": {"ce": [2.0]}}, expected, 1)) == ["terms.ce"]

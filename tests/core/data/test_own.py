@@ -17,9 +17,9 @@ from PIL import Image, ImageOps
 from pydantic import ValidationError
 
 from kd_core.commands.data import prepare as prepare_command
-from kd_core.data.decode import MOST_PIXELS, _coloured, decode_files
+from kd_core.data.decode import MOST_PIXELS, _coloured, decode_all, decode_files
 from kd_core.data.folders import find_tree
-from kd_core.data.images import Dataset, load_dataset
+from kd_core.data.images import Bytes, Dataset, load_dataset
 from kd_core.data.own import Prepared, prepare_own, prepare_part
 from kd_core.data.prepare import _read
 from kd_core.data.sources import SOURCES
@@ -361,7 +361,16 @@ def test_a_folder_that_is_no_data_set_is_refused_and_nothing_written(name: str, 
     with pytest.raises(DataError, match=words) as refused:
         prepare(tmp_path / "photos", tmp_path / "data", **described)
     assert refused.value.remedy
+    assert str(tmp_path / "photos") in refused.value.what
     assert not (tmp_path / "data").exists()
+
+
+def test_of_what_a_broken_image_does_the_first_line_is_told() -> None:
+    def broken(item: str) -> Bytes:
+        raise ValueError(f"{item} is broken\nat byte 7")
+
+    found = decode_all(["one", "two"], 8, broken, lambda done, count: None)
+    assert found.problems == {0: "ValueError: one is broken", 1: "ValueError: two is broken"}
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
